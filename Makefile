@@ -1,0 +1,76 @@
+# Needs python3 (3.11 or newer) and make; everything else goes into .venv.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CORE := $(VENV)/core.stamp
+DEV := $(VENV)/dev.stamp
+BENCH_READY := $(VENV)/bench.stamp
+WHEEL := $(VENV)/wheel
+DEMO_WAV ?= demo.wav
+
+.PHONY: help .venv demo test lint format types coverage-core wheel bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+
+.venv: $(DEV)
+
+# What is already installed is not looked up again, so a second run needs no network.
+$(CORE): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "voicebus needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install 'setuptools>=77'
+	@$(PIP) install --no-build-isolation --editable .
+	@mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/voicebus
+	@touch $@
+
+$(DEV): $(CORE)
+	@$(PIP) install --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+$(BENCH_READY): $(DEV)
+	@$(PIP) install --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+demo: $(CORE) ## speak a sentence into demo.wav
+	@$(BIN)/python -m voicebus.clients.demo $(DEMO_WAV)
+
+# The pytest script, not `python -m pytest`: that would make `bus` and `daemon` importable bare.
+test: $(DEV) ## run the tests (ARGS= for more options)
+	@$(BIN)/pytest -q tests $(ARGS)
+
+lint: $(DEV) ## check style and layout
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(DEV) ## fix style and layout where that is safe
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(DEV) ## check types
+	@$(BIN)/mypy
+
+CORE_TESTS := $(wildcard tests/daemon/core tests/simulation)
+coverage-core: $(DEV) ## daemon/core: every line and branch run by its own tests
+	@test -n "$(CORE_TESTS)" || { echo "no tests under tests/daemon/core or tests/simulation" >&2; exit 1; }
+	@$(BIN)/pytest -q --cov=daemon/core --cov-branch --cov-report=term --cov-fail-under=100 $(CORE_TESTS)
+
+wheel: $(DEV) ## build a wheel, install it elsewhere, check what is in it
+	@rm -rf build $(WHEEL)
+	@$(BIN)/pyproject-build --wheel --no-isolation --outdir $(WHEEL) . >$(VENV)/wheel.log 2>&1 || \
+		{ cat $(VENV)/wheel.log; exit 1; }
+	@rm -rf build
+	@$(BIN)/python .ci/check_wheel.py $(WHEEL)/*.whl
+
+bench: $(BENCH_READY) ## measure (ARGS= for more options)
+	@$(BIN)/python bench/run.py $(ARGS)
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Clients: what a program or a person speaks to the daemon with."""

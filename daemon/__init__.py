@@ -1,0 +1,1 @@
+"""The daemon: takes requests, queues them, keeps the workers running."""

@@ -1,0 +1,1 @@
+"""The decisions of the daemon, with no input or output of their own."""

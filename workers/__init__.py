@@ -1,0 +1,1 @@
+"""Workers: processes that turn text into sound."""
