@@ -33,7 +33,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as elsewhere:
         venv.create(Path(elsewhere, "env"), with_pip=True)
         python = Path(elsewhere, "env", "bin", "python")
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", wheel]
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "-qq", "install", wheel]
         subprocess.run(pip, cwd=elsewhere, check=True)
         for module in MODULES:
             subprocess.run([python, "-c", f"import {module}"], cwd=elsewhere, check=True)
