@@ -1,0 +1,87 @@
+"""The sockets of the bus, with their options, in one place.
+
+Owns: every ZeroMQ option that the project sets. Must not know: messages, sessions, what a socket is for. Invariant: no
+socket of the bus queues without bound, outlives its process by more than `LINGER_MS`, takes a part longer than
+`codec.MESSAGE_BYTES`, or chooses its own routing id (a chosen one can be taken over, and is unroutable for seconds
+after a reconnect).
+"""
+
+from __future__ import annotations
+
+import zmq
+
+from .codec import MESSAGE_BYTES
+
+HWM = 64
+"""Messages in a pipe, each way. Only a fuse: what flows is bounded by credit long before."""
+
+LINGER_MS = 500
+"""How long a closed socket goes on sending what was given to it. ZeroMQ's default is for ever."""
+
+RECONNECT_MS = 50
+"""First pause before connecting again; doubled up to `RECONNECT_MAX_MS`."""
+
+RECONNECT_MAX_MS = 400
+"""Longest pause before connecting again: a restarted daemon is found within this."""
+
+
+def dealer(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
+    """A connecting socket for a client or a worker.
+
+    Sending without a connection, or into a full pipe, raises `zmq.Again` (send with `zmq.NOBLOCK`): nothing piles up
+    for a daemon that is not there. What was sent just before the daemon died is lost in silence all the same, so
+    every request is repeated until it is answered. Raises zmq.ZMQError for an endpoint that cannot be one.
+    """
+    socket = _bounded(context.socket(zmq.DEALER))
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError:
+        socket.close(linger=0)
+        raise
+    return socket
+
+
+def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    """A socket for the daemon, not bound yet (it may take over an inherited descriptor by `zmq.USE_FD`).
+
+    Sending to a peer that is gone raises `zmq.ZMQError` (EHOSTUNREACH), into a full pipe `zmq.Again`; both are
+    everyday events, and the socket stays usable.
+    """
+    socket = _bounded(context.socket(zmq.ROUTER))
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    return socket
+
+
+def _bounded(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    for option, value in (
+        (zmq.SNDHWM, HWM),
+        (zmq.RCVHWM, HWM),
+        (zmq.LINGER, LINGER_MS),
+        (zmq.MAXMSGSIZE, MESSAGE_BYTES),
+    ):
+        socket.setsockopt(option, value)
+    return socket
+
+
+def send(socket: zmq.Socket[bytes], *parts: bytes | memoryview) -> None:
+    """Send all parts as one message, without waiting. Raises zmq.Again or zmq.ZMQError, having sent nothing.
+
+    Single calls cost half of what `send_multipart` does. Only the first part can meet a full pipe.
+    """
+    last = len(parts) - 1
+    for number, part in enumerate(parts):
+        socket.send(part, zmq.NOBLOCK | zmq.SNDMORE if number < last else zmq.NOBLOCK)
+
+
+def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
+    """The parts of the next message, or None where none is there. Never waits."""
+    try:
+        parts = [socket.recv(zmq.NOBLOCK)]
+    except zmq.Again:
+        return None
+    while socket.getsockopt(zmq.RCVMORE):
+        parts.append(socket.recv(zmq.NOBLOCK))
+    return parts
