@@ -1,0 +1,551 @@
+"""The messages of protocol v1, as types.
+
+Owns: the name, the fields and their order of every message on the bus, in both directions on both sockets.
+Must not know: sockets, bytes (that is `codec`), or what anybody does with a message. Invariant: fields are
+only ever added at the end, with a default; `Hello`, `Register` and `Refused` never change shape at all.
+
+On the wire a header is one MessagePack array, ``[type, v, epoch, field, ...]``, with the fields in the order
+in which the classes below list them. A receiver ignores elements past those it knows and fills in defaults
+for those that are missing, which is how a version grows. Nested values (`Choice`, `Style`) are maps. The
+meaning of every field, with who repeats what when the other side dies, is in ``docs/protocol.md``.
+
+Units: audio positions and lengths are counted in samples of the job's rate, text positions in Unicode code
+points, durations in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+PROTOCOL = 1
+"""The protocol version that this code speaks."""
+
+PROTOCOL_LOW = 1
+"""The oldest protocol version that this code still understands."""
+
+UNLIMITED = 2**53 - 1
+"""A credit that never runs out: the largest integer that every MessagePack library carries exactly."""
+
+# What is refused while decoding is only what no honest peer sends: it is answered without the name of the
+# job. What a person may get wrong (a factor of 10, a job name of 70 letters) the daemon checks itself, and
+# names the job.
+Count = Annotated[int, msgspec.Meta(ge=0, le=UNLIMITED)]
+"""Samples, bytes, numbers of things: never negative, never more than every library can carry."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
+"""A duration; the bounds keep out NaN and the infinities."""
+
+Factor = Annotated[float, msgspec.Meta(ge=0.0, le=1e6)]
+"""A proportion; the bounds keep out NaN and the infinities."""
+
+Name = Annotated[str, msgspec.Meta(max_length=256)]
+"""A short string that names something."""
+
+Priority = Literal["important", "message", "text", "notification", "progress"]
+PRIORITIES: tuple[Priority, ...] = ("important", "message", "text", "notification", "progress")
+
+Pace = Literal["listen", "render"]
+Keep = Literal["nothing", "job", "history"]
+Read = Literal["none", "live", "whole"]
+JobState = Literal["queued", "running", "waiting", "finished", "failed", "cancelled"]
+Blame = Literal["caller", "worker", "daemon"]
+
+TERMINAL_STATES: frozenset[str] = frozenset({"finished", "failed", "cancelled"})
+
+
+class Message(msgspec.Struct, array_like=True, gc=False, kw_only=False):
+    """What every header begins with, after its type.
+
+    v: the protocol version in which the rest is written. epoch: which run of the daemon this belongs to;
+    empty before a WELCOME has named it, and always empty in HELLO and REGISTER.
+    """
+
+    v: Count = PROTOCOL
+    epoch: Name = ""
+
+
+# ------------------------------------------------------------------------------------------ parts of messages
+
+
+class Choice(msgspec.Struct, omit_defaults=True, frozen=True):
+    """One entry of a chain. An empty provider stands for the default chain, an empty voice for the language's
+    own."""
+
+    provider: Name = ""
+    voice: Name = ""
+
+
+class Style(msgspec.Struct, omit_defaults=True, frozen=True):
+    """How to say it. The three factors multiply the voice's normal value: 1.0 changes nothing.
+
+    rate: 0.25 to 6. pitch: 0.5 to 2. volume: 0 to 2. punctuation: what of it is read aloud. instruct: a
+    description in words, for engines that take one. options: whatever one provider alone understands.
+    """
+
+    rate: Factor = 1.0
+    pitch: Factor = 1.0
+    volume: Factor = 1.0
+    punctuation: Literal["", "none", "some", "all"] = ""
+    instruct: str = ""
+    options: Annotated[dict[Name, str | int | float | bool], msgspec.Meta(max_length=64)] = {}
+
+
+class MarkRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One timing inside a take, as it stands in the body of MARKS.
+
+    kind: "word", "sentence" or "mark" (a mark named in SSML). sample: offset in the take. start, length: the
+    range of text, in code points from the segment's start. name: the name of an SSML mark. confidence: 1.0
+    where the engine itself said so, less where the time is an estimate.
+    """
+
+    kind: str
+    sample: Count
+    start: Count = 0
+    length: Count = 0
+    name: str = ""
+    confidence: Factor = 1.0
+
+
+# ----------------------------------------------------------------------------------------------- both sockets
+
+
+class Welcome(Message, tag="welcome"):
+    """You are in. Answers HELLO and REGISTER.
+
+    version: of the daemon. protocol: the version to speak from here on. session: a worker's session, empty
+    for a client. beat_s: how often a worker beats, and how often a quiet client should greet. started_by:
+    "hand", "client" or "service". settings: for a worker, its engine's settings and secrets.
+    """
+
+    version: str = ""
+    protocol: Count = PROTOCOL
+    session: str = ""
+    beat_s: Seconds = 1.0
+    started_by: str = ""
+    settings: dict[str, Any] = {}
+
+
+class Refused(Message, tag="refused"):
+    """You are not let in. Never changes shape.
+
+    code: `version`, `ticket`, `unknown_provider`, `stranger` or `full`. low, high: the protocol range of the
+    daemon.
+    """
+
+    code: str = ""
+    message: str = ""
+    low: Count = PROTOCOL_LOW
+    high: Count = PROTOCOL
+    version: str = ""
+
+
+class Greet(Message, tag="greet"):
+    """I do not know you (I am new, or your connection is): send HELLO or REGISTER again."""
+
+
+# ------------------------------------------------------------------------------------------- client to daemon
+
+
+class Hello(Message, tag="hello"):
+    """First message of a client, repeated until answered and now and then as a sign of life. Never changes
+    shape."""
+
+    low: Count = PROTOCOL_LOW
+    high: Count = PROTOCOL
+    name: Name = ""
+    version: Name = ""
+    pid: Count = 0
+
+
+class Submit(Message, tag="submit"):
+    """Start a job. The body is the text, or its first piece (number 0, which may be empty) when `complete` is
+    false.
+
+    job: the client's own name for it, 1 to 64 characters of ``A-Z a-z 0-9 _ . -``. chain: whom to ask, best
+    first; empty for the daemon's own. language: BCP 47, "" for the daemon's default, "auto" to be found out.
+    rate: samples a second, 0 for the native rate of the chain's first provider. patience_s: how long to wait
+    for a better entry of the chain. read, credit: as in ATTACH, so that audio needs no second round trip.
+    skip_bad: leave out a segment that nobody can say instead of failing.
+    """
+
+    job: Name = ""
+    kind: Literal["speak"] = "speak"
+    chain: Annotated[list[Choice], msgspec.Meta(max_length=64)] = []
+    language: Name = ""
+    complete: bool = True
+    ssml: bool = False
+    rate: Count = 0
+    style: Style = Style()
+    priority: Priority = "text"
+    pace: Pace = "listen"
+    keep: Keep = "job"
+    patience_s: Seconds = 20.0
+    seed: Count | None = None
+    read: Read = "live"
+    credit: Count = 0
+    skip_bad: bool = False
+
+
+class Append(Message, tag="append"):
+    """Piece `n` of a job's text, in the body. Piece 0 came with SUBMIT."""
+
+    job: Name = ""
+    n: Count = 0
+
+
+class End(Message, tag="end"):
+    """There are `n` pieces of text and no more."""
+
+    job: Name = ""
+    n: Count = 0
+
+
+class Attach(Message, tag="attach"):
+    """Read a job's audio from `offset`, of which the sample before came from `take` ("" where that does not
+    matter)."""
+
+    job: Name = ""
+    read: Read = "live"
+    offset: Count = 0
+    take: Name = ""
+    credit: Count = 0
+
+
+class Detach(Message, tag="detach"):
+    """Stop reading; the job goes on."""
+
+    job: Name = ""
+
+
+class Credit(Message, tag="credit"):
+    """Audio may come up to offset `up_to`; up to `heard` it has been heard. Absolute, so repeating it does no
+    harm."""
+
+    job: Name = ""
+    up_to: Count = 0
+    heard: Count = 0
+
+
+class Cancel(Message, tag="cancel"):
+    """End a job. Answered by its TERMINAL, which overtakes audio."""
+
+    job: Name = ""
+
+
+class CancelAll(Message, tag="cancel_all"):
+    """End all jobs of the caller's uid that are not over."""
+
+    request: Name = ""
+
+
+class Query(Message, tag="query"):
+    """Ask for a list: "status", "workers", "providers", "voices", "jobs" or "segments".
+
+    cursor: "" for the first page, then the `next` of the page before. where: what to look for, by field
+    (``job`` for segments, ``provider`` and ``language`` for voices, ``state`` for jobs).
+    """
+
+    request: Name = ""
+    what: Name = ""
+    cursor: str = ""
+    limit: Count = 100
+    where: Annotated[dict[Name, Name], msgspec.Meta(max_length=16)] = {}
+
+
+class Bye(Message, tag="bye"):
+    """The client leaves: forget its readings at once. Its jobs go on."""
+
+
+# ------------------------------------------------------------------------------------------- daemon to client
+
+
+class Accepted(Message, tag="accepted"):
+    """The job is there (`existing`: and was before) and is kept. rate: its samples a second; 0 while nobody
+    knows it, and ATTACHED tells it then. pieces: how many pieces of its text have come."""
+
+    job: str = ""
+    existing: bool = False
+    state: JobState = "queued"
+    rate: Count = 0
+    pieces: Count = 0
+
+
+class Appended(Message, tag="appended"):
+    """Piece `n` is kept. ended: and the text is complete."""
+
+    job: str = ""
+    n: Count = 0
+    ended: bool = False
+
+
+class Attached(Message, tag="attached"):
+    """Audio comes from `offset` on. Also sent unasked, once, when a job's rate becomes known after ACCEPTED
+    said 0."""
+
+    job: str = ""
+    offset: Count = 0
+    rate: Count = 0
+    state: JobState = "queued"
+
+
+class Audio(Message, tag="audio"):
+    """A run of PCM in the body, signed 16-bit little-endian mono. offset: of its first sample in the job."""
+
+    job: str = ""
+    segment: Count = 0
+    take: str = ""
+    offset: Count = 0
+
+
+class Marks(Message, tag="marks"):
+    """Timings of a take: the body is a MessagePack array of mark rows.
+
+    The first one for a take comes before its first AUDIO, perhaps with no rows. offset: where the segment
+    begins in the job. start, length: the segment's range of the job's text, in code points. provider, voice:
+    who speaks.
+    """
+
+    job: str = ""
+    segment: Count = 0
+    take: str = ""
+    offset: Count = 0
+    start: Count = 0
+    length: Count = 0
+    provider: str = ""
+    voice: str = ""
+
+
+class Rewind(Message, tag="rewind"):
+    """Forget all audio from `offset` on: that segment is made anew (`reason`; `take` is the one that is
+    gone).
+
+    As the answer to ATTACH it means that the log does not hold what the reader named: attach again from
+    `offset`, naming the take of the sample before it.
+    """
+
+    job: str = ""
+    segment: Count = 0
+    offset: Count = 0
+    take: str = ""
+    reason: str = ""
+
+
+class Notice(Message, tag="notice"):
+    """What is going on: "queued", "loading", "started", "moved", "again", "waiting" or "skipped", with
+    particulars."""
+
+    job: str = ""
+    kind: str = ""
+    segment: int = -1
+    data: dict[str, Any] = {}
+
+
+class Terminal(Message, tag="terminal"):
+    """The job is over. Comes behind the last frame of a reader, but a cancellation overtakes audio.
+
+    code: "" when finished, else the name of the reason. samples: length of the audio. segments: how many
+    there are.
+    skipped: how many of them were left out. speakers: who said how many, as [{provider, version, voice,
+    segments}].
+    """
+
+    job: str = ""
+    state: JobState = "finished"
+    code: str = ""
+    message: str = ""
+    samples: Count = 0
+    segments: Count = 0
+    skipped: Count = 0
+    speakers: list[dict[str, Any]] = []
+
+
+class Error(Message, tag="error"):
+    """A request cannot be done. blame: who has to change something. retry_after: seconds, 0 where retrying is
+    no use."""
+
+    job: str = ""
+    request: str = ""
+    code: str = ""
+    message: str = ""
+    blame: Blame = "caller"
+    retry_after: Seconds = 0.0
+
+
+class CancelledAll(Message, tag="cancelled_all"):
+    """Answers CANCEL_ALL: how many jobs it ended."""
+
+    request: str = ""
+    count: Count = 0
+
+
+class Page(Message, tag="page"):
+    """Answers QUERY: the body is a MessagePack array of maps. next: the cursor of the page after, "" at the
+    end."""
+
+    request: str = ""
+    what: str = ""
+    next: str = ""
+
+
+# ------------------------------------------------------------------------------------------- worker to daemon
+
+
+class Register(Message, tag="register"):
+    """First message of a worker, repeated until answered. Never changes shape. ticket: what its standard
+    input said."""
+
+    low: Count = PROTOCOL_LOW
+    high: Count = PROTOCOL
+    ticket: Name = ""
+    provider: Name = ""
+    version: Name = ""
+    pid: Count = 0
+
+
+class Beat(Message, tag="beat"):
+    """Alive. state: "loading", "ready" or "busy". percent: of the loading, -1 where unknown. rss, vram:
+    bytes."""
+
+    session: Name = ""
+    state: Name = ""
+    percent: Annotated[float, msgspec.Meta(ge=-1.0, le=1000.0)] = -1.0
+    note: str = ""
+    rss: Count = 0
+    vram: Count = 0
+
+
+class Ready(Message, tag="ready"):
+    """Loaded, and the self-test made sound. The body is a MessagePack map:
+    ``{"voices": [voice, ...], "capabilities": {...}, "device": {...}}``, as ``docs/protocol.md`` describes
+    them.
+
+    rate: native samples a second. slots: how many attempts it can run at once. load_s, first_audio_s:
+    measured, the latter in the self-test. factor: seconds of work for a second of audio there.
+    """
+
+    session: Name = ""
+    rate: Count = 0
+    slots: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 1
+    load_s: Seconds = 0.0
+    first_audio_s: Seconds = 0.0
+    factor: Factor = 0.0
+
+
+class Begun(Message, tag="begun"):
+    """The engine has started on this attempt: from here on a death is blamed on it."""
+
+    session: Name = ""
+    attempt: Name = ""
+
+
+class Chunk(Message, tag="chunk"):
+    """A run of PCM in the body, at the attempt's rate. seq: 0, 1, 2 ... in the attempt. offset: of its first
+    sample."""
+
+    session: str = ""
+    attempt: str = ""
+    seq: Count = 0
+    offset: Count = 0
+
+
+class TakeMarks(Message, tag="take_marks"):
+    """Timings found so far: the body is a MessagePack array of mark rows, none given twice."""
+
+    session: str = ""
+    attempt: str = ""
+
+
+class Done(Message, tag="done"):
+    """The attempt is whole: so many samples, the largest absolute sample, the root mean square, seconds of
+    work."""
+
+    session: str = ""
+    attempt: str = ""
+    samples: Count = 0
+    peak: Count = 0
+    rms: Factor = 0.0
+    work_s: Seconds = 0.0
+
+
+class Failed(Message, tag="failed"):
+    """The attempt cannot be completed. code: a failure class (see `errors.FAILURES`). retry_after: seconds,
+    for `rate_limited`."""
+
+    session: str = ""
+    attempt: str = ""
+    code: Name = ""
+    message: str = ""
+    retry_after: Seconds = 0.0
+
+
+class Stopped(Message, tag="stopped"):
+    """The attempt that was to be stopped has ended and its slot is free."""
+
+    session: str = ""
+    attempt: str = ""
+
+
+# ------------------------------------------------------------------------------------------- daemon to worker
+
+
+class Work(Message, tag="work"):
+    """Make this attempt. The body is the text. credit: audio may be sent up to this offset of the attempt.
+
+    rate: samples a second to be delivered. voice: a name from READY. language: BCP 47.
+    """
+
+    session: str = ""
+    attempt: str = ""
+    kind: Literal["speak", "probe"] = "speak"
+    voice: str = ""
+    language: str = ""
+    rate: Count = 0
+    ssml: bool = False
+    style: Style = Style()
+    seed: Count = 0
+    credit: Count = 0
+
+
+class Grant(Message, tag="grant"):
+    """Audio of this attempt may be sent up to offset `up_to`. Absolute."""
+
+    session: str = ""
+    attempt: str = ""
+    up_to: Count = 0
+
+
+class Stop(Message, tag="stop"):
+    """Stop this attempt and say STOPPED. To an attempt that it does not have, a worker answers STOPPED as
+    well."""
+
+    session: str = ""
+    attempt: str = ""
+
+
+class Quit(Message, tag="quit"):
+    """Take no more work, finish what is running, and exit with code 0."""
+
+    session: str = ""
+
+
+ClientMessage = Hello | Submit | Append | End | Attach | Detach | Credit | Cancel | CancelAll | Query | Bye
+ToClient = (
+    Welcome
+    | Refused
+    | Greet
+    | Accepted
+    | Appended
+    | Attached
+    | Audio
+    | Marks
+    | Rewind
+    | Notice
+    | Terminal
+    | Error
+    | CancelledAll
+    | Page
+)
+WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Done | Failed | Stopped
+ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Quit
