@@ -1,0 +1,62 @@
+"""docs/protocol.md agrees with the code."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from voicebus.bus import codec, endpoints, errors, sockets
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXT = (DOCS / "protocol.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tables():
+    spec = importlib.util.spec_from_file_location("protocol_tables", DOCS / "protocol_tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_are_those_of_the_code(tables) -> None:
+    """Making the tables of messages anew changes nothing in the document."""
+    assert tables.renewed(TEXT) == TEXT
+
+
+def test_every_message_is_in_the_document(tables) -> None:
+    """Each message of the code has its section."""
+    names = {cls.__struct_config__.tag.upper() for union in tables.GROUPS.values() for cls in union.__args__}
+    assert names == set(re.findall(r"^#### (\w+)$", TEXT, re.MULTILINE))
+
+
+def test_every_code_is_in_the_document() -> None:
+    """Each code of an error and each class of failure stands in a table."""
+    listed = set(re.findall(r"`(\w+)`", "\n".join(line for line in TEXT.splitlines() if line.startswith("|"))))
+    assert listed >= errors.CALLER_CODES
+    assert set(errors.FAILURES) <= listed
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    """The figures that the document gives for limits and options are in force."""
+    for figure in (codec.HEADER_BYTES, codec.BODY_BYTES, codec.MARKS):
+        assert f"{figure:,}".replace(",", " ") in TEXT
+    assert f"| rows in one page | {codec.PAGE_ROWS} |" in TEXT
+    assert f"`ZMQ_RCVHWM` | {sockets.HWM} |" in TEXT
+    assert f"| `ZMQ_LINGER` | {sockets.LINGER_MS} ms |" in TEXT
+    assert f"| {sockets.RECONNECT_MS}, {sockets.RECONNECT_MAX_MS} ms |" in TEXT
+
+
+def test_the_names_of_the_world_are_those_of_the_code() -> None:
+    """Sockets and environment variables are called what the document calls them."""
+    for name in (
+        endpoints.CLIENT_SOCKET,
+        endpoints.WORKER_SOCKET,
+        endpoints.RUNTIME_VARIABLE,
+        endpoints.WORKERS_VARIABLE,
+        endpoints.PROVIDER_VARIABLE,
+    ):
+        assert name in TEXT
