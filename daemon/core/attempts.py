@@ -1,0 +1,302 @@
+"""Attempts: one run of one segment on one worker, from WORK to its end.
+
+Owns: what a worker may say about an attempt, and what follows from each way it can end. Must not know: how workers
+come and go (`supervise`). Invariant: an attempt ends once; its take is in the log whole, or gone with a REWIND to
+whoever heard some of it and its segment back in its job's queue.
+"""
+
+from __future__ import annotations
+
+from ...bus.codec import decode_marks
+from ...bus.errors import FAILURES, BadMessage
+from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
+from . import ending, failing, leases, log, readers, schedule
+from .failing import Failure
+from .lifecycle import JOB, SEGMENT, move
+from .segmentation import speakable
+from .state import Attempt, Job, ProviderState, Segment, Take, Worker
+from .world import World
+
+SEGMENT_S = 600.0
+"""Longest audio of one segment: beyond it the engine has run away."""
+
+SILENT_PEAK = 32
+"""A take whose largest sample is below this (-60 dB) has no sound in it."""
+
+MARKS = 20_000
+"""Most marks of one take."""
+
+PROBE_TEXT = "one two"
+"""Our own words, with which a provider is tried out before callers' words go there again."""
+
+
+# ------------------------------------------------------------------------------------------------------- starting
+
+
+def fill(world: World, provider: ProviderState, now: float) -> None:
+    """Give a provider's free slots to whoever is next; stop something for urgent work that finds none."""
+    if world.draining:
+        return
+    while (worker := schedule.free_worker(world, provider)) is not None:
+        if provider.breaker.next_probe(now) is not None and not provider.probe:
+            probe(world, provider, worker, now)
+            continue
+        if not provider.breaker.allows(now):
+            return
+        job = schedule.next_job(world, provider, now)
+        if job is None:
+            return
+        start(world, provider, worker, job, schedule.take_segment(job), now)
+        schedule.update(world, job)
+    attempt = schedule.victim(world, provider, now)
+    if attempt is not None:
+        preempt(world, attempt, now)
+
+
+def start(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment, now: float) -> None:
+    """Send a segment to a worker."""
+    entry = job.entry
+    text = job.text.slice(segment.start, segment.end)
+    if not job.rate:
+        job.rate = provider.rate
+        readers.announce_rate(world, job)
+    name = world.attempt_name()
+    take = Take(name, provider.name, provider.version, entry.resolved)
+    expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
+    granted = leases.window(job.rate)
+    attempt = Attempt(name, worker.id, job, segment, take, job.rate, now, now, granted, expected)
+    worker.leases[name] = attempt
+    job.attempts[name] = attempt
+    move(SEGMENT, segment, "lease")
+    move(JOB, job, "lease")
+    segment.attempt, segment.take = name, take
+    segment.tries += 1
+    job.tries += 1
+    job.starved_since = None
+    schedule.charge(provider, job, expected / job.rate)
+    world.to_worker(
+        worker.peer,
+        Work(
+            session=worker.session,
+            attempt=name,
+            voice=entry.resolved,
+            language=job.language,
+            rate=job.rate,
+            ssml=job.submit.ssml,
+            style=job.submit.style,
+            seed=((job.submit.seed or 0) + segment.number + 7919 * segment.reseeds) & 0x7FFFFFFF,
+            credit=granted,
+        ),
+        text.encode(),
+    )
+    said = (provider.name, entry.resolved)
+    if job.spoken != said:
+        kind = "started" if job.spoken == ("", "") else "moved"
+        reason = job.trail[-1] if job.trail else ""
+        job.spoken = said
+        world.notice(
+            job, kind, segment.number, provider=said[0], version=provider.version, voice=said[1], reason=reason
+        )
+
+
+def probe(world: World, provider: ProviderState, worker: Worker, now: float) -> None:
+    """Try a provider out with our own words, after its breaker was open."""
+    assert provider.catalogue is not None
+    name = world.attempt_name()
+    rate = provider.rate
+    take = Take(name, provider.name, provider.version, "")
+    attempt = Attempt(name, worker.id, None, None, take, rate, now, now, leases.window(rate), rate)
+    worker.leases[name] = attempt
+    provider.probe = name
+    voice = provider.catalogue.resolve("", world.settings.language)
+    world.to_worker(
+        worker.peer,
+        Work(
+            session=worker.session,
+            attempt=name,
+            kind="probe",
+            voice=voice if isinstance(voice, str) else "",
+            rate=rate,
+            credit=attempt.granted,
+        ),
+        PROBE_TEXT.encode(),
+    )
+
+
+def preempt(world: World, attempt: Attempt, now: float) -> None:
+    """Stop an attempt for something urgent. That is no failure, and its segment is first in line afterwards."""
+    assert attempt.job is not None and attempt.segment is not None
+    attempt.segment.stops += 1
+    attempt.job.stops += 1
+    failing.void(world, attempt, "something urgent was said first", now)
+
+
+# ------------------------------------------------------------------------------------------- what a worker says
+
+
+def chunk(world: World, worker: Worker, message: Chunk, body: bytes, now: float) -> str:
+    """Audio has come. Returns what is wrong with it, "" for nothing. The hot path: one call a frame."""
+    attempt = worker.leases.get(message.attempt)
+    if attempt is None or attempt.stopping is not None:
+        world.counters["stale frames"] += 1
+        return ""
+    take = attempt.take
+    size = len(body)
+    samples = take.samples + (size >> 1)
+    if (
+        message.seq != attempt.seq
+        or message.offset != take.samples
+        or not size
+        or size & 1
+        or samples > attempt.granted
+    ):
+        return f"frame {message.seq} at {message.offset} of {size} bytes, expected {attempt.seq} at {take.samples}"
+    attempt.seq += 1
+    if attempt.first_at is None:
+        _first_sound(worker, attempt, now)
+    else:
+        worker.gap_s += 0.1 * (now - attempt.progress_at - worker.gap_s)
+    attempt.progress_at = now
+    job = attempt.job
+    if job is None:
+        take.samples = samples
+    else:
+        assert attempt.segment is not None
+        log.grow(world, job, attempt.segment, take, body)
+    if attempt.granted - samples < 4 * attempt.rate:
+        _grant_more(world, attempt, samples)
+    return ""
+
+
+def _first_sound(worker: Worker, attempt: Attempt, now: float) -> None:
+    attempt.first_at = now
+    attempt.begun = True
+    took = now - attempt.sent_at
+    worker.first_audio_s = took if not worker.first_audio_s else worker.first_audio_s * 0.8 + took * 0.2
+
+
+def _grant_more(world: World, attempt: Attempt, samples: int) -> None:
+    if samples <= SEGMENT_S * attempt.rate and world.memory <= world.settings.limits.memory_bytes:
+        leases.grant(world, attempt)
+
+
+def grant_again(world: World) -> None:
+    """Memory has been freed: attempts that were kept waiting may go on."""
+    for worker in world.workers.values():
+        for attempt in worker.leases.values():
+            if attempt.stopping is None and attempt.take.samples >= attempt.granted:
+                _grant_more(world, attempt, attempt.take.samples)
+
+
+def begun(world: World, worker: Worker, message: Begun, body: bytes, now: float) -> str:
+    """The engine has started on it."""
+    attempt = worker.leases.get(message.attempt)
+    if attempt is not None:
+        attempt.begun = True
+        attempt.progress_at = now
+    return ""
+
+
+def take_marks(world: World, worker: Worker, message: TakeMarks, body: bytes, now: float) -> str:
+    """Timings have come. Returns what is wrong with them, "" for nothing."""
+    attempt = worker.leases.get(message.attempt)
+    if attempt is None or attempt.stopping is not None:
+        world.counters["stale frames"] += 1
+        return ""
+    job, segment = attempt.job, attempt.segment
+    if job is None or segment is None:
+        return ""
+    try:
+        rows = decode_marks(body)
+    except BadMessage as error:
+        return str(error)
+    take = attempt.take
+    if len(take.marks) + len(rows) > MARKS or not all(_sane(row, segment) for row in rows):
+        return "marks outside of the text, out of order or too many"
+    take.marks += rows
+    if segment.number == job.placed and segment.offset >= 0:
+        readers.marks_came(world, job, segment, take)
+    return ""
+
+
+def _sane(row: MarkRow, segment: Segment) -> bool:
+    length = segment.end - segment.start
+    return row.sample >= 0 and 0 <= row.start <= row.start + row.length <= length and len(row.name) <= 1000
+
+
+def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -> str:
+    """The worker says that the take is whole. It is, if nothing is missing and there is sound where there must be."""
+    attempt = worker.leases.get(message.attempt)
+    if attempt is None:
+        return ""
+    leases.release(world, worker, attempt)
+    if attempt.stopping is not None:
+        return ""
+    provider = world.providers[worker.provider]
+    if attempt.job is None or attempt.segment is None:
+        failing.probed(world, provider, attempt, Failure("silent") if message.peak < SILENT_PEAK else None, now)
+        return ""
+    failure = _flaw(provider, attempt, message)
+    if failure is not None:
+        failing.fail(world, attempt, failure, now)
+        return ""
+    job, segment = attempt.job, attempt.segment
+    _learn(provider, worker, attempt, message)
+    provider.breaker.success(now)
+    job.attempts.pop(attempt.name)
+    if segment.number == job.placed and segment.offset < 0:
+        segment.offset = job.length
+    log.complete(world, job, segment)
+    if job.in_memory:
+        ending.finish_if_done(world, job, now)
+    schedule.update(world, job)
+    return ""
+
+
+def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure | None:
+    job, segment, take = attempt.job, attempt.segment, attempt.take
+    assert job is not None and segment is not None and provider.catalogue is not None
+    if message.samples != take.samples:
+        return Failure("truncated", f"{take.samples} of {message.samples} samples came")
+    length = segment.end - segment.start
+    if message.peak < SILENT_PEAK and speakable(job.text.slice(segment.start, segment.end), job.language):
+        return Failure("silent", f"{length} characters gave {take.samples / attempt.rate:.2f} s of silence")
+    usual = length * provider.char_s / job.submit.style.rate
+    known = provider.takes >= 20 and length >= 40 and not job.submit.ssml
+    if known and not provider.catalogue.capabilities.get("own_end") and take.samples / attempt.rate < usual / 3:
+        return Failure("truncated", f"{take.samples / attempt.rate:.1f} s for a text that usually takes {usual:.1f} s")
+    return None
+
+
+def _learn(provider: ProviderState, worker: Worker, attempt: Attempt, message: Done) -> None:
+    worker.jobs_done += 1
+    provider.takes += 1
+    seconds = attempt.take.samples / attempt.rate
+    if seconds > 0.2:
+        factor = message.work_s / seconds
+        worker.factor = factor if not worker.factor else worker.factor * 0.8 + factor * 0.2
+        segment, job = attempt.segment, attempt.job
+        assert segment is not None and job is not None
+        char_s = seconds * job.submit.style.rate / max(segment.end - segment.start, 1)
+        if not job.submit.ssml:
+            provider.char_s += 0.1 * (min(char_s, 1.0) - provider.char_s)
+
+
+def failed(world: World, worker: Worker, message: Failed, body: bytes, now: float) -> str:
+    """The worker says that it cannot be done."""
+    attempt = worker.leases.get(message.attempt)
+    if attempt is None:
+        return ""
+    leases.release(world, worker, attempt)
+    if attempt.stopping is None:
+        code = message.code if message.code in FAILURES else "unavailable"
+        failing.fail(world, attempt, Failure(code, message.message[:500], max(message.retry_after, 0.0)), now)
+    return ""
+
+
+def stopped(world: World, worker: Worker, message: Stopped, body: bytes, now: float) -> str:
+    """A slot is free again."""
+    attempt = worker.leases.get(message.attempt)
+    if attempt is not None and attempt.stopping is not None:
+        leases.release(world, worker, attempt)
+    return ""

@@ -1,0 +1,309 @@
+"""The daemon's decisions: events in, effects out.
+
+Owns: the order of things after each event. Must not know: sockets, clocks, processes, files; time comes with every
+event, as seconds of a clock that never goes back, and chance and names come from outside. Invariant: nothing here
+waits, and nothing is done: whatever is to be done stands in `effects`, in order, and its outcome comes as an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...bus.messages import (
+    Beat,
+    Begun,
+    Chunk,
+    ClientMessage,
+    Done,
+    Failed,
+    Greet,
+    Ready,
+    Register,
+    Stopped,
+    TakeMarks,
+    WorkerMessage,
+)
+from . import attempts, clientele, ending, jobs, log, readers, stopping, supervise
+from .effects import Effect
+from .settings import Settings
+from .state import Worker
+from .world import Chance, World
+
+SWEEP_S = 1.0
+"""How often jobs and clients are looked at that wait for somebody. No timer is shorter without a reason of its own."""
+
+
+class Core:
+    """The pure part of the daemon. `effects` is the list that the shell empties after each event."""
+
+    def __init__(
+        self, settings: Settings, epoch: str, random: Chance, tickets: Callable[[], str], info: dict[str, Any]
+    ) -> None:
+        self.world = World(settings, epoch, random, tickets, info)
+
+    @property
+    def effects(self) -> list[Effect]:
+        """What is to be done; the shell takes the list and puts an empty one in its place."""
+        return self.world.effects
+
+    @effects.setter
+    def effects(self, value: list[Effect]) -> None:
+        self.world.effects = value
+
+    @property
+    def hungry(self) -> bool:
+        """Whether there is more to be sent right now."""
+        return bool(self.world.hungry)
+
+    # ---------------------------------------------------------------------------------------------- life as a whole
+
+    def start(self, now: float) -> None:
+        """Begin: the fleet is started."""
+        world = self.world
+        world.started_at = world.swept_at = world.idle_since = now
+        supervise.configure(world, world.settings, now)
+        self._settle(now)
+
+    def reload(self, settings: Settings, now: float) -> None:
+        """The configuration has changed."""
+        self.world.report("info", "the configuration was read again")
+        supervise.configure(self.world, settings, now)
+        self._settle(now)
+
+    def terminate(self, now: float) -> None:
+        """Stop in an orderly way; the second time, at once."""
+        world = self.world
+        if world.draining:
+            stopping.at_once(world)
+        else:
+            stopping.begin(world, now)
+        self._settle(now)
+
+    def late(self, by: float, now: float) -> None:
+        """The loop was late by so much."""
+        self.world.counters["late passes"] += 1
+        supervise.shift(self.world, by)
+
+    def tick(self, now: float) -> None:
+        """Whatever is due by now."""
+        world = self.world
+        for worker in list(world.workers.values()):
+            at = supervise.due(world, worker)
+            if at is not None and at <= now:
+                supervise.watch(world, worker, now)
+        if now - world.swept_at >= SWEEP_S:
+            world.swept_at = now
+            self._sweep(now)
+        if world.hungry:
+            self._feed_hungry()
+        if world.draining:
+            stopping.go_on(world, now)
+        self._settle(now)
+
+    def next_deadline(self, now: float) -> float | None:
+        """When the next `tick` is needed, if nothing else happens; None for never."""
+        world = self.world
+        times = [at for worker in world.workers.values() if (at := supervise.due(world, worker)) is not None]
+        times += [at for p in world.providers.values() if (at := p.breaker.next_probe(now)) is not None and not p.probe]
+        if world.unfinished or world.clients or world.settings.idle_exit_s or world.draining:
+            times.append(world.swept_at + SWEEP_S)
+        if world.draining:
+            times.append(now + 0.05)
+        return max(min(times), now + 0.005) if times else None
+
+    def _sweep(self, now: float) -> None:
+        world = self.world
+        jobs.sweep(world, now)
+        clientele.sweep(world, now)
+        attempts.grant_again(world)
+        for provider in world.providers.values():
+            if any(queue.clients for queue in provider.queues.values()):
+                world.unsettled.add(provider.name)
+        if world.unfinished or world.clients:
+            world.idle_since = now
+        elif world.settings.idle_exit_s and now - world.idle_since >= world.settings.idle_exit_s and not world.draining:
+            world.report("info", f"idle for {world.settings.idle_exit_s:g} s")
+            self.terminate(now)
+
+    def _feed_hungry(self) -> None:
+        world = self.world
+        waiting, world.hungry = world.hungry, {}
+        for peer, key in waiting:
+            clientele.pump_one(world, peer, key)
+
+    def _settle(self, now: float) -> None:
+        """Give out what the event has made possible, until nothing more follows from it."""
+        world = self.world
+        supervise.spawn_due(world, now)
+        while world.unsettled or world.reroute:
+            rerouted, world.reroute = world.reroute, set()
+            if rerouted:
+                for job in list(world.unfinished.values()):
+                    if any(entry.provider in rerouted for entry in job.chain):
+                        jobs.reroute(world, job, now)
+                self._drop_retired(rerouted)
+            names, world.unsettled = world.unsettled, set()
+            for name in names:
+                provider = world.providers.get(name)
+                if provider is not None:
+                    attempts.fill(world, provider, now)
+        world.flush_commits()
+
+    def _drop_retired(self, names: set[str]) -> None:
+        world = self.world
+        for name in names:
+            provider = world.providers.get(name)
+            unused = provider is not None and not provider.workers and name not in world.settings.providers
+            if unused and not any(e.provider == name for job in world.unfinished.values() for e in job.chain):
+                del world.providers[name]
+
+    # ------------------------------------------------------------------------------------------------------- clients
+
+    def client_message(self, peer: bytes, uid: int, pid: int, message: ClientMessage, body: bytes, now: float) -> None:
+        """A client said something."""
+        clientele.message(self.world, peer, uid, pid, message, body, now)
+        self._settle(now)
+
+    def bad_client_message(self, peer: bytes, uid: int, pid: int, reason: str, now: float) -> None:
+        """A client sent something that is not a message."""
+        self.world.count("bad client messages", reason)
+        self.world.error(peer, "bad_message", reason[:500])
+
+    def client_gone(self, peer: bytes, now: float) -> None:
+        """A client cannot be reached any more."""
+        client = self.world.clients.get(peer)
+        if client is not None:
+            clientele.forget(self.world, client, now)
+        self._settle(now)
+
+    def client_full(self, peer: bytes, now: float) -> None:
+        """A client's pipe takes nothing more for now."""
+        client = self.world.clients.get(peer)
+        if client is not None:
+            client.full = True
+
+    def client_drained(self, peer: bytes, now: float) -> None:
+        """A client's pipe is open again."""
+        client = self.world.clients.get(peer)
+        if client is not None:
+            clientele.drained(self.world, client)
+        self._settle(now)
+
+    # ------------------------------------------------------------------------------------------------------- workers
+
+    def worker_message(self, peer: bytes, uid: int, pid: int, message: WorkerMessage, body: bytes, now: float) -> None:
+        """A worker said something. Frames come first: nothing else here is in a hurry."""
+        world = self.world
+        worker = world.by_peer.get(peer)
+        if worker is None or worker.session != getattr(message, "session", worker.session):
+            if type(message) is Register:
+                supervise.register(world, peer, message, now)
+            else:
+                world.counters["strange worker messages"] += 1
+                world.to_worker(peer, Greet())
+            self._settle(now)
+            return
+        worker.heard_at = now
+        if type(message) is Chunk:
+            wrong = attempts.chunk(world, worker, message, body, now)
+        else:
+            wrong = _FROM_WORKER[type(message)](world, worker, message, body, now)
+        if worker.state == "suspect":
+            supervise.heard(world, worker, now)
+        if wrong:
+            supervise.misbehaved(world, worker, wrong, now)
+        if world.unsettled or world.reroute:
+            self._settle(now)
+
+    def bad_worker_message(self, peer: bytes, reason: str, now: float) -> None:
+        """A worker sent something that is not a message."""
+        worker = self.world.by_peer.get(peer)
+        self.world.count("bad worker messages", reason)
+        if worker is not None:
+            supervise.misbehaved(self.world, worker, reason, now)
+        self._settle(now)
+
+    def worker_gone(self, peer: bytes, now: float) -> None:
+        """A worker cannot be reached any more."""
+        worker = self.world.by_peer.get(peer)
+        if worker is not None:
+            supervise.unreachable(self.world, worker, now)
+        self._settle(now)
+
+    # ---------------------------------------------------------------------------------------- outcomes of effects
+
+    def spawned(self, name: str, pid: int, now: float) -> None:
+        """A worker's process is there."""
+        worker = self.world.workers[name]
+        worker.pid = pid
+
+    def spawn_failed(self, name: str, reason: str, now: float) -> None:
+        """A worker's process could not be started."""
+        supervise.spawn_failed(self.world, self.world.workers[name], reason, now)
+        self._settle(now)
+
+    def exited(self, name: str, code: int | None, signal: int | None, stderr: list[str], now: float) -> None:
+        """A worker's process is gone."""
+        supervise.exited(self.world, self.world.workers[name], code, signal, stderr, now)
+        if self.world.draining:
+            stopping.go_on(self.world, now)
+        self._settle(now)
+
+    def take_written(self, name: str, take: str, pcm_at: int, marks_at: int, now: float) -> None:
+        """A whole take is in its journal."""
+        job = self.world.logs.get(name)
+        if job is not None and take in job.writing:
+            written = job.writing[take].take
+            size = 2 * written.samples + written.marks_bytes + log.RECORD_BYTES if written is not None else 0
+            log.written(self.world, job, take, pcm_at, marks_at, size)
+            ending.finish_if_done(self.world, job, now)
+        self._settle(now)
+
+    def take_lost(self, name: str, take: str, reason: str, now: float) -> None:
+        """A whole take could not be written."""
+        job = self.world.logs.get(name)
+        self.world.count("takes that could not be written", reason)
+        if job is not None and not job.over:
+            segment = job.writing.get(take)
+            if segment is not None:
+                log.drop(self.world, job, segment, reason)
+            text = f"The audio could not be written: {reason}. Free some space; keep=nothing works without."
+            ending.end(self.world, job, "failed", "disk_full", text, now)
+        self._settle(now)
+
+    def committed(self, ticket: int, now: float) -> None:
+        """A record is durable: what waited for it may happen."""
+        world = self.world
+        pending = world.commits.pop(ticket, None)
+        if pending is None:
+            return
+        world.effects.extend(pending.effects)
+        job = world.jobs.get(pending.job) if pending.job is not None else None
+        if job is None:
+            return
+        if pending.kind == "end":
+            ending.committed(world, job, now)
+        elif pending.kind == "text":
+            job.committed = True
+            job.committed_chars = max(job.committed_chars, pending.chars)
+            readers.pump_all(world, job)
+            ending.finish_if_done(world, job, now)
+        self._settle(now)
+
+
+def _register_again(world: World, worker: Worker, message: Register, body: bytes, now: float) -> str:
+    supervise.register(world, worker.peer, message, now)
+    return ""
+
+
+_FROM_WORKER: dict[type, Callable[..., str]] = {
+    Register: _register_again,
+    Beat: supervise.beat,
+    Ready: supervise.ready,
+    Begun: attempts.begun,
+    TakeMarks: attempts.take_marks,
+    Done: attempts.done,
+    Failed: attempts.failed,
+    Stopped: attempts.stopped,
+}

@@ -1,0 +1,75 @@
+"""Progress is health: when an attempt counts as hung, and what is done then.
+
+Owns: the deadlines of attempts. Must not know: how processes are ended. Invariant: no deadline runs while it is the
+daemon that owes credit; who misses one loses the attempt at once, whatever his beats say.
+"""
+
+from __future__ import annotations
+
+from . import failing, leases
+from .failing import Failure
+from .state import Attempt, Worker
+from .world import World
+
+BIG_BYTES = 256 * 1024 * 1024
+"""From this size on a worker's death is reported late (65 to 80 ms a GB), so that silence has to count first."""
+
+
+def deadline(world: World, worker: Worker, attempt: Attempt) -> float | None:
+    """When an attempt counts as hung; None while it waits for us."""
+    if attempt.stopping is not None:
+        return attempt.stopping + worker.settings.stop_s
+    if attempt.take.samples >= attempt.granted:
+        return None
+    if attempt.first_at is None:
+        return attempt.progress_at + max(worker.settings.first_chunk_s, 4 * worker.first_audio_s)
+    if worker.rss >= BIG_BYTES and _spare(world, worker):
+        return attempt.progress_at + max(worker.settings.fence_s, 4 * worker.gap_s)
+    return attempt.progress_at + max(worker.settings.chunk_s, 8 * worker.gap_s)
+
+
+def _spare(world: World, worker: Worker) -> bool:
+    provider = world.providers[worker.provider]
+    return any(world.workers[name].free > 0 for name in provider.workers if name != worker.id)
+
+
+def overdue(world: World, worker: Worker, now: float) -> None:
+    """Deal with the attempts of a worker whose deadline has passed."""
+    for attempt in list(worker.leases.values()):
+        at = deadline(world, worker, attempt)
+        if at is None or at > now:
+            continue
+        silent_s = now - attempt.progress_at
+        if attempt.stopping is not None:
+            _hung(world, worker, f"did not stop within {worker.settings.stop_s:g} s ({attempt.why})")
+            leases.release(world, worker, attempt)
+        elif worker.rss >= BIG_BYTES and silent_s < worker.settings.chunk_s and _spare(world, worker):
+            world.count("fenced attempts", f"{worker.id} was silent for {silent_s * 1000:.0f} ms")
+            failing.void(world, attempt, f"{worker.provider} fell silent", now)
+        else:
+            _hung(world, worker, f"made no progress for {silent_s:.1f} s")
+            leases.release(world, worker, attempt)
+            failing.fail(world, attempt, Failure("hang", worker.ours), now)
+        if worker.state == "stopping":
+            break
+    if worker.state == "stopping":
+        lose(world, worker, Failure("hang", worker.ours), now, blame=False)
+
+
+def _hung(world: World, worker: Worker, why: str) -> None:
+    worker.last_failure = f"hang: {why}"
+    leases.kill(world, worker, why)
+
+
+def lose(world: World, worker: Worker, failure: Failure, now: float, *, blame: bool = True) -> None:
+    """A worker's session is over, and with it all its attempts."""
+    for attempt in list(worker.leases.values()):
+        leases.release(world, worker, attempt)
+        if attempt.stopping is not None:
+            continue
+        if blame and attempt.begun:
+            failing.fail(world, attempt, failure, now)
+        elif attempt.job is None:
+            failing.probed(world, world.providers[worker.provider], attempt, failure, now)
+        else:
+            failing.return_segment(world, attempt, f"{worker.provider}: {failure}")

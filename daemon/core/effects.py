@@ -1,0 +1,108 @@
+"""What the core wants done in the world.
+
+Owns: the vocabulary from the core to the shell. Must not know: how any of it is done. Invariant: effects are carried
+out in the order in which they are listed; whatever comes of one comes back as an event of the core
+(`Core.take_written`, `Core.exited`, ...), never as a return value, so that a test can let anything happen between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .settings import Provider
+
+
+@dataclass(slots=True)
+class Stored:
+    """A range of bytes of a journal, read by the shell at the moment of sending."""
+
+    log: str
+    at: int
+    length: int
+
+
+Body = bytes | memoryview | Stored | None
+
+
+@dataclass(slots=True)
+class ToClient:
+    """Send to a client. A full pipe keeps the message, and all after it, in order; the core hears `client_full`, and
+    `client_drained` when all has gone. An unreachable one comes back as `client_gone`."""
+
+    peer: bytes
+    header: bytes
+    body: Body = None
+
+
+@dataclass(slots=True)
+class ToWorker:
+    """Send to a worker. An unreachable one, or a full pipe, comes back as `worker_gone`."""
+
+    peer: bytes
+    header: bytes
+    body: Body = None
+
+
+@dataclass(slots=True)
+class Spawn:
+    """Start a worker's process; the ticket goes down its standard input. Comes back as `spawned` or `spawn_failed`,
+    and in the end as `exited`."""
+
+    worker: str
+    provider: Provider
+    ticket: str
+
+
+@dataclass(slots=True)
+class Kill:
+    """SIGKILL to a worker's process group. Nothing happens if it is gone."""
+
+    worker: str
+
+
+@dataclass(slots=True)
+class WriteTake:
+    """Write a whole take at the end of a journal, as one record in one write, creating the journal if need be.
+
+    Comes back as `take_written` with the places of the PCM and of the marks in the file, or as `take_lost`.
+    """
+
+    log: str
+    take: str
+    meta: dict[str, Any]
+    marks: bytes
+    pcm: list[bytes]
+
+
+@dataclass(slots=True)
+class DropLog:
+    """Remove a journal."""
+
+    log: str
+
+
+@dataclass(slots=True)
+class Commit:
+    """Make a record durable. Comes back as `committed` with the same ticket; what waits for that waits in the core."""
+
+    ticket: int
+    record: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Report:
+    """A line for the log. level: "debug", "info", "warning" or "error"."""
+
+    level: str
+    text: str
+
+
+@dataclass(slots=True)
+class Leave:
+    """All is done: close everything and exit with this code."""
+
+    code: int = 0
+
+
+Effect = ToClient | ToWorker | Spawn | Kill | WriteTake | DropLog | Commit | Report | Leave

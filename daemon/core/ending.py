@@ -1,0 +1,100 @@
+"""How jobs end.
+
+Owns: `Job.verdict` and `Job.terminal`. Must not know: how audio is made. Invariant: a verdict is given once; nobody is
+told of it before it is committed; a reader hears it behind its last frame, except that a cancellation overtakes audio.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ...bus.messages import Terminal
+from . import leases, log, readers, schedule
+from .lifecycle import JOB, move
+from .state import Job
+from .world import Pending, World
+
+
+def finish_if_done(world: World, job: Job, now: float) -> None:
+    """End a job whose text is complete and whose segments are all in place."""
+    if job.over or not job.complete or job.placed < len(job.segments) or not job.committed:
+        return
+    skipped = sum(segment.state == "skipped" for segment in job.segments)
+    if not job.segments:
+        end(world, job, "failed", "empty_text", "There was nothing to say in the text.", now)
+    elif skipped == len(job.segments):
+        end(world, job, "failed", "failed", "Nobody could say any of it: " + "; ".join(job.trail), now)
+    else:
+        message = f"{skipped} of {len(job.segments)} segments were left out." if skipped else ""
+        end(world, job, "finished", "incomplete" if skipped else "", message, now)
+
+
+def end(world: World, job: Job, state: str, code: str, message: str, now: float, *, tell: bytes = b"") -> None:
+    """Decide a job's end: stop what is being made for it, and commit. tell: who asked for it and is not a reader."""
+    if job.over:
+        return
+    move(JOB, job, "end")
+    schedule.dequeue(world, job)
+    for attempt in list(job.attempts.values()):
+        leases.stop(world, attempt, state, now)
+        job.attempts.pop(attempt.name)
+        if attempt.segment is not None and attempt.segment.state in ("leased", "writing"):
+            log.drop(world, job, attempt.segment, message or state)
+    job.verdict = Terminal(
+        job=job.id,
+        state=state,  # type: ignore[arg-type]
+        code=code,
+        message=message,
+        samples=job.length,
+        segments=len(job.segments),
+        skipped=sum(segment.state == "skipped" for segment in job.segments),
+        speakers=speakers(job),
+    )
+    record = {"what": "end", "job": job.id, "uid": job.key[0], "state": state, "code": code, "message": message}
+    pending = Pending("end", job.key)
+    if tell and tell not in job.readers:
+        world.after(pending, tell, job.verdict)
+    world.commit(record, pending)
+
+
+def committed(world: World, job: Job, now: float) -> None:
+    """The end is durable: now it may be told."""
+    assert job.verdict is not None
+    job.state = job.verdict.state
+    job.terminal = job.verdict
+    world.unfinished.pop(job.key, None)
+    world.finished[job.key] = job
+    if job.state == "cancelled":
+        for peer in list(job.readers):
+            world.to_client(peer, job.terminal)
+            readers.unsubscribe(world, job, peer, now)
+    else:
+        readers.pump_all(world, job)
+    trim(world)
+
+
+def speakers(job: Job) -> list[dict[str, object]]:
+    """Who said how many segments."""
+    said: Counter[tuple[str, str, str]] = Counter()
+    for segment in job.segments[: job.placed]:
+        if segment.state == "whole" and segment.take is not None:
+            said[segment.take.provider, segment.take.version, segment.take.voice] += 1
+    return [{"provider": p, "version": version, "voice": v, "segments": n} for (p, version, v), n in said.items()]
+
+
+def trim(world: World) -> None:
+    """Forget the oldest finished jobs that nobody reads, beyond what is to be kept."""
+    limits = world.settings.limits
+    surplus = len(world.finished) - limits.finished_jobs
+    full = world.disk > limits.disk_bytes
+    if surplus <= 0 and not full and world.memory <= limits.memory_bytes:
+        return
+    for key, job in list(world.finished.items()):
+        crowded = world.memory > limits.memory_bytes and job.memory > 0
+        if surplus <= 0 and world.disk <= limits.disk_bytes and not crowded:
+            break
+        if not job.readers:
+            del world.finished[key]
+            del world.jobs[key]
+            log.discard(world, job)
+            surplus -= 1

@@ -1,0 +1,133 @@
+"""How attempts fail, and what follows.
+
+Owns: the consequences of a failure: who hears of it, who is to blame, who tries next. Must not know: how failures are
+found (`attempts`, `deadlines`, `supervise`). Invariant: a segment that lost its attempt is back in its job's queue,
+left out, or the end of its job; a second try is a new attempt with its own name, never hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...bus.errors import FAILURES
+from . import ending, leases, log, routing, schedule
+from .failures import RULES, Rule
+from .lifecycle import SEGMENT, move
+from .state import Attempt, Job, ProviderState, Segment
+from .world import World
+
+
+@dataclass(slots=True)
+class Failure:
+    """How an attempt ended badly. code: a class of `bus.errors.FAILURES`."""
+
+    code: str
+    message: str = ""
+    retry_after: float = 0.0
+
+    def __str__(self) -> str:
+        return self.message or FAILURES.get(self.code, self.code)
+
+
+def void(world: World, attempt: Attempt, reason: str, now: float) -> None:
+    """Take an attempt's segment back while its worker still has to stop it."""
+    leases.stop(world, attempt, reason, now)
+    return_segment(world, attempt, reason)
+
+
+def return_segment(world: World, attempt: Attempt, reason: str) -> None:
+    """The attempt's take is lost, and its segment waits again."""
+    job, segment = attempt.job, attempt.segment
+    if job is None or segment is None or job.attempts.pop(attempt.name, None) is None:
+        return
+    log.drop(world, job, segment, reason)
+    schedule.give_back(job, segment)
+    schedule.update(world, job)
+
+
+def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
+    """An attempt has ended badly: who hears of it, who is to blame, and who tries next."""
+    worker = world.workers[attempt.worker]
+    provider = world.providers[worker.provider]
+    rule = RULES[failure.code]
+    worker.last_failure = f"{failure.code}: {failure}"
+    _tell_breaker(world, provider, rule, failure, now)
+    if attempt.job is None or attempt.segment is None:
+        probed(world, provider, attempt, failure, now)
+        return
+    job, segment = attempt.job, attempt.segment
+    if attempt.name not in job.attempts:
+        return
+    line = f"{provider.name}: {failure.code} ({failure})"
+    segment.trail.append(line)
+    segment.tries_here += 1
+    segment.deaths += rule.blames and (attempt.begun or failure.code == "hang")
+    segment.reseeds += rule.reseeds
+    return_segment(world, attempt, line)
+    world.count("failed attempts", line)
+    if segment.deaths >= 2:
+        _give_up(world, job, segment, "quarantined", f"This text brought down two workers. {line}", now)
+    elif rule.action == "stop" and job.position + 1 >= len(job.chain):
+        _give_up(world, job, segment, failure.code, line, now)
+    elif rule.action != "again" or (rule.tries and segment.tries_here > rule.tries):
+        _next_entry(world, job, segment, failure, line, now)
+    else:
+        world.notice(job, "again", segment.number, provider=provider.name, reason=line)
+
+
+def _tell_breaker(world: World, provider: ProviderState, rule: Rule, failure: Failure, now: float) -> None:
+    if rule.breaker == "trips":
+        provider.breaker.trip(now, failure.retry_after)
+    elif rule.breaker == "counts":
+        provider.breaker.failure(now)
+    if not provider.breaker.allows(now):
+        provider.reason = f"{failure.code}: {failure}"
+        world.reroute.add(provider.name)
+
+
+def _next_entry(world: World, job: Job, segment: Segment, failure: Failure, line: str, now: float) -> None:
+    """This entry of the chain will not do it; go on with the next, or wait where that is all that is left."""
+    before = job.entry.provider
+    if failure.code == "rate_limited" and job.position + 1 >= len(job.chain):
+        job.not_before = now + max(failure.retry_after, 1.0)
+        world.notice(job, "waiting", segment.number, provider=before, reason=line, seconds=failure.retry_after)
+        return
+    nobody = routing.move_down(world, job, line, now)
+    if nobody:
+        _give_up(world, job, segment, failure.code, nobody, now)
+        return
+    for other in list(job.attempts.values()):
+        if world.workers[other.worker].provider != job.entry.provider and other.segment is not None:
+            void(world, other, line, now)
+    schedule.update(world, job)
+
+
+def _give_up(world: World, job: Job, segment: Segment, code: str, message: str, now: float) -> None:
+    """Nobody can say this segment: leave it out where the caller wants that, else the job fails."""
+    if job.over:
+        return
+    event = "quarantine" if code == "quarantined" else "skip"
+    schedule.withdraw(job, segment)
+    if job.submit.skip_bad:
+        move(SEGMENT, segment, "skip")
+        world.notice(job, "skipped", segment.number, reason=message)
+        log.advance(world, job)
+        schedule.update(world, job)
+        ending.finish_if_done(world, job, now)
+    else:
+        move(SEGMENT, segment, event)
+        where = f"Segment {segment.number + 1} of {len(job.segments)}"
+        ending.end(world, job, "failed", code, f"{where} could not be said. {message}", now)
+
+
+def probed(world: World, provider: ProviderState, attempt: Attempt, failure: Failure | None, now: float) -> None:
+    """A probe has ended: the provider may serve again, or not yet."""
+    if provider.probe == attempt.name:
+        provider.probe = ""
+        if failure is None:
+            provider.breaker.success(now)
+            provider.reason = ""
+            world.reroute.add(provider.name)
+        else:
+            provider.breaker.failure(now)
+    world.unsettled.add(provider.name)

@@ -1,0 +1,424 @@
+"""Jobs from the caller's side: submitted, fed with text, cancelled, forgotten.
+
+Owns: the life of a job from SUBMIT until its end is decided, and the bounds on what is taken on. Must not know:
+workers. Invariant: the same SUBMIT or piece again is answered again and changes nothing; another body under the same
+name is refused; what is refused has left no trace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+from ...bus.codec import JOB_NAME, encode
+from ...bus.messages import (
+    Accepted,
+    Append,
+    Appended,
+    Attach,
+    Cancel,
+    CancelAll,
+    CancelledAll,
+    Credit,
+    Detach,
+    End,
+    Submit,
+)
+from . import ending, log, readers, routing, schedule
+from .catalogue import Problem
+from .segmentation import Pronunciations, Splitter, detect_language
+from .state import Client, Entry, Job, JobKey, Segment
+from .world import Pending, World
+
+SSML_CHARS = 60_000
+"""Longest SSML document: it is one segment, since only the engine understands where it could be split."""
+
+WAIT_S = 1.0
+"""Shortest hint for when to try again."""
+
+
+def submit(world: World, client: Client, message: Submit, body: bytes, now: float) -> None:
+    """Take a job on, or say why not."""
+    key = (client.uid, message.job)
+    digest = _digest(message, body)
+    existing = world.jobs.get(key)
+    if existing is not None:
+        _again(world, client, existing, message, digest)
+        return
+    problem = _unfit(world, client, message)
+    text = ""
+    if problem is None:
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            problem = Problem("invalid", "The text is not UTF-8.")
+    if problem is None and message.complete and not text.strip():
+        problem = Problem("empty_text", "There is nothing to say: the text is empty.")
+    if problem is None and message.ssml and len(text) > SSML_CHARS:
+        problem = Problem("too_long", f"SSML of {len(text)} characters; at most {SSML_CHARS} fit into one document.")
+    language = _language(world, message, text)
+    chain = routing.chain_for(world, message.chain, language) if problem is None else []
+    if isinstance(chain, Problem):
+        problem = chain
+    elif problem is None:
+        problem = routing.refusal(world, chain, message, language)
+    if problem is not None:
+        retry = _retry_after(world) if problem.code in ("queue_full", "unavailable") else 0.0
+        world.error(client.peer, problem.code, problem.message, job=message.job, retry_after=retry)
+        return
+    assert not isinstance(chain, Problem)
+    job = _create(world, client, message, digest, language, chain, now)
+    _feed(world, job, text, now)
+    if message.complete:
+        _complete(world, job)
+    if message.read != "none":
+        readers.subscribe(world, client, job, message.read, message.credit)
+    else:
+        job.alone_since = now
+    _begin(world, client, job, body, now)
+
+
+def _create(
+    world: World, client: Client, message: Submit, digest: bytes, language: str, chain: list[Entry], now: float
+) -> Job:
+    key = (client.uid, message.job)
+    world.order += 1
+    provider = world.providers[chain[0].provider]
+    limits = world.settings.limits
+    streams = provider.catalogue is None or bool(provider.catalogue.capabilities.get("streams", True))
+    job = Job(
+        key=key,
+        client=schedule.client_key(client),
+        submit=message,
+        digest=digest,
+        order=world.order,
+        language=language,
+        chain=chain,
+        splitter=Splitter(
+            language, limit=limits.segment_chars, first_limit=None if streams else limits.first_segment_chars
+        ),
+        log=f"{world.epoch}-{world.order}",
+        in_memory=message.keep == "nothing",
+        rate=message.rate or provider.rate,
+        accepted_at=now,
+        text_at=now,
+    )
+    world.jobs[key] = world.unfinished[key] = world.logs[job.log] = job
+    return job
+
+
+def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> None:
+    """Dispatch does not wait for the commit; the answer, and all audio, does."""
+    nobody = routing.route(world, job, now)
+    pending = Pending("text", job.key, job.text.length)
+    world.after(
+        pending,
+        client.peer,
+        Accepted(job=job.id, existing=False, state=job.state, rate=job.rate, pieces=1),  # type: ignore[arg-type]
+    )
+    record = {"what": "submit", "job": job.id, "uid": job.key[0], "submit": job.submit, "text": body}
+    world.commit(record, pending)
+    if nobody:
+        ending.end(world, job, "failed", "unavailable", nobody, now)
+    else:
+        schedule.update(world, job)
+
+
+def _again(world: World, client: Client, job: Job, message: Submit, digest: bytes) -> None:
+    if digest != job.digest:
+        world.error(
+            client.peer,
+            "conflict",
+            f"There is a job {job.id!r} already, with another text or other settings.",
+            job=job.id,
+        )
+        return
+    pieces = len(job.piece_digests) + 1
+    answer = Accepted(job=job.id, existing=True, state=job.state, rate=job.rate, pieces=pieces)  # type: ignore[arg-type]
+    if not job.committed:
+        for pending in world.commits.values():
+            if pending.job == job.key and pending.kind == "text":
+                world.after(pending, client.peer, answer)
+                break
+    else:
+        world.to_client(client.peer, answer)
+    if message.read != "none" and client.peer not in job.readers:
+        readers.pump(world, job, readers.subscribe(world, client, job, message.read, message.credit))
+        schedule.update(world, job)
+
+
+def _digest(message: Submit, body: bytes) -> bytes:
+    """What makes two SUBMITs the same: the parameters and the first text, not who reads how."""
+    same = Submit(
+        1, "", message.job, message.kind, message.chain, message.language, message.complete, message.ssml, message.rate,
+        message.style, message.priority, message.pace, message.keep, 0.0, message.seed, "none", 0, message.skip_bad,
+    )  # fmt: skip
+    return hashlib.sha256(encode(same) + body).digest()
+
+
+def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
+    """What is wrong with a request, apart from its text and chain."""
+    limits = world.settings.limits
+    if world.draining:
+        return Problem("unavailable", "The daemon is stopping; try again in a moment.")
+    if not JOB_NAME.match(message.job):
+        return Problem("invalid", "A job's name has 1 to 64 characters of A-Z a-z 0-9 _ . -")
+    if len(message.chain) > 32:
+        return Problem("invalid", "A chain has at most 32 entries.")
+    mine = sum(1 for job in world.unfinished.values() if job.client == schedule.client_key(client))
+    if len(world.unfinished) >= limits.jobs or mine >= limits.jobs_per_client:
+        whose = "of yours " if mine >= limits.jobs_per_client else ""
+        return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
+    style = message.style
+    for name, value, low, high in (
+        ("rate", style.rate, 0.25, 6.0),
+        ("pitch", style.pitch, 0.5, 2.0),
+        ("volume", style.volume, 0.0, 2.0),
+        ("patience", message.patience_s, 0.0, 86400.0),
+    ):
+        if not (math.isfinite(value) and low <= value <= high):
+            return Problem("invalid", f"{name} is {value:g}; it goes from {low:g} to {high:g}.")
+    if message.rate and not 4000 <= message.rate <= 192_000:
+        return Problem("invalid", f"A rate of {message.rate} samples a second; it goes from 4000 to 192000.")
+    if message.ssml and not message.complete:
+        return Problem("unsupported", "SSML cannot come in pieces: it is one document.")
+    if message.keep == "history":
+        return Problem("unsupported", "There is no history yet; use keep=job.")
+    return None
+
+
+def _retry_after(world: World) -> float:
+    """When a place in the queue may be free: after the shortest rest of work of any job, roughly."""
+    rest = [
+        (job.text.length - job.segments[job.placed].start) * 0.065
+        for job in world.unfinished.values()
+        if job.placed < len(job.segments)
+    ]
+    return round(max(WAIT_S, min(min(rest, default=WAIT_S), 60.0)), 1)
+
+
+def _language(world: World, message: Submit, text: str) -> str:
+    if message.language == "auto":
+        return detect_language(text[:2000], ()) or world.settings.language
+    return message.language or world.settings.language
+
+
+# ------------------------------------------------------------------------------------------------------------ text
+
+
+def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
+    """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
+    digest = hashlib.sha256(body).digest()
+    have = len(job.piece_digests)
+    if 1 <= message.n <= have:
+        if job.piece_digests[message.n - 1] != digest:
+            text = f"Piece {message.n} of {job.id} came before with other words."
+            world.error(client.peer, "conflict", text, job=job.id)
+        else:
+            _answer_piece(world, job, client, Appended(job=job.id, n=message.n))
+        return
+    problem = _unfit_piece(world, job, message.n, have, body)
+    if problem is not None:
+        world.error(client.peer, problem.code, problem.message, job=job.id)
+        return
+    job.piece_digests.append(digest)
+    job.text_at = now
+    _feed(world, job, body.decode(), now)
+    pending = Pending("text", job.key, job.text.length)
+    world.after(pending, client.peer, Appended(job=job.id, n=message.n))
+    world.commit({"what": "append", "job": job.id, "uid": job.key[0], "n": message.n, "text": body}, pending)
+    schedule.update(world, job)
+
+
+def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Problem | None:
+    if job.over or job.complete:
+        return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
+    if n != have + 1:
+        return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
+    if job.text.length + len(body) > world.settings.limits.text_bytes:
+        return Problem("too_long", f"The text of {job.id} would be over {world.settings.limits.text_bytes} characters.")
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return Problem("invalid", f"Piece {n} of {job.id} is not UTF-8: pieces end between characters.")
+    return None
+
+
+def _answer_piece(world: World, job: Job, client: Client, answer: Appended) -> None:
+    """Answer what was answered before; not before its commit, so it queues behind the newest one of that job."""
+    for ticket in reversed(world.commits):
+        pending = world.commits[ticket]
+        if pending.job == job.key and pending.kind == "text":
+            world.after(pending, client.peer, answer)
+            return
+    world.to_client(client.peer, answer)
+
+
+def end_text(world: World, client: Client, job: Job, message: End, body: bytes, now: float) -> None:
+    """The text is complete."""
+    have = len(job.piece_digests) + 1
+    answer = Appended(job=job.id, n=message.n, ended=True)
+    if job.complete and message.n == have:
+        _answer_piece(world, job, client, answer)
+    elif job.over:
+        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
+    elif message.n != have:
+        world.error(client.peer, "out_of_order", f"{have} pieces of {job.id} have come, not {message.n}.", job=job.id)
+    else:
+        _complete(world, job)
+        pending = Pending("text", job.key, job.text.length)
+        world.after(pending, client.peer, answer)
+        world.commit({"what": "text_end", "job": job.id, "uid": job.key[0], "n": message.n}, pending)
+        schedule.update(world, job)
+
+
+def _feed(world: World, job: Job, text: str, now: float) -> None:
+    if world.settings.pronunciations and not job.submit.ssml:
+        text = Pronunciations(world.settings.pronunciations).apply(text)
+    job.text.append(text)
+    if not job.submit.ssml:
+        job.splitter.feed(text)
+        _new_segments(job)
+
+
+def _complete(world: World, job: Job) -> None:
+    job.complete = True
+    if job.submit.ssml:
+        job.segments.append(Segment(0, 0, job.text.length))
+    else:
+        job.splitter.finish()
+        _new_segments(job)
+
+
+def _new_segments(job: Job) -> None:
+    for start, end in job.splitter.take():
+        job.segments.append(Segment(len(job.segments), start, end))
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def attach(world: World, client: Client, job: Job, message: Attach, body: bytes, now: float) -> None:
+    """Read a job that is there."""
+    if readers.attach(world, client, job, message) is not None:
+        schedule.update(world, job)
+
+
+def credit(world: World, client: Client, message: Credit, body: bytes, now: float) -> None:
+    """A reader's consent to more."""
+    job = world.jobs.get((client.uid, message.job))
+    reader = job.readers.get(client.peer) if job is not None else None
+    if job is None or reader is None:
+        world.counters["credit without reading"] += 1
+        return
+    readers.credit(world, job, reader, message)
+    log.release_heard(world, job)
+    if not job.over:
+        schedule.update(world, job)
+
+
+def detach(world: World, client: Client, job: Job, message: Detach, body: bytes, now: float) -> None:
+    """Stop reading; the job goes on."""
+    client_left(world, {job.key}, client.peer, now)
+
+
+# ----------------------------------------------------------------------------------------------------- cancelling
+
+
+def cancel(world: World, client: Client, job: Job, message: Cancel, body: bytes, now: float) -> None:
+    """End a job because its owner wants so. A job that is over answers with how it ended."""
+    if job.terminal is not None:
+        world.to_client(client.peer, job.terminal)
+        readers.unsubscribe(world, job, client.peer, now)
+    elif job.verdict is not None:
+        for pending in world.commits.values():
+            if pending.kind == "end" and pending.job == job.key and client.peer not in job.readers:
+                world.after(pending, client.peer, job.verdict)
+    else:
+        ending.end(world, job, "cancelled", "cancelled", "Cancelled by its owner.", now, tell=client.peer)
+
+
+def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, now: float) -> None:
+    """End all jobs of a uid."""
+    mine = [job for key, job in world.unfinished.items() if key[0] == client.uid and not job.over]
+    for job in mine:
+        ending.end(world, job, "cancelled", "cancelled", "Cancelled with all others.", now)
+    pending = Pending("other", None)
+    world.after(pending, client.peer, CancelledAll(request=message.request, count=len(mine)))
+    world.commit({"what": "cancel_all", "uid": client.uid}, pending)
+
+
+# -------------------------------------------------------------------------------------------------------- sweeping
+
+
+def sweep(world: World, now: float) -> None:
+    """Jobs that wait for somebody who does not come, once a second."""
+    limits = world.settings.limits
+    for job in list(world.unfinished.values()):
+        if job.over:
+            continue
+        stalled = not job.complete and job.placed == len(job.segments) and not job.attempts
+        if stalled and now - job.text_at > limits.text_wait_s and not _fed(world, job):
+            ending.end(world, job, "failed", "text_incomplete", "The rest of the text never came.", now)
+        elif job.alone_since is not None and job.submit.pace == "listen" and now - job.alone_since > limits.abandon_s:
+            ending.end(world, job, "cancelled", "abandoned", "Nobody was listening.", now)
+        else:
+            _keep_going(world, job, now)
+
+
+def _fed(world: World, job: Job) -> bool:
+    """Whether the caller who writes the text is still there."""
+    return any(job.key in client.jobs for client in world.clients.values())
+
+
+def _keep_going(world: World, job: Job, now: float) -> None:
+    if job.queued_at_provider and not job.attempts:
+        if job.starved_since is None:
+            job.starved_since = now
+        reroute(world, job, now)
+        if not job.over:
+            _explain(world, job, now)
+    elif not job.over:
+        schedule.update(world, job)
+
+
+def reroute(world: World, job: Job, now: float) -> None:
+    """Look again where the job can go on."""
+    if job.over or job.attempts:
+        return
+    nobody = routing.route(world, job, now)
+    if nobody:
+        ending.end(world, job, "failed", job.entry.code or "unavailable", nobody, now)
+    else:
+        schedule.update(world, job)
+
+
+def _explain(world: World, job: Job, now: float) -> None:
+    """Tell the readers what a job waits for, when that has changed."""
+    provider = world.providers[job.entry.provider]
+    workers = [world.workers[name] for name in provider.workers]
+    loading = [w for w in workers if w.state in ("spawned", "connected")]
+    if any(worker.state == "ready" for worker in workers):
+        place = schedule.place_in_queue(world, job)
+        what, data = f"queued {place}", {"provider": provider.name, "place": place}
+        kind = "queued"
+    elif loading:
+        percent = max(worker.percent for worker in loading)
+        what, data = f"loading {percent:.0f}", {"provider": provider.name, "percent": percent, "note": loading[0].note}
+        kind = "loading"
+    else:
+        reason = provider.reason or next((worker.reason for worker in workers), "")
+        what, data, kind = f"waiting {reason}", {"provider": provider.name, "reason": reason}, "waiting"
+    if what != job.noticed and job.committed:
+        job.noticed = what
+        world.notice(job, kind, -1, **data)
+
+
+def client_left(world: World, keys: set[JobKey], peer: bytes, now: float) -> None:
+    """A client is gone: its readings end, its jobs do not."""
+    for key in keys:
+        job = world.jobs.get(key)
+        if job is not None:
+            readers.unsubscribe(world, job, peer, now)
+            if not job.over:
+                schedule.update(world, job)

@@ -1,0 +1,196 @@
+"""Lists, in pages.
+
+Owns: what each list's rows hold. Must not know: how anything came to be as it is. Invariant: asking changes nothing; a
+client sees its own uid's jobs only; a page fits into a body.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ...bus.codec import BODY_BYTES, encode
+from ...bus.messages import Page, Query
+from .routing import condition
+from .state import Client, Job, ProviderState, Segment, Worker
+from .world import World
+
+Row = dict[str, Any]
+
+PAGE_ROWS = 1000
+"""Most rows of a page."""
+
+
+def answer(world: World, client: Client, message: Query, now: float) -> None:
+    """Send one page of a list."""
+    rows = _rows(world, client, message, now)
+    if isinstance(rows, str):
+        code = "not_found" if message.what == "segments" else "invalid"
+        world.error(client.peer, code, rows, request=message.request)
+        return
+    if not (message.cursor == "" or message.cursor.isdigit()):
+        world.error(client.peer, "invalid", "That is not a cursor of a page before.", request=message.request)
+        return
+    start = int(message.cursor[:12] or "0")
+    body, count, more = _page(rows, start, max(1, min(message.limit, PAGE_ROWS)))
+    following = str(start + count) if more else ""
+    world.to_client(client.peer, Page(request=message.request, what=message.what, next=following), body)
+
+
+def _page(rows: Iterator[Row], start: int, limit: int) -> tuple[bytes, int, bool]:
+    """The rows from `start` on that fit: the body, how many they are, and whether there are more."""
+    page: list[Row] = []
+    size = 0
+    for index, row in enumerate(rows):
+        if index < start:
+            continue
+        length = len(encode(row))
+        if len(page) >= limit or (page and size + length > BODY_BYTES - 1024):
+            return encode(page), len(page), True
+        page.append(row)
+        size += length
+    return encode(page), len(page), False
+
+
+def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[Row] | str:
+    where = message.where
+    if message.what == "status":
+        return iter([status(world, now)])
+    if message.what == "workers":
+        return map(_worker, world.workers.values())
+    if message.what == "providers":
+        return (_provider(world, provider, now) for provider in world.providers.values())
+    if message.what == "voices":
+        return _voices(world, where.get("provider", ""), where.get("language", ""))
+    if message.what == "jobs":
+        mine = (job for key, job in world.jobs.items() if key[0] == client.uid)
+        return (_job(job, now) for job in mine if where.get("state", job.state) == job.state)
+    if message.what == "segments":
+        job = world.jobs.get((client.uid, where.get("job", "")))
+        return map(_segment, job.segments) if job is not None else f"There is no job {where.get('job', '')!r}."
+    return f"There is no list {message.what!r}; there are status, workers, providers, voices, jobs and segments."
+
+
+def status(world: World, now: float) -> Row:
+    """The daemon in one row."""
+    states = Counter(job.state for job in world.jobs.values())
+    names = ("queued", "running", "waiting", "finished", "failed", "cancelled")
+    return {
+        **world.info,
+        "protocol": 1,
+        "epoch": world.epoch,
+        "uptime_s": now - world.started_at,
+        "state": "draining" if world.draining else "serving",
+        "clients": len(world.clients),
+        "jobs": {name: states[name] for name in names},
+        "takes_bytes": world.disk,
+        "memory_bytes": world.memory,
+        "counters": dict(world.counters),
+        "problems": [{"where": p.where, "line": p.line, "reason": p.reason} for p in world.settings.problems],
+    }
+
+
+def _worker(worker: Worker) -> Row:
+    running = sum(attempt.stopping is None for attempt in worker.leases.values())
+    return {
+        "worker": worker.id,
+        "provider": worker.provider,
+        "version": worker.version,
+        "pid": worker.pid,
+        "state": "busy" if worker.state == "ready" and worker.leases else worker.state,
+        "reason": worker.reason,
+        "restarts": worker.restarts,
+        "last_failure": worker.last_failure,
+        "jobs_done": worker.jobs_done,
+        "rss": worker.rss,
+        "vram": worker.vram,
+        "factor": worker.factor,
+        "first_audio_s": worker.first_audio_s,
+        "load_s": worker.load_s,
+        "slots": worker.slots,
+        "running": running,
+        "percent": worker.percent,
+        "note": worker.note,
+        "stderr": worker.stderr,
+    }
+
+
+def _provider(world: World, provider: ProviderState, now: float) -> Row:
+    workers = [world.workers[name] for name in provider.workers]
+    catalogue = provider.catalogue
+    probe_at = provider.breaker.next_probe(now)
+    return {
+        "provider": provider.name,
+        "state": condition(world, provider, now) if workers else "absent",
+        "workers": len(workers),
+        "ready": sum(worker.state == "ready" for worker in workers),
+        "version": provider.version,
+        "voices": len(catalogue.voices) if catalogue else 0,
+        "rate": provider.rate,
+        "breaker": provider.breaker.state,
+        "retry_in_s": max(probe_at - now, 0.0) if probe_at is not None else 0.0,
+        "capabilities": catalogue.capabilities if catalogue else {},
+        "reason": provider.reason,
+    }
+
+
+def _voices(world: World, only: str, language: str) -> Iterator[Row]:
+    for provider in world.providers.values():
+        if provider.catalogue is None or (only and provider.name != only):
+            continue
+        for voice in provider.catalogue.spoken(language):
+            yield {
+                "provider": provider.name,
+                "voice": voice.name,
+                "languages": list(voice.languages),
+                "gender": voice.gender,
+                "description": voice.description,
+                "variants": list(voice.variants),
+            }
+
+
+def _job(job: Job, now: float) -> Row:
+    verdict = job.terminal
+    return {
+        "job": job.id,
+        "state": job.state if job.state != "ended" else "running",
+        "code": verdict.code if verdict else "",
+        "message": verdict.message if verdict else "",
+        "priority": job.submit.priority,
+        "pace": job.submit.pace,
+        "keep": job.submit.keep,
+        "language": job.language,
+        "rate": job.rate,
+        "segments": len(job.segments),
+        "done": job.placed,
+        "samples": job.length,
+        "pieces": len(job.piece_digests) + 1,
+        "complete": job.complete,
+        "provider": job.spoken[0],
+        "voice": job.spoken[1],
+        "age_s": now - job.accepted_at,
+        "stops": job.stops,
+        "tries": job.tries,
+    }
+
+
+def _segment(segment: Segment) -> Row:
+    take = segment.take
+    whole = segment.state == "whole" and take is not None
+    return {
+        "segment": segment.number,
+        "start": segment.start,
+        "length": segment.end - segment.start,
+        "state": "leased" if segment.state == "writing" else segment.state,
+        "provider": take.provider if take else "",
+        "version": take.version if take else "",
+        "voice": take.voice if take else "",
+        "attempt": take.name if take else "",
+        "tries": segment.tries,
+        "stops": segment.stops,
+        "deaths": segment.deaths,
+        "offset": segment.offset,
+        "samples": take.samples if whole and take else 0,
+        "trail": segment.trail,
+    }

@@ -1,0 +1,126 @@
+"""Which entry of its chain a job is at.
+
+Owns: `Job.position` and `Job.chain`. Must not know: slots and queues. Invariant: a job moves down its chain and never
+back; it moves for a reason that is in its trail (an entry that cannot, has failed, or is not there within the job's
+patience), never for speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from ...bus.messages import Choice, Submit
+from .catalogue import Problem
+from .state import Entry, Job, ProviderState
+from .world import World
+
+
+def chain_for(world: World, asked: Sequence[Choice], language: str) -> list[Entry] | Problem:
+    """The chain that a request may use, or what is wrong with it."""
+    settings = world.settings
+    entries: list[Entry] = []
+    for choice in asked or settings.chain:
+        if not choice.provider and choice.voice in settings.chains:
+            entries += [Entry(c.provider, c.voice) for c in settings.chains[choice.voice]]
+        elif not choice.provider:
+            entries += [Entry(c.provider, choice.voice or c.voice) for c in settings.chain]
+        else:
+            entries.append(Entry(choice.provider, choice.voice))
+    for entry in entries:
+        if entry.provider not in world.providers:
+            near = get_close_matches(entry.provider, list(world.providers), 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            known = ", ".join(sorted(world.providers)) or "none"
+            return Problem("unknown_provider", f"There is no provider {entry.provider!r}{hint} Configured: {known}.")
+    if not entries:
+        return Problem("unavailable", "No provider is configured; see `voicebus config check`.")
+    return entries
+
+
+def resolve(world: World, entry: Entry, submit: Submit, language: str) -> None:
+    """Find the provider's own name for what was asked, or why this entry cannot do it; neither, as long as the
+    provider has not told what it has."""
+    if entry.resolved or entry.refusal:
+        return
+    catalogue = world.providers[entry.provider].catalogue
+    if catalogue is None:
+        return
+    lacking = catalogue.lacks(submit)
+    if lacking:
+        entry.refusal, entry.code = f"{entry.provider} cannot do {lacking}", "unsupported"
+        return
+    answer = catalogue.resolve(entry.voice, language)
+    if isinstance(answer, Problem):
+        entry.refusal, entry.code = f"{entry.provider}: {answer.message}", answer.code
+    else:
+        entry.resolved = answer
+
+
+def refusal(world: World, chain: list[Entry], submit: Submit, language: str) -> Problem | None:
+    """Why nobody in the chain could ever do this, if that is known already."""
+    for entry in chain:
+        resolve(world, entry, submit, language)
+    if all(entry.refusal for entry in chain):
+        return Problem(chain[0].code, "; ".join(dict.fromkeys(entry.refusal for entry in chain)))
+    return None
+
+
+def condition(world: World, provider: ProviderState, now: float) -> str:
+    """How a provider is: "ready", "starting" (one can wait for it) or why it is out."""
+    workers = [world.workers[name] for name in provider.workers]
+    if not provider.breaker.allows(now):
+        return f"{provider.name} has failed too often lately and rests"
+    if any(worker.state == "ready" for worker in workers):
+        return "ready"
+    if any(worker.state not in ("fatal", "down") for worker in workers):
+        return "starting"
+    return f"{provider.name}: {provider.reason or (workers[0].reason if workers else 'no worker is connected')}"
+
+
+def route(world: World, job: Job, now: float) -> str:
+    """Find the entry that the job goes on with; "" if there is one, else why there is none (the job cannot go on)."""
+    patient = job.starved_since is None or now - job.starved_since < job.submit.patience_s
+    waiting: int | None = None
+    reasons = []
+    for index in range(job.position, len(job.chain)):
+        entry = job.chain[index]
+        resolve(world, entry, job.submit, job.language)
+        if entry.refusal:
+            reasons.append(entry.refusal)
+            continue
+        state = condition(world, world.providers[entry.provider], now)
+        if state == "ready":
+            _settle_on(job, index, reasons)
+            return ""
+        if state == "starting" or (state.endswith("rests") and patient):
+            waiting = index if waiting is None else waiting
+            if patient:
+                break
+        reasons.append(f"{entry.provider} is not ready yet" if state == "starting" else state)
+    if waiting is None:
+        return "; ".join(dict.fromkeys([*job.trail, *reasons]))
+    _settle_on(job, waiting, reasons)
+    return ""
+
+
+def _settle_on(job: Job, index: int, reasons: list[str]) -> None:
+    if index == job.position:
+        return
+    job.trail += [reason for reason in reasons if reason not in job.trail]
+    job.position = index
+    for segment in job.segments[job.placed :]:
+        segment.tries_here = 0
+
+
+def move_down(world: World, job: Job, reason: str, now: float) -> str:
+    """The entry that the job is at has failed it; the next one, please. "" or why there is none."""
+    if reason not in job.trail:
+        job.trail.append(reason)
+    if job.position + 1 >= len(job.chain):
+        return "; ".join(job.trail)
+    job.position += 1
+    job.starved_since = None
+    for segment in job.segments[job.placed :]:
+        segment.tries_here = 0
+    return route(world, job, now)

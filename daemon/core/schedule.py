@@ -1,0 +1,202 @@
+"""Who is served next.
+
+Owns: the queues of the providers. Must not know: what an attempt is made of, what becomes of it. Invariant: a job is in
+the queue of its current provider exactly while it has a segment that may be made now; classes are served in order, but
+each gets a segment in `class_share_s`; within a class, clients get audio in equal shares; a client's own jobs come in
+order of acceptance.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from ...bus.messages import PRIORITIES
+from . import readers
+from .lifecycle import JOB, move
+from .state import Attempt, Client, ClientKey, Job, ProviderState, Queue, Segment, Worker
+from .world import World
+
+URGENT = ("important", "message")
+"""Classes whose jobs may stop the work of a later class."""
+
+STOPS = 2
+"""How often a segment is stopped for something urgent before it is left in peace."""
+
+SOON_S = 0.1
+"""A slot that will be free so soon is waited for instead of stopping anybody."""
+
+
+def wanting(world: World, job: Job) -> bool:
+    """Whether the job has a segment that may be made now."""
+    if job.over or not (job.again or job.fresh < len(job.segments)):
+        return False
+    if job.again:
+        return True
+    limits = world.settings.limits
+    if job.in_memory and job.memory >= limits.memory_job_bytes:
+        return False
+    if job.submit.pace == "render":
+        return world.disk < limits.disk_bytes
+    if not job.readers:
+        return False
+    rate = job.rate or 22050
+    return job.made + _under_way(job) - readers.heard_up_to(job) < limits.look_ahead_s * rate
+
+
+def _under_way(job: Job) -> int:
+    return sum(max(attempt.expected - attempt.take.samples, 0) for attempt in job.attempts.values())
+
+
+def update(world: World, job: Job) -> None:
+    """Put the job into its provider's queue, or take it out, as it has work to give."""
+    wants = wanting(world, job)
+    provider = job.entry.provider
+    if job.queued_at_provider and (not wants or job.queued_at_provider != provider):
+        dequeue(world, job)
+    if wants and not job.queued_at_provider:
+        queue = world.providers[provider].queues.setdefault(job.submit.priority, Queue())
+        queue.clients.setdefault(job.client, {})[job.key] = job
+        job.queued_at_provider = provider
+        move(JOB, job, "ask")
+        world.unsettled.add(provider)
+    elif wants:
+        world.unsettled.add(provider)
+    elif not job.over and not job.attempts:
+        move(JOB, job, "starve")
+
+
+def dequeue(world: World, job: Job) -> None:
+    """Take a job out of its queue."""
+    queue = world.providers[job.queued_at_provider].queues.get(job.submit.priority) if job.queued_at_provider else None
+    job.queued_at_provider = ""
+    if queue is None:
+        return
+    jobs = queue.clients.get(job.client, {})
+    jobs.pop(job.key, None)
+    if not jobs:
+        queue.clients.pop(job.client, None)
+    if not queue.clients:
+        queue.since = None
+        queue.spent.clear()
+
+
+def next_job(world: World, provider: ProviderState, now: float) -> Job | None:
+    """The job whose segment is made next at this provider."""
+    chosen = None
+    share = world.settings.limits.class_share_s
+    for priority in PRIORITIES:
+        queue = provider.queues.get(priority)
+        if queue is None or not queue.clients:
+            continue
+        if queue.since is None:
+            queue.since = now
+        if chosen is None:
+            chosen = queue
+        elif now - queue.since >= share:
+            chosen = queue
+            break
+    if chosen is None:
+        return None
+    chosen.since = now
+    return _next_of(chosen, now)
+
+
+def _next_of(queue: Queue, now: float) -> Job | None:
+    def spent(key: ClientKey) -> float:
+        return queue.spent.get(key, queue.virtual)
+
+    for client in sorted(queue.clients, key=spent) if len(queue.clients) > 1 else queue.clients:
+        ready = [job for job in queue.clients[client].values() if job.not_before <= now]
+        if ready:
+            return min(ready, key=lambda job: job.order)
+    return None
+
+
+def charge(provider: ProviderState, job: Job, seconds: float) -> None:
+    """A client's share of its class has grown by so much audio."""
+    queue = provider.queues[job.submit.priority]
+    spent = max(queue.spent.get(job.client, queue.virtual), queue.virtual)
+    queue.virtual = spent
+    queue.spent[job.client] = spent + seconds
+
+
+def take_segment(job: Job) -> Segment:
+    """The first segment of a wanting job that nobody makes; one that was lost comes before new ones."""
+    if job.again:
+        return job.segments[heapq.heappop(job.again)]
+    segment = job.segments[job.fresh]
+    job.fresh += 1
+    return segment
+
+
+def give_back(job: Job, segment: Segment) -> None:
+    """A segment has lost its attempt and waits again."""
+    heapq.heappush(job.again, segment.number)
+
+
+def withdraw(job: Job, segment: Segment) -> None:
+    """A segment is not to be made again."""
+    if segment.number in job.again:
+        job.again.remove(segment.number)
+        heapq.heapify(job.again)
+
+
+def free_worker(world: World, provider: ProviderState) -> Worker | None:
+    """The worker to take: of those with a free slot, the one that is expected to be first (`wait_s`)."""
+    free = [worker for name in provider.workers if (worker := world.workers[name]).free > 0]
+    return min(free, key=lambda worker: (wait_s(worker), len(worker.leases), worker.factor), default=None)
+
+
+def wait_s(worker: Worker) -> float:
+    """How long until a worker's first sound, as far as is known: what it has in hand, and its usual start."""
+    queued = sum(
+        max(attempt.expected - attempt.take.samples, 0) / max(attempt.rate, 1) for attempt in worker.leases.values()
+    )
+    return queued * worker.factor + worker.first_audio_s
+
+
+def due_s(world: World, attempt: Attempt) -> float:
+    """How long an attempt will still hold its slot."""
+    worker = world.workers[attempt.worker]
+    return max(attempt.expected - attempt.take.samples, 0) / max(attempt.rate, 1) * worker.factor
+
+
+def victim(world: World, provider: ProviderState, now: float) -> Attempt | None:
+    """Which attempt to stop so that an urgent job is heard at once; None where nothing urgent waits, a slot is about
+    to be free, or everybody has been stopped often enough. Unheard takes first, then the least advanced."""
+    urgent = next((p for p in URGENT if (queue := provider.queues.get(p)) and queue.clients), None)
+    if urgent is None:
+        return None
+    running = [attempt for name in provider.workers for attempt in world.workers[name].leases.values()]
+    if any(attempt.stopping is not None or attempt.job is None for attempt in running):
+        return None
+    rank = PRIORITIES.index(urgent)
+    lower = [
+        attempt
+        for attempt in running
+        if attempt.job is not None
+        and attempt.segment is not None
+        and PRIORITIES.index(attempt.job.submit.priority) > max(rank, PRIORITIES.index("message"))
+        and attempt.segment.stops < STOPS
+        and world.workers[attempt.worker].state == "ready"
+    ]
+    if not lower or any(attempt.first_at is not None and due_s(world, attempt) < SOON_S for attempt in running):
+        return None
+    return min(lower, key=lambda a: (a.job is not None and readers.touched(a.job, a.take), a.take.samples))
+
+
+def client_key(client: Client) -> ClientKey:
+    """Whom fair share counts as one."""
+    return client.uid, client.pid
+
+
+def place_in_queue(world: World, job: Job) -> int:
+    """How many jobs of the same or an earlier class were accepted before this one and wait at its provider."""
+    rank = PRIORITIES.index(job.submit.priority)
+    return sum(
+        1
+        for priority, queue in world.providers[job.entry.provider].queues.items()
+        for jobs in queue.clients.values()
+        for other in jobs.values()
+        if other.order < job.order and PRIORITIES.index(priority) <= rank
+    )

@@ -1,0 +1,114 @@
+"""What the daemon is told to do, as plain data: the meaning of ``voicebus.toml``, after validation.
+
+Owns: the settings' names, units and defaults. Must not know: TOML, files, the environment (that is
+``daemon/config.py``). Invariant: a `Settings` object is complete and consistent; whoever holds one need not check it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...bus.messages import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider and how its workers are run.
+
+    module: the Python module to run, for a provider written in Python; command: or the whole command line. python:
+    the interpreter that runs `module` ("" is the daemon's own). env: added to the small environment that a worker
+    gets. settings: handed to the engine over the bus, secrets included, never on a command line. key: for workers
+    that the daemon does not start ("" lets none in). workers: how many. rate: native samples a second, where the
+    provider's manifest says so before a worker is up (0: unknown). load_s: longest time from start to READY.
+    first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which
+    a *big* worker's attempt goes to a spare already. stop_s: grace between STOP and kill. beat_s: between beats.
+    """
+
+    name: str
+    module: str = ""
+    command: tuple[str, ...] = ()
+    python: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+    workers: int = 1
+    rate: int = 0
+    load_s: float = 60.0
+    first_chunk_s: float = 10.0
+    chunk_s: float = 5.0
+    fence_s: float = 0.1
+    stop_s: float = 2.0
+    beat_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds."""
+
+    clients: int = 1000
+    jobs: int = 2000
+    jobs_per_client: int = 500
+    text_bytes: int = 16 * 1024 * 1024
+    segment_chars: int = 600
+    first_segment_chars: int = 80
+    look_ahead_s: float = 60.0
+    memory_bytes: int = 64 * 1024 * 1024
+    memory_job_bytes: int = 16 * 1024 * 1024
+    disk_bytes: int = 4 * 1024 * 1024 * 1024
+    finished_jobs: int = 500
+    abandon_s: float = 120.0
+    text_wait_s: float = 30.0
+    client_quiet_s: float = 30.0
+    class_share_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """When a worker is started again. Deaths before READY: at most `intensity` in `window_s`, then fatal. The pause
+    is a random part (full jitter) of `base_s` doubled for each death, at most `max_s`; a worker that was ready for
+    `stable_s` starts from the beginning."""
+
+    base_s: float = 0.5
+    max_s: float = 60.0
+    intensity: int = 5
+    window_s: float = 60.0
+    stable_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Breaking:
+    """When a provider is kept out of chains: after `failures` in `window_s`, for `open_s`, doubled each time up to
+    `max_open_s`."""
+
+    failures: int = 3
+    window_s: float = 60.0
+    open_s: float = 5.0
+    max_open_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A part of the configuration that is not in force, with the place and the reason."""
+
+    where: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. chain: the default chain. chains: named ones, usable as a voice. language: the default language.
+    pronunciations: word to spelling, replaced before segmentation. idle_exit_s: leave after so long without
+    a client or a job (0: never). problems: parts left out."""
+
+    providers: dict[str, Provider] = field(default_factory=dict)
+    chain: tuple[Choice, ...] = ()
+    chains: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
+    language: str = "en"
+    pronunciations: dict[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+    restart: Restart = Restart()
+    breaking: Breaking = Breaking()
+    idle_exit_s: float = 0.0
+    problems: tuple[Problem, ...] = ()

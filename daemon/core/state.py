@@ -1,0 +1,298 @@
+"""What the core holds: clients, jobs, segments, takes, readers, workers, attempts, providers.
+
+Owns: the shape of the state. Must not know: what happens when (the modules beside it). Invariant: plain data only; a
+timer is never stored, only the moments from which one can be derived.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...bus.messages import MarkRow, Submit, Terminal
+from .breaker import Breaker
+from .catalogue import Catalogue
+from .restart import RestartPolicy
+from .segmentation import Splitter
+from .settings import Provider
+
+JobKey = tuple[int, str]
+"""A job's real name: the uid of its owner and the id that the owner chose."""
+
+ClientKey = tuple[int, int]
+"""Whom fair share counts as one: uid and pid."""
+
+
+class Text:
+    """A job's text, which comes in pieces and is read in ranges. Joining a growing string for each line of a pipe
+    would copy the whole book each time."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._starts: list[int] = []
+        self.length = 0
+
+    def append(self, piece: str) -> None:
+        """Add to the end."""
+        if piece:
+            self._pieces.append(piece)
+            self._starts.append(self.length)
+            self.length += len(piece)
+
+    def slice(self, start: int, end: int) -> str:
+        """The code points from `start` up to `end`."""
+        index = max(bisect_right(self._starts, start) - 1, 0)
+        parts = []
+        while index < len(self._pieces) and self._starts[index] < end:
+            begin = self._starts[index]
+            parts.append(self._pieces[index][max(start - begin, 0) : end - begin])
+            index += 1
+        return "".join(parts)
+
+
+@dataclass(slots=True)
+class Take:
+    """The audio of one attempt. chunks, starts: the PCM in memory and each chunk's first sample; empty once the take
+    is in a journal, at pcm_at and marks_at there."""
+
+    name: str
+    provider: str
+    version: str
+    voice: str
+    samples: int = 0
+    chunks: list[bytes] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    marks: list[MarkRow] = field(default_factory=list)
+    whole: bool = False
+    stored: bool = False
+    pcm_at: int = 0
+    marks_at: int = 0
+    marks_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Segment:
+    """A sentence-sized piece of a job's text. state: see `lifecycle.SEGMENT`. offset: of its audio in the job, -1
+    until all before it is in place."""
+
+    number: int
+    start: int
+    end: int
+    state: str = "waiting"
+    take: Take | None = None
+    attempt: str = ""
+    offset: int = -1
+    tries: int = 0
+    tries_here: int = 0
+    deaths: int = 0
+    stops: int = 0
+    reseeds: int = 0
+    trail: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One entry of a job's chain. voice: what was asked for; resolved: the provider's own name for it, "" until its
+    catalogue is known. refusal: why this entry is out for this job, "" while it is not."""
+
+    provider: str
+    voice: str
+    resolved: str = ""
+    refusal: str = ""
+    code: str = ""
+
+
+@dataclass(slots=True)
+class Reader:
+    """One client's reading of one log. segment, at: where it is (samples within the segment). take: the one it was
+    sent some of in this segment, "" if none. marks: how many marks of it. credit, heard: offsets in the job."""
+
+    peer: bytes
+    mode: str
+    credit: int
+    segment: int = 0
+    at: int = 0
+    take: str = ""
+    marks: int = 0
+    heard: int = 0
+
+
+@dataclass(slots=True)
+class Job:
+    """One request. placed: how many segments are final and in place; length: their samples. made: samples in all its
+    takes, placed or not. verdict: how it ends, once decided; its state says so only when that is committed."""
+
+    key: JobKey
+    client: ClientKey
+    submit: Submit
+    digest: bytes
+    order: int
+    language: str
+    chain: list[Entry]
+    splitter: Splitter
+    log: str
+    in_memory: bool
+    rate: int
+    accepted_at: float
+    state: str = "queued"
+    text: Text = field(default_factory=Text)
+    piece_digests: list[bytes] = field(default_factory=list)
+    complete: bool = False
+    committed: bool = False
+    committed_chars: int = 0
+    position: int = 0
+    segments: list[Segment] = field(default_factory=list)
+    fresh: int = 0
+    again: list[int] = field(default_factory=list)
+    placed: int = 0
+    length: int = 0
+    made: int = 0
+    memory: int = 0
+    disk: int = 0
+    readers: dict[bytes, Reader] = field(default_factory=dict)
+    heard: int = 0
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    verdict: Terminal | None = None
+    terminal: Terminal | None = None
+    queued_at_provider: str = ""
+    starved_since: float | None = None
+    alone_since: float | None = None
+    text_at: float = 0.0
+    spoken: tuple[str, str] = ("", "")
+    noticed: str = ""
+    trail: list[str] = field(default_factory=list)
+    not_before: float = 0.0
+    stops: int = 0
+    tries: int = 0
+    has_audio_log: bool = False
+    writing: dict[str, Segment] = field(default_factory=dict)
+    released: int = 0
+
+    @property
+    def id(self) -> str:
+        """The name its owner gave it."""
+        return self.key[1]
+
+    @property
+    def over(self) -> bool:
+        """Whether its end is decided."""
+        return self.verdict is not None
+
+    @property
+    def entry(self) -> Entry:
+        """The entry of the chain that it is at."""
+        return self.chain[self.position]
+
+
+@dataclass(slots=True)
+class Client:
+    """A client's session; its name is the routing id that ZeroMQ gave it. full: its pipe takes nothing now."""
+
+    peer: bytes
+    uid: int
+    pid: int
+    name: str
+    version: str
+    heard_at: float
+    full: bool = False
+    jobs: set[JobKey] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED. job: None for a probe.
+    granted: up to which sample its audio may come. stopping: when STOP was sent, None before; why: what for."""
+
+    name: str
+    worker: str
+    job: Job | None
+    segment: Segment | None
+    take: Take
+    rate: int
+    sent_at: float
+    progress_at: float
+    granted: int
+    expected: int
+    seq: int = 0
+    begun: bool = False
+    first_at: float | None = None
+    stopping: float | None = None
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Worker:
+    """A place for a worker's process, and the process that is in it now. state: see `lifecycle.WORKER`. wanted: what
+    it should become: "up", "restart" or "down". ours: we killed the process, and why. gap_s: usual pause between
+    chunks."""
+
+    id: str
+    provider: str
+    settings: Provider
+    restart: RestartPolicy
+    external: bool = False
+    state: str = "down"
+    wanted: str = "up"
+    reason: str = ""
+    pid: int = 0
+    ticket: str = ""
+    peer: bytes = b""
+    session: str = ""
+    version: str = ""
+    slots: int = 1
+    leases: dict[str, Attempt] = field(default_factory=dict)
+    spawned_at: float = 0.0
+    heard_at: float = 0.0
+    ready_at: float | None = None
+    lost_at: float | None = None
+    retry_at: float = 0.0
+    quit_at: float | None = None
+    ours: str = ""
+    restarts: int = 0
+    jobs_done: int = 0
+    last_failure: str = ""
+    stderr: list[str] = field(default_factory=list)
+    rss: int = 0
+    vram: int = 0
+    percent: float = -1.0
+    note: str = ""
+    load_s: float = 0.0
+    first_audio_s: float = 0.0
+    factor: float = 0.0
+    gap_s: float = 0.0
+
+    @property
+    def free(self) -> int:
+        """How many slots can be given out now."""
+        return self.slots - len(self.leases) if self.state == "ready" and self.wanted == "up" else 0
+
+
+@dataclass(slots=True)
+class Queue:
+    """Jobs that have a segment to be made, of one class at one provider. since: from when it has waited in vain."""
+
+    clients: dict[ClientKey, dict[JobKey, Job]] = field(default_factory=dict)
+    virtual: float = 0.0
+    spent: dict[ClientKey, float] = field(default_factory=dict)
+    since: float | None = None
+
+
+@dataclass(slots=True)
+class ProviderState:
+    """A provider: its workers, what it can say, and how it has been doing. char_s: seconds of audio for a character,
+    as measured; usual when nothing is known: 0.065, which is 15 characters a second."""
+
+    name: str
+    settings: Provider
+    breaker: Breaker
+    workers: list[str] = field(default_factory=list)
+    catalogue: Catalogue | None = None
+    version: str = ""
+    rate: int = 0
+    device: dict[str, Any] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    char_s: float = 0.065
+    takes: int = 0
+    reason: str = ""
+    probe: str = ""

@@ -1,0 +1,78 @@
+"""How the daemon stops: growing takes end, readers fetch what is made, workers leave, and then it does.
+
+Owns: the order of that. Must not know: signals and processes. Invariant: each step has an end, so a stop cannot hang.
+"""
+
+from __future__ import annotations
+
+from . import ending, leases
+from .effects import Leave
+from .state import Worker
+from .world import World
+
+STEP_S = 5.0
+"""Longest time for each of the steps."""
+
+GONE = ("down", "fatal", "backoff")
+"""States of a worker without a process."""
+
+
+def begin(world: World, now: float) -> None:
+    """Stop in an orderly way."""
+    world.draining, world.drain_since = "takes", now
+    world.report("info", "stopping: takes in hand are finished, readers may fetch what is made")
+    go_on(world, now)
+
+
+def go_on(world: World, now: float) -> None:
+    """Do the next step if the one before is done."""
+    waited = now - world.drain_since
+    if world.draining == "takes":
+        growing = any(a.stopping is None for w in world.workers.values() for a in w.leases.values())
+        if not growing or waited >= STEP_S:
+            _end_jobs(world, now)
+            world.draining, world.drain_since = "readers", now
+    elif world.draining == "readers":
+        fetching = any(job.readers for job in world.jobs.values())
+        if (not fetching or waited >= STEP_S) and not world.commits:
+            _dismiss(world, now)
+            world.draining, world.drain_since = "workers", now
+    elif world.draining == "workers":
+        _wait_for_workers(world, waited)
+
+
+def _end_jobs(world: World, now: float) -> None:
+    for job in list(world.unfinished.values()):
+        if not job.over:
+            text = "The daemon was stopped before the job was done."
+            ending.end(world, job, "failed", "daemon_stopped", text, now)
+
+
+def _dismiss(world: World, now: float) -> None:
+    for worker in list(world.workers.values()):
+        if worker.session and worker.state != "stopping":
+            leases.dismiss(world, worker, now)
+        elif worker.state not in (*GONE, "stopping", "dead"):
+            leases.kill(world, worker, "the daemon stops")
+
+
+def _wait_for_workers(world: World, waited: float) -> None:
+    running = _running(world)
+    if not running:
+        at_once(world)
+    elif waited >= STEP_S:
+        for worker in running:
+            leases.kill(world, worker, "did not leave when the daemon stopped")
+
+
+def _running(world: World) -> list[Worker]:
+    return [worker for worker in world.workers.values() if not worker.external and worker.state not in GONE]
+
+
+def at_once(world: World) -> None:
+    """Leave now, whatever is going on."""
+    if not world.left:
+        world.left = True
+        for worker in _running(world):
+            leases.kill(world, worker, "the daemon leaves")
+        world.effects.append(Leave(0))

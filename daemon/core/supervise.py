@@ -1,0 +1,424 @@
+"""Workers: started, let in, found ready, watched, replaced, drained.
+
+Owns: the life of every worker. Must not know: jobs, except that losing a worker loses its attempts (`deadlines.lose`).
+Invariant: one process at a time in each place; it is started again only when the old one is known to be gone; whoever
+registers without the ticket that was given out is refused; a daemon that was itself late judges nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...bus.codec import decode_map
+from ...bus.errors import BadMessage
+from ...bus.messages import PROTOCOL, PROTOCOL_LOW, Beat, Ready, Refused, Register, Welcome
+from . import deadlines, leases
+from .breaker import Breaker
+from .catalogue import Catalogue
+from .effects import Spawn
+from .failing import Failure
+from .lifecycle import WORKER, move
+from .restart import RestartPolicy
+from .settings import Provider, Settings
+from .state import ProviderState, Worker
+from .world import World
+
+MISSED_BEATS = 3.5
+"""So many beats missing make a worker suspect: no new work, but no judgement yet."""
+
+SILENT_S = 10.0
+"""An idle worker that is silent for so long is replaced."""
+
+REJOIN_S = 5.0
+"""How long a process whose connection is gone has to register again."""
+
+QUIT_S = 10.0
+"""How long a worker that was told to finish has to do so."""
+
+KILLED_OUTSIDE = frozenset({1, 2, 9, 15})
+"""Signals that nobody sends himself: HUP, INT, KILL, TERM."""
+
+
+# -------------------------------------------------------------------------------------------------- configuration
+
+
+def configure(world: World, settings: Settings, now: float) -> None:
+    """Make the fleet what the settings say: what changed is restarted, the rest is left alone."""
+    for name, provider in list(world.providers.items()):
+        if name not in settings.providers:
+            _retire(world, provider, now)
+    for name, wanted in settings.providers.items():
+        provider = world.providers.get(name) or _new_provider(world, wanted, settings)
+        changed = replace(wanted, workers=0) != replace(provider.settings, workers=0)
+        provider.settings = wanted
+        provider.rate = wanted.rate or provider.rate
+        _resize(world, provider, settings, now)
+        if changed:
+            _restart_all(world, provider, now)
+    world.settings = settings
+
+
+def _new_provider(world: World, wanted: Provider, settings: Settings) -> ProviderState:
+    provider = ProviderState(wanted.name, wanted, Breaker(settings.breaking), rate=wanted.rate)
+    world.providers[wanted.name] = provider
+    return provider
+
+
+def _resize(world: World, provider: ProviderState, settings: Settings, now: float) -> None:
+    started = bool(provider.settings.module or provider.settings.command)
+    count = provider.settings.workers if started else 0
+    own = [name for name in provider.workers if not world.workers[name].external]
+    for name in own[count:]:
+        let_go(world, world.workers[name], now)
+    for index in range(count):
+        name = f"{provider.name}/{index}"
+        worker = world.workers.get(name)
+        if worker is None:
+            worker = Worker(name, provider.name, provider.settings, RestartPolicy(settings.restart))
+            world.workers[name] = worker
+            provider.workers.append(name)
+        worker.wanted = "up" if worker.wanted == "down" else worker.wanted
+
+
+def _restart_all(world: World, provider: ProviderState, now: float) -> None:
+    for name in provider.workers:
+        worker = world.workers[name]
+        worker.settings = provider.settings
+        worker.restart.clear()
+        if worker.state in ("fatal", "backoff"):
+            move(WORKER, worker, "forgive")
+            worker.retry_at = now
+        elif worker.state != "down" and not worker.external:
+            worker.wanted = "restart"
+            _quit(world, worker, now)
+
+
+def _retire(world: World, provider: ProviderState, now: float) -> None:
+    provider.reason = "it is no longer configured"
+    for name in list(provider.workers):
+        let_go(world, world.workers[name], now)
+    if not provider.workers:
+        del world.providers[provider.name]
+    world.reroute.add(provider.name)
+
+
+def let_go(world: World, worker: Worker, now: float) -> None:
+    """Let a worker finish what it has and leave for good."""
+    worker.wanted = "down"
+    if worker.state in ("down", "fatal", "backoff"):
+        forget(world, worker)
+    else:
+        _quit(world, worker, now)
+
+
+def _quit(world: World, worker: Worker, now: float) -> None:
+    if worker.state == "stopping":
+        return
+    if worker.session:
+        leases.dismiss(world, worker, now)
+    else:
+        worker.quit_at = now
+        leases.kill(world, worker, "it is not needed any more")
+
+
+def forget(world: World, worker: Worker) -> None:
+    """Remove a worker's place. The one function that does."""
+    world.workers.pop(worker.id, None)
+    world.by_peer.pop(worker.peer, None)
+    provider = world.providers.get(worker.provider)
+    if provider is not None and worker.id in provider.workers:
+        provider.workers.remove(worker.id)
+        if not provider.workers and worker.provider not in world.settings.providers:
+            world.reroute.add(worker.provider)
+
+
+# ---------------------------------------------------------------------------------------------- coming and going
+
+
+def spawn_due(world: World, now: float) -> None:
+    """Start the workers whose time has come."""
+    for worker in world.workers.values():
+        if worker.external or worker.wanted == "down" or world.draining:
+            continue
+        if worker.state == "down" or (worker.state == "backoff" and worker.retry_at <= now):
+            move(WORKER, worker, "spawn")
+            worker.wanted = "up"
+            worker.ticket = world.tickets()
+            worker.spawned_at = worker.heard_at = now
+            worker.ready_at = worker.quit_at = worker.lost_at = None
+            worker.pid, worker.session, worker.peer, worker.ours = 0, "", b"", ""
+            worker.settings = world.providers[worker.provider].settings
+            worker.percent, worker.note = -1.0, ""
+            world.effects.append(Spawn(worker.id, worker.settings, worker.ticket))
+
+
+def spawn_failed(world: World, worker: Worker, reason: str, now: float) -> None:
+    """There is not even a process."""
+    exited(world, worker, None, None, [reason], now)
+
+
+def exited(world: World, worker: Worker, code: int | None, signal: int | None, stderr: list[str], now: float) -> None:
+    """A worker's process is gone: its attempts are lost, and it is replaced in due time."""
+    was_ready = worker.ready_at is not None
+    lasted = now - worker.ready_at if worker.ready_at is not None else 0.0
+    outside = not worker.ours and signal in KILLED_OUTSIDE
+    how = _how(worker, code, signal)
+    worker.stderr = stderr[-20:]
+    if was_ready or worker.wanted == "up":
+        worker.reason = how
+    on_purpose = worker.quit_at is not None and (code == 0 or bool(worker.ours))
+    if not on_purpose:
+        worker.last_failure = f"{how}: {stderr[-1]}" if stderr and not was_ready else how
+        world.report("warning", f"{worker.id} (pid {worker.pid}) {worker.last_failure}")
+    drop_session(world, worker)
+    deadlines.lose(world, worker, Failure("killed" if outside else "crash", how), now)
+    move(WORKER, worker, "exit")
+    worker.pid, worker.ticket = 0, ""
+    if world.draining or worker.wanted == "down":
+        move(WORKER, worker, "leave")
+        if worker.wanted == "down" and not world.draining:
+            forget(world, worker)
+        return
+    worker.restarts += 1
+    _restart(world, worker, code, was_ready, lasted, outside, on_purpose, now)
+    world.reroute.add(worker.provider)
+    world.unsettled.add(worker.provider)
+
+
+def _how(worker: Worker, code: int | None, signal: int | None) -> str:
+    if worker.ours:
+        return worker.ours
+    if signal is not None:
+        return f"was ended by signal {signal}"
+    return f"exited with code {code}" if code is not None else "could not be started"
+
+
+def _restart(
+    world: World,
+    worker: Worker,
+    code: int | None,
+    was_ready: bool,
+    lasted: float,
+    outside: bool,
+    on_purpose: bool,
+    now: float,
+) -> None:
+    """Decide when, and whether, it is started again."""
+    if on_purpose or outside:
+        move(WORKER, worker, "rest")
+        worker.retry_at = now
+        return
+    pause = (
+        worker.restart.died_at_work(now, lasted, world.chance.random)
+        if was_ready
+        else worker.restart.died_before_ready(now, code, world.chance.random)
+    )
+    if pause is None:
+        move(WORKER, worker, "give_up")
+        last = f" ({worker.stderr[-1]})" if worker.stderr else ""
+        worker.reason = f"{worker.id} died too often before it was ready; the last time it {worker.reason}{last}"
+        world.providers[worker.provider].reason = worker.reason
+        world.report("error", f"{worker.reason}. It is left alone until its configuration changes.")
+    else:
+        move(WORKER, worker, "rest")
+        worker.retry_at = now + pause
+
+
+def drop_session(world: World, worker: Worker) -> None:
+    """Whoever speaks under this session from now on is a stranger."""
+    world.by_peer.pop(worker.peer, None)
+    worker.session, worker.peer = "", b""
+
+
+# ------------------------------------------------------------------------------------------------ what a worker says
+
+
+def register(world: World, peer: bytes, message: Register, now: float) -> None:
+    """Somebody wants to be a worker."""
+    if message.low > PROTOCOL or message.high < PROTOCOL_LOW:
+        text = f"This daemon speaks protocol {PROTOCOL_LOW} to {PROTOCOL}, you speak {message.low} to {message.high}."
+        _refuse(world, peer, "version", text)
+        return
+    worker = next((w for w in world.workers.values() if w.ticket and w.ticket == message.ticket), None)
+    if worker is None:
+        worker = _admit_external(world, message)
+    if worker is None:
+        known = message.provider in world.providers
+        text = "The ticket is not one of ours." if known else f"There is no provider {message.provider!r} here."
+        _refuse(world, peer, "ticket" if known else "unknown_provider", text)
+        return
+    if worker.state == "stopping":
+        return
+    if worker.session and worker.peer == peer and worker.state == "connected":
+        _welcome(world, worker)
+        return
+    deadlines.lose(world, worker, Failure("unavailable", "its worker registered anew"), now, blame=False)
+    drop_session(world, worker)
+    move(WORKER, worker, "register")
+    worker.peer, worker.session, worker.version = peer, world.tickets(), message.version[:100]
+    worker.heard_at, worker.lost_at = now, None
+    worker.pid = worker.pid or message.pid
+    world.by_peer[peer] = worker
+    _welcome(world, worker)
+
+
+def _admit_external(world: World, message: Register) -> Worker | None:
+    provider = world.providers.get(message.provider)
+    if provider is None or not provider.settings.key or message.ticket != provider.settings.key:
+        return None
+    world.externals += 1
+    name = f"{provider.name}/x{world.externals}"
+    policy = RestartPolicy(world.settings.restart)
+    worker = Worker(name, provider.name, provider.settings, policy, external=True, state="spawned")
+    world.workers[name] = worker
+    provider.workers.append(name)
+    return worker
+
+
+def _refuse(world: World, peer: bytes, code: str, text: str) -> None:
+    world.count("refused workers", text)
+    world.to_worker(peer, Refused(code=code, message=text, version=str(world.info.get("version", ""))))
+
+
+def _welcome(world: World, worker: Worker) -> None:
+    world.to_worker(
+        worker.peer,
+        Welcome(
+            version=str(world.info.get("version", "")),
+            session=worker.session,
+            beat_s=worker.settings.beat_s,
+            settings=worker.settings.settings,
+        ),
+    )
+
+
+def beat(world: World, worker: Worker, message: Beat, body: bytes, now: float) -> str:
+    """It lives."""
+    worker.percent, worker.note = message.percent, message.note[:200]
+    worker.rss, worker.vram = message.rss, message.vram
+    return ""
+
+
+def heard(world: World, worker: Worker, now: float) -> None:
+    """Any message is a sign of life."""
+    worker.heard_at = now
+    if worker.state == "suspect":
+        move(WORKER, worker, "heard")
+        worker.reason = ""
+        world.unsettled.add(worker.provider)
+
+
+def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float) -> str:
+    """Loaded and proven. Returns what is wrong with it, "" for nothing."""
+    if worker.state == "draining":
+        return ""
+    if not 4000 <= message.rate <= 192_000 or not 1 <= message.slots <= 256:
+        return f"a rate of {message.rate} or {message.slots} slots cannot be"
+    try:
+        catalogue = Catalogue.from_ready(decode_map(body))
+    except (BadMessage, ValueError) as error:
+        return f"its READY is wrong: {error}"
+    provider = world.providers[worker.provider]
+    move(WORKER, worker, "ready")
+    first = provider.catalogue is None
+    provider.catalogue, provider.version = catalogue, worker.version
+    provider.rate = provider.rate or message.rate
+    provider.reason = worker.reason = ""
+    worker.slots, worker.load_s = message.slots, message.load_s
+    worker.first_audio_s = worker.first_audio_s or message.first_audio_s
+    worker.factor = worker.factor or message.factor
+    worker.ready_at = now
+    worker.restart.ready(now)
+    if first:
+        world.report("info", f"{provider.name} is ready after {message.load_s:.2f} s")
+    world.reroute.add(provider.name)
+    world.unsettled.add(provider.name)
+    return ""
+
+
+def misbehaved(world: World, worker: Worker, what: str, now: float) -> None:
+    """A worker has broken the protocol: it is replaced."""
+    world.count("protocol breaks of workers", f"{worker.id}: {what}")
+    worker.last_failure = f"protocol: {what}"
+    deadlines.lose(world, worker, Failure("protocol", what), now)
+    leases.kill(world, worker, f"broke the protocol ({what})")
+
+
+def unreachable(world: World, worker: Worker, now: float) -> None:
+    """Its connection is gone. Its process may live; then it registers anew, else its exit is about to be seen."""
+    deadlines.lose(world, worker, Failure("unavailable", "the connection to its worker broke"), now, blame=False)
+    drop_session(world, worker)
+    move(WORKER, worker, "unreachable")
+    worker.lost_at = now
+    world.unsettled.add(worker.provider)
+
+
+# ------------------------------------------------------------------------------------------------------- watching
+
+
+def due(world: World, worker: Worker) -> float | None:
+    """When something has to be looked at for this worker, if nothing is heard of it."""
+    state = worker.state
+    times: list[float] = []
+    if state == "backoff":
+        times.append(worker.retry_at)
+    elif state in ("spawned", "connected") and not worker.external:
+        times.append(worker.spawned_at + worker.settings.load_s)
+    elif state == "draining" and worker.quit_at is not None:
+        times.append(worker.quit_at + QUIT_S)
+    if worker.lost_at is not None and state != "stopping":
+        times.append(worker.lost_at + REJOIN_S)
+    if state == "ready":
+        times.append(worker.heard_at + MISSED_BEATS * worker.settings.beat_s)
+    elif worker.session and (worker.external or (state == "suspect" and not worker.leases)):
+        times.append(worker.heard_at + SILENT_S)
+    for attempt in worker.leases.values():
+        at = deadlines.deadline(world, worker, attempt)
+        if at is not None:
+            times.append(at)
+    return min(times, default=None)
+
+
+def watch(world: World, worker: Worker, now: float) -> None:
+    """Look at a worker whose time has come."""
+    deadlines.overdue(world, worker, now)
+    state, quiet = worker.state, now - worker.heard_at
+    if state in ("spawned", "connected") and not worker.external and now - worker.spawned_at >= worker.settings.load_s:
+        leases.kill(world, worker, f"was not ready within {worker.settings.load_s:g} s")
+    elif state == "draining" and worker.quit_at is not None and now - worker.quit_at >= QUIT_S:
+        leases.kill(world, worker, f"did not finish within {QUIT_S:g} s")
+    elif worker.lost_at is not None and state != "stopping" and now - worker.lost_at >= REJOIN_S:
+        leases.kill(world, worker, "lost its connection and did not come back")
+    elif state == "ready" and quiet >= MISSED_BEATS * worker.settings.beat_s:
+        move(WORKER, worker, "silent")
+        worker.reason = f"silent for {quiet:.1f} s"
+    elif worker.session and quiet >= SILENT_S and (worker.external or (state == "suspect" and not worker.leases)):
+        leases.kill(world, worker, f"was silent for {quiet:.0f} s")
+    if worker.external and worker.state == "stopping":
+        deadlines.lose(world, worker, Failure("hang", worker.ours), now)
+        drop_session(world, worker)
+        forget(world, worker)
+
+
+def shift(world: World, by: float) -> None:
+    """The daemon itself was late by so much: nobody else is to blame, so all clocks that run against others stop for
+    that time."""
+    for worker in world.workers.values():
+        worker.heard_at += by
+        worker.spawned_at += by
+        if worker.lost_at is not None:
+            worker.lost_at += by
+        if worker.quit_at is not None:
+            worker.quit_at += by
+        for attempt in worker.leases.values():
+            attempt.progress_at += by
+            if attempt.stopping is not None:
+                attempt.stopping += by
+    for client in world.clients.values():
+        client.heard_at += by
+    for job in world.unfinished.values():
+        job.text_at += by
+        if job.alone_since is not None:
+            job.alone_since += by
+        if job.starved_since is not None:
+            job.starved_since += by

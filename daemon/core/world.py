@@ -1,0 +1,139 @@
+"""The state as a whole, and the few things that every rule needs: saying something, counting, committing.
+
+Owns: the containers of the state and the list of effects. Must not know: any rule. Invariant: whatever must wait for a
+commit waits in `commits`, as plain data, so that a crash between the two is a state like any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ...bus.codec import encode
+from ...bus.errors import CALLER_CODES
+from ...bus.messages import Error, Message, Notice
+from .effects import Body, Commit, Effect, Report, ToClient, ToWorker
+from .settings import Settings
+from .state import Attempt, Client, Job, JobKey, ProviderState, Worker
+
+
+class Chance(Protocol):
+    """Where randomness comes from."""
+
+    def random(self) -> float:
+        """A number from 0 up to 1."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """What waits for a commit: messages to send then, and what becomes true. kind: "text", "end" or "other"."""
+
+    kind: str
+    job: JobKey | None
+    chars: int = 0
+    effects: list[Effect] = field(default_factory=list)
+
+
+@dataclass
+class World:
+    """All that the core knows. epoch: the name of this run. tickets: makes unguessable names."""
+
+    settings: Settings
+    epoch: str
+    chance: Chance
+    tickets: Callable[[], str]
+    info: dict[str, Any]
+    effects: list[Effect] = field(default_factory=list)
+    clients: dict[bytes, Client] = field(default_factory=dict)
+    jobs: dict[JobKey, Job] = field(default_factory=dict)
+    logs: dict[str, Job] = field(default_factory=dict)
+    unfinished: dict[JobKey, Job] = field(default_factory=dict)
+    finished: dict[JobKey, Job] = field(default_factory=dict)
+    providers: dict[str, ProviderState] = field(default_factory=dict)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    by_peer: dict[bytes, Worker] = field(default_factory=dict)
+    probes: dict[str, Attempt] = field(default_factory=dict)
+    commits: dict[int, Pending] = field(default_factory=dict)
+    late_commits: list[Commit] = field(default_factory=list)
+    unsettled: set[str] = field(default_factory=set)
+    reroute: set[str] = field(default_factory=set)
+    hungry: dict[tuple[bytes, JobKey], None] = field(default_factory=dict)
+    counters: Counter[str] = field(default_factory=Counter)
+    memory: int = 0
+    disk: int = 0
+    order: int = 0
+    names: int = 0
+    ticket: int = 0
+    started_at: float = 0.0
+    swept_at: float = 0.0
+    idle_since: float = 0.0
+    draining: str = ""
+    drain_since: float = 0.0
+    left: bool = False
+    externals: int = 0
+
+    # ------------------------------------------------------------------ saying something
+
+    def to_client(self, peer: bytes, message: Message, body: Body = None) -> None:
+        """Send to a client."""
+        message.epoch = self.epoch
+        self.effects.append(ToClient(peer, encode(message), body))
+
+    def to_worker(self, peer: bytes, message: Message, body: Body = None) -> None:
+        """Send to a worker."""
+        message.epoch = self.epoch
+        self.effects.append(ToWorker(peer, encode(message), body))
+
+    def error(
+        self, peer: bytes, code: str, message: str, *, job: str = "", request: str = "", retry_after: float = 0.0
+    ) -> None:
+        """Tell a client that something cannot be done."""
+        blame: Any = "caller" if code in CALLER_CODES else "daemon"
+        self.to_client(
+            peer, Error(job=job, request=request, code=code, message=message, blame=blame, retry_after=retry_after)
+        )
+
+    def notice(self, job: Job, kind: str, segment: int = -1, **data: Any) -> None:
+        """Tell all readers of a job what is going on."""
+        if not job.committed:
+            return
+        for peer in job.readers:
+            self.to_client(peer, Notice(job=job.id, kind=kind, segment=segment, data=data))
+
+    def report(self, level: str, text: str) -> None:
+        """A line for the log. Texts of jobs never come into it."""
+        self.effects.append(Report(level, text))
+
+    def count(self, what: str, text: str = "") -> None:
+        """Count something odd; the first of its kind is reported."""
+        self.counters[what] += 1
+        if self.counters[what] == 1:
+            self.report("warning", f"{what}: {text} (further ones are only counted)" if text else what)
+
+    # ------------------------------------------------------------------ committing
+
+    def commit(self, record: dict[str, Any], pending: Pending) -> None:
+        """Make a record durable; what is pending happens when it is."""
+        self.ticket += 1
+        self.commits[self.ticket] = pending
+        self.late_commits.append(Commit(self.ticket, record))
+
+    def after(self, pending: Pending, peer: bytes, message: Message) -> None:
+        """Send this to a client when the commit is done."""
+        message.epoch = self.epoch
+        pending.effects.append(ToClient(peer, encode(message)))
+
+    def flush_commits(self) -> None:
+        """Commits go out last in a batch: work is under way before anything waits for a disk."""
+        if self.late_commits:
+            self.effects.extend(self.late_commits)
+            self.late_commits.clear()
+
+    # ------------------------------------------------------------------ names
+
+    def attempt_name(self) -> str:
+        """A name for an attempt, never used again, also not by a later run: it begins with the epoch."""
+        self.names += 1
+        return f"{self.epoch}.{self.names}"

@@ -1,0 +1,416 @@
+"""A whole world around one core, without sockets, processes or time: for tests that play scenes.
+
+`Stage` carries out effects at once (journals in memory, commits done unless held), keeps what clients and workers were
+sent, and offers a worker and a client to act with. Time passes only when a test says so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicebus.bus import codec
+from voicebus.bus.messages import (
+    UNLIMITED,
+    Accepted,
+    Append,
+    Attach,
+    Attached,
+    Audio,
+    Begun,
+    Cancel,
+    Chunk,
+    Credit,
+    Done,
+    End,
+    Greet,
+    Hello,
+    Marks,
+    Quit,
+    Ready,
+    Register,
+    Rewind,
+    Stop,
+    Stopped,
+    Submit,
+    Terminal,
+    Welcome,
+    Work,
+)
+from voicebus.daemon.core.core import Core
+from voicebus.daemon.core.effects import (
+    Commit,
+    DropLog,
+    Kill,
+    Leave,
+    Report,
+    Spawn,
+    Stored,
+    ToClient,
+    ToWorker,
+    WriteTake,
+)
+from voicebus.daemon.core.settings import Choice, Limits, Provider, Settings
+
+READY_BODY = {
+    "voices": [
+        {"name": "en", "languages": ["en"], "gender": "", "description": "", "variants": ["f1"]},
+        {"name": "de", "languages": ["de"], "gender": "", "description": "", "variants": []},
+    ],
+    "capabilities": {
+        "streams": True,
+        "marks": ["word"],
+        "ssml": True,
+        "rate": True,
+        "pitch": True,
+        "volume": True,
+        "punctuation": True,
+        "seed": False,
+        "instruct": False,
+        "own_end": True,
+        "options": [],
+        "default_voices": {"": "en", "de": "de"},
+    },
+    "device": {},
+    "engine": {"name": "fake", "version": "1"},
+}
+
+
+def settings(*names: str, workers: int = 1, limits: Limits | None = None, **changes: Any) -> Settings:
+    """Settings with providers of these names, chained in this order."""
+    names = names or ("a",)
+    options = {"module": "m", "workers": workers, "rate": 1000, **changes.pop("provider", {})}
+    providers = {name: Provider(name, **options) for name in names}
+    chain = tuple(Choice(name) for name in names)
+    return Settings(providers=providers, chain=chain, limits=limits or Limits(), **changes)
+
+
+def samples(attempt: str, start: int, count: int) -> bytes:
+    """PCM that tells which take, and which part of it, it is."""
+    seed = sum(attempt.encode()) * 31
+    return b"".join(((seed + i * 7) % 30000 + 1).to_bytes(2, "little") for i in range(start, start + count))
+
+
+@dataclass
+class FakeWorker:
+    """A worker's process as the core sees it."""
+
+    stage: Stage
+    name: str
+    ticket: str
+    provider: str
+    peer: bytes = b""
+    session: str = ""
+    inbox: list[tuple[Any, bytes]] = field(default_factory=list)
+    work: dict[str, Work] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+    stops: list[str] = field(default_factory=list)
+    quit: bool = False
+
+    def say(self, message: Any, body: bytes = b"") -> None:
+        """Send a message to the core."""
+        message.epoch = self.stage.core.world.epoch
+        if hasattr(message, "session"):
+            message.session = self.session
+        self.stage.core.worker_message(self.peer, 0, 0, message, body, self.stage.now)
+        self.stage.run()
+
+    def register(self) -> None:
+        """Connect, anew each time."""
+        self.stage.peers += 1
+        self.peer = b"w%d" % self.stage.peers
+        self.stage.worker_peers[self.peer] = self
+        self.say(Register(ticket=self.ticket, provider=self.provider, version="1"))
+
+    def ready(self, **changes: Any) -> None:
+        """Be loaded."""
+        body = {**READY_BODY, "capabilities": {**READY_BODY["capabilities"], **changes.pop("capabilities", {})}}  # type: ignore[dict-item]
+        self.say(Ready(rate=1000, load_s=0.1, first_audio_s=0.01, factor=0.01, **changes), codec.encode(body))
+
+    def receive(self, message: Any, body: bytes) -> None:
+        """The core sent something."""
+        self.inbox.append((message, body))
+        if isinstance(message, Welcome):
+            self.session = message.session
+            self.work.clear()
+        elif isinstance(message, Work):
+            self.work[message.attempt] = message
+            self.texts[message.attempt] = body.decode()
+            self.sent[message.attempt] = (0, 0)
+        elif isinstance(message, Stop):
+            self.stops.append(message.attempt)
+        elif isinstance(message, Quit):
+            self.quit = True
+        elif isinstance(message, Greet):
+            self.session = ""
+
+    def begin(self, attempt: str) -> None:
+        """Start on an attempt."""
+        self.say(Begun(attempt=attempt))
+
+    def chunk(self, attempt: str, count: int = 100) -> None:
+        """Send audio."""
+        seq, at = self.sent[attempt]
+        self.sent[attempt] = (seq + 1, at + count)
+        self.say(Chunk(attempt=attempt, seq=seq, offset=at), samples(attempt, at, count))
+
+    def done(self, attempt: str, **changes: Any) -> None:
+        """Finish an attempt."""
+        self.work.pop(attempt, None)
+        self.say(
+            Done(
+                attempt=attempt,
+                samples=self.sent[attempt][1],
+                **{"peak": 9000, "rms": 900.0, "work_s": 0.01, **changes},
+            )
+        )
+
+    def speak(self, attempt: str, chunks: int = 3) -> None:
+        """Make an attempt from beginning to end."""
+        self.begin(attempt)
+        for _ in range(chunks):
+            self.chunk(attempt)
+        self.done(attempt)
+
+    def answer_stops(self) -> None:
+        """Say STOPPED to whatever was to be stopped."""
+        stops, self.stops = self.stops, []
+        for attempt in stops:
+            self.work.pop(attempt, None)
+            self.say(Stopped(attempt=attempt))
+
+    @property
+    def current(self) -> str:
+        """The attempt in hand."""
+        return next(iter(self.work), "")
+
+
+@dataclass
+class FakeClient:
+    """A client that checks what every client may rely on."""
+
+    stage: Stage
+    peer: bytes
+    uid: int = 1000
+    pid: int = 1
+    inbox: list[tuple[Any, bytes]] = field(default_factory=list)
+    audio: dict[str, bytearray] = field(default_factory=dict)
+    takes: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
+    segments: dict[str, dict[int, str]] = field(default_factory=dict)
+    credit: dict[str, int] = field(default_factory=dict)
+    terminals: dict[str, Terminal] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
+
+    def say(self, message: Any, body: bytes = b"") -> None:
+        """Send a message to the core."""
+        message.epoch = self.stage.core.world.epoch
+        self.stage.core.client_message(self.peer, self.uid, self.pid, message, body, self.stage.now)
+        self.stage.run()
+
+    def hello(self) -> None:
+        """Greet."""
+        self.say(Hello(name="test", version="0"))
+
+    def submit(self, job: str, text: str = "Hello there.", credit: int = UNLIMITED, **changes: Any) -> None:
+        """Ask for a job and read it."""
+        self.credit[job] = credit
+        self.say(Submit(job=job, credit=credit, **changes), text.encode())
+
+    def grant(self, job: str, up_to: int, heard: int | None = None) -> None:
+        """Consent to more."""
+        self.credit[job] = max(up_to, self.credit.get(job, 0))
+        self.say(Credit(job=job, up_to=up_to, heard=len(self.audio.get(job, b"")) // 2 if heard is None else heard))
+
+    def attach(self, job: str, offset: int = 0, take: str = "", credit: int = UNLIMITED, read: str = "live") -> None:
+        """Read from the middle."""
+        self.credit[job] = max(credit, self.credit.get(job, 0))
+        self.say(Attach(job=job, read=read, offset=offset, take=take, credit=credit))  # type: ignore[arg-type]
+
+    def append(self, job: str, n: int, text: str) -> None:
+        """Add text."""
+        self.say(Append(job=job, n=n), text.encode())
+
+    def end(self, job: str, n: int) -> None:
+        """No more text."""
+        self.say(End(job=job, n=n))
+
+    def cancel(self, job: str) -> None:
+        """Stop it."""
+        self.say(Cancel(job=job))
+
+    def receive(self, message: Any, body: bytes) -> None:
+        """The core sent something; check it against what was promised."""
+        self.inbox.append((message, body))
+        if isinstance(message, Accepted):
+            self.accepted.add(message.job)
+        elif isinstance(message, Audio):
+            self._audio(message, body)
+        elif isinstance(message, Rewind):
+            self._rewind(message)
+        elif isinstance(message, Terminal):
+            assert message.job not in self.terminals or self.terminals[message.job] == message
+            self.terminals[message.job] = message
+
+    def _audio(self, message: Audio, body: bytes) -> None:
+        job = message.job
+        have = self.audio.setdefault(job, bytearray())
+        assert message.offset == len(have) // 2, "a gap or a repeat"
+        assert len(body) % 2 == 0 and body
+        assert message.offset + len(body) // 2 <= self.credit[job], "beyond the credit"
+        takes = self.segments.setdefault(job, {})
+        assert takes.setdefault(message.segment, message.take) == message.take, "two takes in one segment"
+        have += body
+        self.takes.setdefault(job, []).append((message.offset, len(body) // 2, message.take))
+
+    def _rewind(self, message: Rewind) -> None:
+        job = message.job
+        have = self.audio.setdefault(job, bytearray())
+        assert message.offset * 2 <= len(have)
+        del have[message.offset * 2 :]
+        takes = self.segments.setdefault(job, {})
+        for number in [n for n in takes if n >= message.segment]:
+            del takes[number]
+        self.takes[job] = [t for t in self.takes.get(job, []) if t[0] < message.offset]
+
+    def got(self, kind: type) -> list[Any]:
+        """All messages of a kind so far."""
+        return [message for message, _ in self.inbox if type(message) is kind]
+
+    def last(self, kind: type) -> Any:
+        """The newest message of a kind."""
+        return self.got(kind)[-1]
+
+
+class Stage:
+    """A core with everything around it. held: commits and journal writes wait for `let_go` instead of being done."""
+
+    def __init__(self, configuration: Settings | None = None, *, seed: int = 0) -> None:
+        self.now = 100.0
+        self.peers = 0
+        self.tickets = 0
+        self.hold_commits = False
+        self.disk_full = False
+        self.held: deque[Commit] = deque()
+        self.processes: dict[str, FakeWorker] = {}
+        self.killed: list[str] = []
+        self.worker_peers: dict[bytes, FakeWorker] = {}
+        self.clients: dict[bytes, FakeClient] = {}
+        self.unreachable: set[bytes] = set()
+        self.full: set[bytes] = set()
+        self.journals: dict[str, bytearray] = {}
+        self.reports: list[str] = []
+        self.left: int | None = None
+        self.core = Core(
+            configuration or settings(), "e1", random.Random(seed), self._ticket, {"version": "0", "pid": 1}
+        )
+        self.core.start(self.now)
+        self.run()
+
+    def _ticket(self) -> str:
+        self.tickets += 1
+        return f"t{self.tickets}"
+
+    def worker(self, name: str = "a/0", **changes: Any) -> FakeWorker:
+        """A spawned worker, made ready."""
+        worker = self.processes[name]
+        worker.register()
+        worker.ready(**changes)
+        return worker
+
+    def client(self, uid: int = 1000, pid: int = 0) -> FakeClient:
+        """A client that has greeted."""
+        self.peers += 1
+        client = FakeClient(self, b"c%d" % self.peers, uid, pid or self.peers)
+        self.clients[client.peer] = client
+        client.hello()
+        return client
+
+    def run(self) -> None:
+        """Carry out effects until there are none."""
+        while True:
+            effects, self.core.effects = self.core.effects, []
+            for effect in effects:
+                self._do(effect)
+            if not self.core.effects:
+                if not self.core.hungry:
+                    return
+                self.core.tick(self.now)
+
+    def pass_time(self, seconds: float, step: float = 0.25) -> None:
+        """Let time pass, with a tick whenever the core wants one or `step` is over."""
+        end = self.now + seconds
+        while self.now < end:
+            deadline = self.core.next_deadline(self.now)
+            self.now = min(end, self.now + step, max(deadline or end, self.now + 0.001))
+            self.core.tick(self.now)
+            self.run()
+
+    def let_go(self) -> None:
+        """Do the commits that were held."""
+        while self.held:
+            self.core.committed(self.held.popleft().ticket, self.now)
+            self.run()
+
+    def exit(self, name: str, code: int | None = None, signal: int | None = None) -> None:
+        """A worker's process ends."""
+        worker = self.processes.pop(name)
+        self.unreachable.add(worker.peer)
+        self.core.exited(name, code, signal, ["last words"], self.now)
+        self.run()
+
+    def _do(self, effect: Any) -> None:
+        if isinstance(effect, ToClient):
+            self._to_client(effect)
+        elif isinstance(effect, ToWorker):
+            worker = self.worker_peers.get(effect.peer)
+            if effect.peer in self.unreachable or worker is None:
+                self.core.worker_gone(effect.peer, self.now)
+            else:
+                worker.receive(codec.decode_to_worker(effect.header), self._bytes(effect.body))
+        elif isinstance(effect, Spawn):
+            self.processes[effect.worker] = FakeWorker(self, effect.worker, effect.ticket, effect.provider.name)
+            self.core.spawned(effect.worker, 1000 + len(self.processes), self.now)
+        elif isinstance(effect, Kill):
+            self.killed.append(effect.worker)
+        elif isinstance(effect, WriteTake):
+            self._write(effect)
+        elif isinstance(effect, DropLog):
+            self.journals.pop(effect.log, None)
+        elif isinstance(effect, Commit):
+            if self.hold_commits:
+                self.held.append(effect)
+            else:
+                self.core.committed(effect.ticket, self.now)
+        elif isinstance(effect, Report):
+            self.reports.append(effect.text)
+        elif isinstance(effect, Leave):
+            self.left = effect.code
+
+    def _to_client(self, effect: ToClient) -> None:
+        client = self.clients.get(effect.peer)
+        if client is None or effect.peer in self.unreachable:
+            self.core.client_gone(effect.peer, self.now)
+        else:
+            client.receive(codec.decode_to_client(effect.header), self._bytes(effect.body))
+
+    def _write(self, effect: WriteTake) -> None:
+        if self.disk_full:
+            self.core.take_lost(effect.log, effect.take, "No space left on device", self.now)
+            return
+        journal = self.journals.setdefault(effect.log, bytearray())
+        marks_at = len(journal)
+        journal += effect.marks
+        pcm_at = len(journal)
+        journal += b"".join(effect.pcm)
+        self.core.take_written(effect.log, effect.take, pcm_at, marks_at, self.now)
+
+    def _bytes(self, body: Any) -> bytes:
+        if isinstance(body, Stored):
+            return bytes(self.journals[body.log][body.at : body.at + body.length])
+        return bytes(body) if body is not None else b""
+
+
+__all__ = ["Attached", "FakeClient", "FakeWorker", "Marks", "Stage", "samples", "settings"]

@@ -1,0 +1,181 @@
+"""The contract that an engine keeps. Write one class, and voicebus can speak with it.
+
+Owns: the types that pass between an engine and the runtime. Must not know: the bus, processes, other engines.
+Invariant: nothing here imports anything heavier than the standard library.
+
+An engine is loaded once, in its worker's engine thread, and then asked for one utterance after another on that same
+thread. It yields audio as it is made; closing the iterator stops the work. It never retries, never resamples, never
+waits for anybody: the runtime does the attempt's accounting, the daemon decides about a second one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Progress = Callable[[float, str], None]
+"""Called while loading with a percentage (-1 where unknown) and what is being done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One voice that an engine can speak with.
+
+    name: what a caller names. languages: BCP 47 tags, the best first; empty for a voice of any language. gender:
+    "female", "male" or "". description: a few words for a listing. variants: suffixes that can be appended to the
+    name, as in ``en-us+f3``.
+    """
+
+    name: str
+    languages: tuple[str, ...] = ()
+    gender: str = ""
+    description: str = ""
+    variants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do. What it does not claim here it is never asked for.
+
+    streams: chunks come while the segment is still being made. marks: kinds of marks it yields itself. ssml, rate,
+    pitch, volume, punctuation, seed, instruct: takes that part of the request. own_end: it knows by itself when the
+    text is over, so a short take is not suspicious by its length. options: names in `Style.options` that it
+    understands. default_voices: language (BCP 47, lower case) to the voice to use where a caller names none; "" is
+    the default of defaults.
+    """
+
+    streams: bool = True
+    marks: tuple[str, ...] = ()
+    ssml: bool = False
+    rate: bool = False
+    pitch: bool = False
+    volume: bool = False
+    punctuation: bool = False
+    seed: bool = False
+    instruct: bool = False
+    own_end: bool = False
+    options: tuple[str, ...] = ()
+    default_voices: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One utterance: a segment of a job, or the self-test.
+
+    rate, pitch, volume: factors to the voice's normal value. punctuation: "", "none", "some" or "all". seed: for an
+    engine that takes one. options: what this engine alone understands.
+    """
+
+    text: str
+    voice: str
+    language: str = ""
+    ssml: bool = False
+    rate: float = 1.0
+    pitch: float = 1.0
+    volume: float = 1.0
+    punctuation: str = ""
+    instruct: str = ""
+    seed: int = 0
+    options: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of audio: signed 16-bit little-endian mono PCM at the engine's own rate, any length."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A timing. kind: "word", "sentence" or "mark". sample: offset from the utterance's start, at the engine's own
+    rate. start, length: range of `Request.text` in code points; a length of 0 where the end is not known.
+    confidence: 1.0 where the engine knows."""
+
+    kind: Literal["word", "sentence", "mark"]
+    sample: int
+    start: int = 0
+    length: int = 0
+    name: str = ""
+    confidence: float = 1.0
+
+
+Emit = Callable[[Chunk | Mark], bool]
+"""Takes what an engine has made, perhaps after waiting for room; says whether to go on."""
+
+
+class EngineError(Exception):
+    """An utterance that cannot be completed, or an engine that cannot be loaded.
+
+    code: one of the failure classes in `voicebus.bus.errors.FAILURES`, for instance "invalid_input" or
+    "out_of_memory". message: for a person. retry_after: seconds, with "rate_limited".
+    """
+
+    def __init__(self, code: str, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+class Engine(ABC):
+    """Makes audio from text. All methods are called on one thread."""
+
+    name: str = ""
+    """The provider's name."""
+
+    version: str = ""
+    """Of the engine, as it should stand in a job's record; known at the latest when `load` returns."""
+
+    sample_rate: int = 0
+    """Samples a second of what `synthesize` yields; known at the latest when `load` returns."""
+
+    slots: int = 1
+    """How many utterances can be under way at once. More than one only where `synthesize` may be interleaved: the
+    runtime then takes one item from each iterator in turn."""
+
+    @abstractmethod
+    def load(self, settings: dict[str, Any], progress: Progress) -> None:
+        """Get ready to speak. Raises EngineError("load_failed", ...) with what to do about it."""
+
+    @abstractmethod
+    def voices(self) -> list[Voice]:
+        """All voices, the default first; at least one."""
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this engine can do, asked after `load`."""
+
+    @abstractmethod
+    def synthesize(self, request: Request) -> Generator[Chunk | Mark, None, None]:
+        """Speak. Yields audio as it is made, and each mark no later than the audio at its sample.
+
+        The iterator may be closed at any time, and must then stop the work. Raises EngineError.
+        """
+
+    def speak(self, request: Request, emit: Emit) -> None:
+        """Speak, handing what is made to `emit` until that returns False. Raises EngineError, and what `emit` raises.
+
+        The same as `synthesize` the other way round, and the form in which an engine of one slot is run. Override it
+        only for an engine that calls back by itself (espeak), which saves a thread between it and the runtime.
+        """
+        items = self.synthesize(request)
+        try:
+            for item in items:
+                if not emit(item):
+                    return
+        finally:
+            items.close()
+
+    def device(self) -> dict[str, Any]:
+        """What it runs on, for a listing: {"kind": "cpu"}, or also "name" and "memory" (bytes). Asked after `load`."""
+        return {"kind": "cpu"}
+
+    def self_test(self) -> Request:
+        """What to say to find out whether the engine works; must make sound and cost nothing."""
+        return Request(text="one two", voice=self.voices()[0].name)
+
+    def close(self) -> None:
+        """Free what `load` took. Nothing is called after it, and it is not called by a worker that is killed."""
