@@ -1,0 +1,7 @@
+"""``python -m voicebus.daemon``."""
+
+import sys
+
+from .main import main
+
+sys.exit(main())

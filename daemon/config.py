@@ -1,0 +1,358 @@
+"""``voicebus.toml``: from text to `Settings`, saying what is wrong and on which line.
+
+Owns: the names, types and bounds of all keys (`KEYS`; ``docs/configuration.md`` describes each). Must not
+know: what the daemon does with them. Invariant: at start `load` gives settings that work, whatever the file
+holds, the bad parts being left out and listed as problems; on reload (`strict`) a file with any problem
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..bus.endpoints import PROVIDER_VARIABLE, WORKERS_VARIABLE
+from ..bus.messages import Choice
+from .config_text import Lines, syntax_line
+from .core.settings import Breaking, Limits, Problem, Provider, Restart, Settings
+
+ESPEAK = Provider(
+    name="espeak",
+    module="voicebus.workers.espeak",
+    workers=2,
+    rate=22050,
+    load_s=20.0,
+    first_chunk_s=3.0,
+    chunk_s=1.5,
+)
+"""The provider that is there without any configuration; ``[providers.espeak]`` changes parts of it."""
+
+_EXTRA = ("secrets", "key_env")
+KEYS: dict[str, tuple[str, ...]] = {
+    "daemon": ("idle_exit_s",),
+    "limits": tuple(field.name for field in fields(Limits)),
+    "restart": tuple(field.name for field in fields(Restart)),
+    "breaking": tuple(field.name for field in fields(Breaking)),
+    "defaults": ("chain", "language"),
+    "providers": (*(field.name for field in fields(Provider) if field.name != "name"), *_EXTRA),
+    "chains": (),
+    "pronunciations": (),
+}
+"""All sections and their keys; a provider's for ``providers``, none where the user chooses the names."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,62}\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_NOT_FOR_WORKERS = re.compile(rf"(NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|{WORKERS_VARIABLE}|{PROVIDER_VARIABLE})\Z")
+_AT_LEAST: dict[str, float] = {
+    "workers": 0,
+    "rate": 0,
+    "idle_exit_s": 0,
+    "fence_s": 0,
+    "stop_s": 0,
+    "base_s": 0,
+    "text_wait_s": 0,
+    "finished_jobs": 0,
+    "disk_bytes": 0,
+    "segment_chars": 40,
+    "first_segment_chars": 20,
+    "beat_s": 0.05,
+    "load_s": 0.1,
+    "first_chunk_s": 0.1,
+    "chunk_s": 0.1,
+}
+_AT_MOST: dict[str, float] = {"workers": 64, "rate": 192_000, "segment_chars": 5000, "beat_s": 60}
+"""Bounds. Where there is none: at least 1 for a count, more than 0 for a time."""
+
+T = TypeVar("T", Limits, Restart, Breaking)
+
+
+class ConfigError(Exception):
+    """A file that is not taken over; `problems` says why, all of them."""
+
+    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
+        self.path = path
+        self.problems = problems
+        super().__init__("\n".join(describe(path, problem) for problem in problems))
+
+
+class _Bad(Exception):
+    """A value that cannot be used; the message is the reason."""
+
+
+def describe(path: Path, problem: Problem) -> str:
+    """A problem in one line, as compilers write theirs."""
+    line = f":{problem.line}" if problem.line else ""
+    return f"{path}{line}: {problem.where + ': ' if problem.where else ''}{problem.reason}"
+
+
+def load(path: Path, *, strict: bool = False, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in a file; the defaults if it does not exist. Raises ConfigError only if `strict`."""
+    environ = os.environ if environ is None else environ
+    try:
+        settings = parse(path.read_text(encoding="utf-8"), base=path.parent, environ=environ)
+    except FileNotFoundError:
+        settings = parse("", base=path.parent, environ=environ)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text in UTF-8"
+        settings = replace(
+            parse("", base=path.parent, environ=environ), problems=(Problem("", 0, f"cannot be read: {reason}"),)
+        )
+    if strict and settings.problems:
+        raise ConfigError(path, settings.problems)
+    return settings
+
+
+def parse(text: str, *, base: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings in a text; relative paths in it count from `base`."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        default = _Reader({}, "", base, environ).settings()
+        return replace(default, problems=(Problem("", syntax_line(error), f"not TOML: {error}"),))
+    return _Reader(data, text, base, environ).settings()
+
+
+class _Reader:
+    """One reading of one file."""
+
+    def __init__(self, data: dict[str, Any], text: str, base: Path, environ: Mapping[str, str]) -> None:
+        self._data = data
+        self._lines = Lines(text)
+        self._base = base
+        self._environ = environ
+        self._problems: list[Problem] = []
+
+    def settings(self) -> Settings:
+        for name in self._data:
+            if name not in KEYS:
+                self._problem((name,), _unknown("section", name, KEYS))
+        daemon = self._section("daemon")
+        idle = self._value(("daemon", "idle_exit_s"), daemon.get("idle_exit_s", 0.0), 0.0)
+        providers = self._providers()
+        defaults = self._section("defaults")
+        chain = self._default_chain(defaults, providers)
+        language = self._value(("defaults", "language"), defaults.get("language", "en"), "en")
+        chains = {}
+        for name, entries in self._section("chains").items():
+            if found := self._chain(("chains", name), entries, providers):
+                chains[name] = found
+        return Settings(
+            providers=providers,
+            chain=chain,
+            chains=chains,
+            language=language,
+            pronunciations=self._strings(("pronunciations",), self._section("pronunciations")),
+            limits=self._numbers("limits", Limits()),
+            restart=self._numbers("restart", Restart()),
+            breaking=self._numbers("breaking", Breaking()),
+            idle_exit_s=idle,
+            problems=tuple(sorted(self._problems, key=lambda problem: problem.line)),
+        )
+
+    # ---------------------------------------------------------------------------------------- small parts
+
+    def _problem(self, path: tuple[str, ...], reason: str) -> None:
+        where = ".".join(path)
+        self._problems.append(Problem(where, self._lines.of(path), reason))
+
+    def _section(self, name: str) -> dict[str, Any]:
+        """A section without its unknown keys, empty if it is missing or no table."""
+        found = self._data.get(name, {})
+        if not isinstance(found, dict):
+            self._problem((name,), f"is a section: write [{name}]")
+            return {}
+        known = KEYS[name]
+        if not known or name == "providers":
+            return found
+        for key in found.keys() - set(known):
+            self._problem((name, key), _unknown("key", key, known))
+        return {key: value for key, value in found.items() if key in known}
+
+    def _value(self, path: tuple[str, ...], value: Any, default: Any) -> Any:
+        """The value if it is of the default's type and within bounds, else the default and a problem."""
+        try:
+            return _checked(path[-1], value, default)
+        except _Bad as bad:
+            self._problem(path, str(bad))
+            return default
+
+    def _numbers(self, section: str, default: T) -> T:
+        found = self._section(section)
+        values = {key: self._value((section, key), value, getattr(default, key)) for key, value in found.items()}
+        return replace(default, **values)
+
+    def _strings(self, path: tuple[str, ...], table: Mapping[str, Any]) -> dict[str, str]:
+        for key, value in table.items():
+            if not isinstance(value, str):
+                self._problem((*path, key), "must be a string")
+        return {key: value for key, value in table.items() if isinstance(value, str)}
+
+    # ------------------------------------------------------------------------------------------- chains
+
+    def _default_chain(self, defaults: dict[str, Any], providers: dict[str, Provider]) -> tuple[Choice, ...]:
+        if "chain" in defaults and (chain := self._chain(("defaults", "chain"), defaults["chain"], providers)):
+            return chain
+        if ESPEAK.name in providers:
+            return (Choice(ESPEAK.name),)
+        return tuple(Choice(name) for name in providers)
+
+    def _chain(self, path: tuple[str, ...], entries: Any, providers: dict[str, Provider]) -> tuple[Choice, ...]:
+        if not isinstance(entries, list) or not entries:
+            self._problem(path, 'must be a list of providers or "provider/voice"')
+            return ()
+        chain = []
+        for entry in entries:
+            try:
+                chain.append(_choice(entry, providers))
+            except _Bad as bad:
+                self._problem(path, str(bad))
+        return tuple(chain)
+
+    # ---------------------------------------------------------------------------------------- providers
+
+    def _providers(self) -> dict[str, Provider]:
+        """All providers that are in order and in use."""
+        tables = self._section("providers")
+        found = {}
+        for name, table in {ESPEAK.name: {}, **tables}.items():
+            provider = self._provider(name, table)
+            # Without workers of its own, a provider needs a key with which others' can come in.
+            if provider is not None and (provider.workers or provider.key):
+                found[name] = provider
+        return found
+
+    def _provider(self, name: str, table: Any) -> Provider | None:
+        path = ("providers", name)
+        before = len(self._problems)
+        if not isinstance(table, dict):
+            self._problem(path, f"is a section: write [providers.{name}]")
+            return None
+        if not _NAME.match(name):
+            self._problem(path, "a provider's name is of lower case letters, digits, _ and -")
+        default = ESPEAK if name == ESPEAK.name else Provider(name)
+        if "command" in table:
+            default = replace(default, module="")
+        values = {}
+        for key, value in table.items():
+            if key not in KEYS["providers"]:
+                self._problem((*path, key), _unknown("key", key, KEYS["providers"]))
+            elif key not in _EXTRA:
+                values[key] = self._value((*path, key), value, getattr(default, key))
+        provider = replace(default, **values)
+        provider = self._environment(path, provider)
+        provider = self._with_secrets(path, table, provider)
+        if bool(provider.module) == bool(provider.command) and provider.workers:
+            self._problem(path, "needs either module or command")
+        # With a mistake anywhere in it, a provider is left out: half of one might speak in the wrong voice.
+        return provider if len(self._problems) == before else None
+
+    def _environment(self, path: tuple[str, ...], provider: Provider) -> Provider:
+        values: dict[str, Any] = dict(provider.env)
+        for name, value in values.items():
+            if not isinstance(value, str):
+                self._problem((*path, "env", name), "must be a string")
+            elif not _VARIABLE.match(name) or "\0" in value:
+                self._problem((*path, "env", name), "cannot be an environment variable")
+            elif _NOT_FOR_WORKERS.match(name):
+                self._problem((*path, "env", name), "is the daemon's to set")
+        return provider
+
+    def _with_secrets(self, path: tuple[str, ...], table: dict[str, Any], provider: Provider) -> Provider:
+        secrets = table.get("secrets", {})
+        settings = dict(provider.settings)
+        if not isinstance(secrets, dict):
+            self._problem((*path, "secrets"), "must be a table")
+            secrets = {}
+        for name, source in secrets.items():
+            settings[name] = self._try((*path, "secrets", name), partial(self._secret, source))
+        key = provider.key
+        if "key_env" in table:
+            key = self._try((*path, "key_env"), lambda: self._variable(_checked("key_env", table["key_env"], "")))
+        return replace(provider, settings=settings, key=key)
+
+    def _try(self, path: tuple[str, ...], get: Callable[[], str]) -> str:
+        try:
+            return get()
+        except _Bad as bad:
+            self._problem(path, str(bad))
+            return ""
+
+    def _secret(self, source: Any) -> str:
+        kind, _, rest = source.partition(":") if isinstance(source, str) else ("", "", "")
+        if kind == "env" and rest:
+            return self._variable(rest)
+        if kind == "file" and rest:
+            try:
+                return (self._base / Path(rest).expanduser()).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError, RuntimeError) as error:
+                raise _Bad(f"{rest} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise _Bad('must be "env:NAME" or "file:PATH": secrets do not stand in this file')
+
+    def _variable(self, name: str) -> str:
+        value = self._environ.get(name, "")
+        if not value:
+            raise _Bad(f"the daemon's environment has no {name}")
+        return value
+
+
+# ------------------------------------------------------------------------------------------------- values
+
+
+def _unknown(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"unknown {kind}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _checked(key: str, value: Any, default: Any) -> Any:
+    """A value of the default's type, within the key's bounds. Raises _Bad."""
+    if isinstance(default, int | float):
+        return _number(key, value, default)
+    if isinstance(default, tuple):
+        if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
+            raise _Bad("must be a list of strings")
+        return tuple(value)
+    if not isinstance(value, type(default)):
+        raise _Bad("must be a table" if isinstance(default, dict) else "must be a string")
+    return dict(value) if isinstance(value, dict) else value
+
+
+def _number(key: str, value: Any, default: float) -> float:
+    whole = isinstance(default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise _Bad("must be a whole number" if whole else "must be a number")
+    if not math.isfinite(value):
+        raise _Bad("must be finite")
+    least = _AT_LEAST.get(key, 1 if whole else None)
+    if least is None and value <= 0:
+        raise _Bad("must be more than 0")
+    if least is not None and value < least:
+        raise _Bad(f"must be at least {least:g}")
+    if value > _AT_MOST.get(key, 1e12):
+        raise _Bad(f"must be at most {_AT_MOST.get(key, 1e12):g}")
+    return value if whole else float(value)
+
+
+def _choice(entry: Any, providers: Mapping[str, Provider]) -> Choice:
+    """An entry of a chain: "provider", "provider/voice" or {provider = ..., voice = ...}. Raises _Bad."""
+    name: Any
+    voice: Any
+    if isinstance(entry, str):
+        name, _, voice = entry.partition("/")
+    elif isinstance(entry, dict) and entry.keys() <= {"provider", "voice"}:
+        name, voice = entry.get("provider", ""), entry.get("voice", "")
+    else:
+        raise _Bad(f'{entry!r} is neither "provider/voice" nor {{provider = ..., voice = ...}}')
+    if not isinstance(name, str) or not isinstance(voice, str) or not name:
+        raise _Bad(f"{entry!r} names no provider")
+    if name not in providers:
+        near = get_close_matches(name, providers, n=1)
+        raise _Bad(f"no provider {name} in use" + (f"; did you mean {near[0]}?" if near else ""))
+    return Choice(name, voice)

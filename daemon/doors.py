@@ -1,0 +1,191 @@
+"""The two sockets at which the daemon is reached, and their files.
+
+Owns: binding, the files of the sockets, and what happens when descriptors run short. Must not know: messages.
+Invariant: a path that somebody listens on is never taken over, and no file is removed that this daemon did
+not make or find dead while it held the lock.
+
+libzmq aborts the whole process when accepting a connection finds no free descriptor, and closing a listener
+closes all its connections. So a door is shut by moving its file aside: nobody new can connect and nobody
+loses anything. The word of each accepted connection comes over a monitor whose queue is bounded, and libzmq
+stops accepting while that queue is full; a reserve larger than queue and backlog together is therefore never
+used up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import stat
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from ..bus import endpoints, sockets
+from ..bus.endpoints import EndpointError
+
+Socket = zmq.Socket[bytes]
+
+RESERVE = 1200
+"""Descriptors that connections never get: monitor queue (1001), backlog (100), some for files and workers.
+With a limit under 4 * RESERVE it is less, and then the loop has to be quick."""
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process have as many descriptors as it may; returns how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 65536
+    if soft < wanted:
+        # macOS refuses more than its own maximum, and does not say which that is.
+        for attempt in (wanted, 65536, 10240):
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (min(attempt, wanted), hard))
+                break
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def descriptors_used() -> int:
+    """How many descriptors this process has open. On Linux since 6.2 that is one call, else a listing."""
+    with contextlib.suppress(OSError):
+        if size := os.stat("/proc/self/fd").st_size:  # noqa: PTH116 - a Path costs more than the call
+            return size
+    for listing in ("/proc/self/fd", "/dev/fd"):
+        with contextlib.suppress(OSError):
+            return len(os.listdir(listing))  # noqa: PTH208 - as above
+    return 0
+
+
+def reserve(limit: int) -> int:
+    """How many of `limit` descriptors are kept free of connections."""
+    return min(RESERVE, max(192, limit // 4))
+
+
+def most_clients(limit: int) -> int:
+    """How many clients to let in, so that four fifths of what connections may have is never passed."""
+    return max(8, (limit - reserve(limit)) * 4 // 5)
+
+
+class Door:
+    """A bound ROUTER and its file.
+
+    monitor: readable when somebody connected. Raises EndpointError when the path is somebody's or no place
+    for a socket. The caller holds the lock of the state directory.
+    """
+
+    def __init__(self, context: zmq.Context[Socket], path: Path, keep_free: int) -> None:
+        self.path = path
+        self.shut = False
+        self._aside = path.with_name(f".{path.name}.full")
+        self._keep_free = keep_free
+        _make_room(path)
+        self._aside.unlink(missing_ok=True)
+        self.socket: Socket = sockets.router(context)
+        self.monitor: Socket = context.socket(zmq.PAIR)
+        self.monitor.setsockopt(zmq.RCVHWM, 1)
+        self.monitor.setsockopt(zmq.LINGER, 0)
+        watch = f"inproc://accepted-{path.name}"
+        self.socket.monitor(watch, zmq.EVENT_ACCEPTED)
+        self.monitor.connect(watch)
+        before = os.umask(0o077)
+        try:
+            self.socket.bind(endpoints.endpoint(path))
+        except (zmq.ZMQError, EndpointError) as error:
+            self.socket.close(linger=0)
+            self.monitor.close(linger=0)
+            raise EndpointError(f"{path} cannot be bound: {error}") from None
+        finally:
+            os.umask(before)
+        self._inode = self._found()
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = (self._aside if self.shut else self.path).lstat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def in_place(self) -> bool:
+        """Whether the file is there and still ours: without it nobody can come in."""
+        return self._found() == self._inode
+
+    def somebody_came(self) -> None:
+        """Take the monitor's words."""
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self.monitor.recv(zmq.NOBLOCK)
+
+    def watch(self, used: int, limit: int) -> bool:
+        """Shut the door when too few descriptors are free, open it when there is room again; True if it
+        moved."""
+        free = limit - used
+        if not self.shut and free < self._keep_free:
+            os.rename(self.path, self._aside)  # noqa: PTH104 - atomic, and says what it does
+        elif self.shut and free > self._keep_free + (limit - self._keep_free) // 5:
+            os.rename(self._aside, self.path)  # noqa: PTH104
+        else:
+            return False
+        self.shut = not self.shut
+        return True
+
+    def close(self) -> None:
+        """Close the socket, then remove its file, if it is still ours."""
+        ours = self.in_place()
+        self.socket.disable_monitor()
+        self.monitor.close(linger=0)
+        self.socket.close()
+        if ours:
+            (self._aside if self.shut else self.path).unlink(missing_ok=True)
+
+
+class Doors:
+    """Both doors: `clients` and `workers`, in a private directory. Raises EndpointError.
+
+    inherited: descriptors handed over by a service manager will come in here; so far there are none.
+    """
+
+    def __init__(self, context: zmq.Context[Socket], directory: Path, limit: int, **inherited: Any) -> None:
+        assert not inherited
+        endpoints.make_private(directory)
+        self.limit = limit
+        spare = reserve(limit)
+        self.workers = Door(context, directory / endpoints.WORKER_SOCKET, spare // 2)
+        try:
+            self.clients = Door(context, directory / endpoints.CLIENT_SOCKET, spare)
+        except BaseException:
+            self.workers.close()
+            raise
+
+    def watch(self) -> list[str]:
+        """Shut or open doors as descriptors demand; returns what was done, for the log."""
+        used = descriptors_used()
+        moved = [door for door in (self.clients, self.workers) if door.watch(used, self.limit)]
+        return [
+            f"{door.path} {'shut' if door.shut else 'open again'}: {used} of {self.limit} descriptors in use"
+            for door in moved
+        ]
+
+    @property
+    def any_shut(self) -> bool:
+        return self.clients.shut or self.workers.shut
+
+    def in_place(self) -> bool:
+        return self.clients.in_place() and self.workers.in_place()
+
+    def close(self) -> None:
+        self.clients.close()
+        self.workers.close()
+
+
+def _make_room(path: Path) -> None:
+    """Remove a dead socket at `path`. libzmq itself would replace whatever is there, a living one
+    included."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise EndpointError(f"{path} is in the way and is not a socket; remove it")
+    if endpoints.probe(path) == "alive":
+        raise EndpointError(f"somebody already listens at {path}")
+    path.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""Sending to clients that may be slow, gone, or both.
+
+Owns: for each client whose pipe is full, the messages that wait for it, in order. Must not know: what is in a
+message. Invariant: a client gets its messages whole and in order; what cannot be sent now waits, and
+everything after it too. How much waits is bounded by the core, which hears `client_full` and stops.
+
+With ROUTER_MANDATORY both everyday errors, an unreachable peer and a full pipe, come from sending the first
+part (the routing id). Once that is through, the other parts are taken or, if the peer dies between, dropped
+together.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+import zmq
+
+from .core.effects import Body, Stored, ToClient
+from .journal import Journals
+from .logs import log
+
+RETRY_S = 0.02
+RETRY_MAX_S = 0.5
+"""Between two tries of full pipes, doubled while nothing moves: a stopped client must not keep a core
+awake."""
+
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+
+
+class Hears(Protocol):
+    """What the lanes tell the core."""
+
+    def client_gone(self, peer: bytes, now: float) -> None: ...
+    def client_full(self, peer: bytes, now: float) -> None: ...
+    def client_drained(self, peer: bytes, now: float) -> None: ...
+
+
+class Lanes:
+    """The way to the clients. retry_at: when to call `retry_all`, None while no pipe is full."""
+
+    def __init__(self, socket: zmq.Socket[bytes], core: Hears, journals: Journals) -> None:
+        self.retry_at: float | None = None
+        self.waiting: dict[bytes, deque[tuple[bytes, bytes | memoryview | None]]] = {}
+        self._send = socket.send
+        self._core = core
+        self._journals = journals
+        self._pause = RETRY_S
+
+    def send(self, effect: ToClient, now: float) -> None:
+        """Send, or keep behind what already waits."""
+        peer, header, body = effect.peer, effect.header, effect.body
+        if type(body) is Stored:
+            body = self._read(body)
+            if body is None:
+                self.waiting.pop(peer, None)
+                self._core.client_gone(peer, now)
+                return
+        if peer in self.waiting:
+            self.waiting[peer].append((header, body))  # type: ignore[arg-type]
+            return
+        try:
+            self._send(peer, _MORE)
+        except zmq.Again:
+            self.waiting[peer] = deque([(header, body)])  # type: ignore[list-item]
+            if self.retry_at is None:
+                self._pause = RETRY_S
+                self.retry_at = now + RETRY_S
+            self._core.client_full(peer, now)
+            return
+        except zmq.ZMQError:
+            self._core.client_gone(peer, now)
+            return
+        if body is None:
+            self._send(header, _NOBLOCK)
+        else:
+            self._send(header, _MORE)
+            self._send(body, _NOBLOCK)  # type: ignore[arg-type]
+
+    def _read(self, place: Body) -> bytes | None:
+        """Audio from a journal, read now: the journal may be dropped while the message waits."""
+        assert isinstance(place, Stored)
+        try:
+            return self._journals.read(place.log, place.at, place.length)
+        except (OSError, ValueError) as error:
+            # A gap would be worse than a broken connection, after which the reader says what it has.
+            log.error("audio of %s cannot be read: %s", place.log, error)
+            return None
+
+    def retry(self, peer: bytes, now: float) -> bool:
+        """Try again to send what waits for a client; True if anything moved."""
+        lane = self.waiting[peer]
+        before = len(lane)
+        try:
+            while lane:
+                header, body = lane[0]
+                self._send(peer, _MORE)
+                lane.popleft()
+                if body is None:
+                    self._send(header, _NOBLOCK)
+                else:
+                    self._send(header, _MORE)
+                    self._send(body, _NOBLOCK)
+        except zmq.Again:
+            return len(lane) < before
+        except zmq.ZMQError:
+            del self.waiting[peer]
+            self._core.client_gone(peer, now)
+            return True
+        del self.waiting[peer]
+        self._core.client_drained(peer, now)
+        return True
+
+    def retry_all(self, now: float) -> None:
+        """Try all full pipes again and set the next time for it."""
+        moved = [self.retry(peer, now) for peer in list(self.waiting)]
+        self._pause = RETRY_S if any(moved) else min(self._pause * 2, RETRY_MAX_S)
+        self.retry_at = now + self._pause if self.waiting else None

@@ -1,0 +1,55 @@
+"""One daemon for each state directory.
+
+Owns: the lock file beside the data, and what it says of the daemon that holds it. Must not know: sockets.
+Invariant: whoever holds a `Lock` is the only daemon that writes to that state directory; it is taken before
+anything else there is touched, and the kernel gives it back when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+LOCK_FILE = "daemon.lock"
+
+
+class AlreadyRunning(Exception):
+    """Another daemon holds the lock; `holder` is what it wrote about itself, as far as it can be read."""
+
+    def __init__(self, path: Path, holder: dict[str, Any]) -> None:
+        self.holder = holder
+        who = f"process {holder['pid']}" if "pid" in holder else "another process"
+        where = f", at {holder['socket']}" if "socket" in holder else ""
+        super().__init__(f"voicebus already runs: {who}{where} holds {path}")
+
+
+class Lock:
+    """The lock of a state directory, held from construction to `release`. Raises AlreadyRunning, OSError."""
+
+    def __init__(self, directory: Path, **about: Any) -> None:
+        self.path = directory / LOCK_FILE
+        # Never removed: two daemons could then hold locks on two files of the same name.
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self._read()
+            os.close(self._fd)
+            raise AlreadyRunning(self.path, holder) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, json.dumps({"pid": os.getpid(), **about}).encode() + b"\n", 0)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(os.pread(self._fd, 4096, 0))
+        except ValueError:  # the holder has not written yet
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def release(self) -> None:
+        """Let the next daemon in."""
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)

@@ -1,0 +1,261 @@
+"""The daemon as a program: from the command line to the loop, and out again.
+
+Owns: the order of starting and leaving. Must not know: what the daemon does in between. Invariant: nothing
+outside is touched before the lock is held, the sockets' files go last but for the lock, and each way to fail
+has its exit code.
+
+Exit codes: 0 left in order, 1 an error, 78 the configuration, 100 a daemon already runs for this state
+directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import os
+import random
+import secrets
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import zmq
+
+from .. import __version__
+from ..bus import endpoints
+from ..bus.codec import decode_from_client, decode_from_worker
+from ..bus.endpoints import EndpointError
+from . import logs
+from .config import ConfigError, describe, load
+from .core.settings import Settings
+from .doors import Doors, most_clients, raise_descriptor_limit
+from .inbox import Inbox
+from .journal import Journals
+from .lanes import Lanes
+from .lock import AlreadyRunning, Lock
+from .logs import log
+from .loop import Loop
+from .notify import Notifier
+from .processes import Processes
+from .shell import Core, Shell
+from .store import MemoryStore
+
+EXIT_ERROR = 1
+EXIT_CONFIG = 78
+EXIT_ALREADY_RUNS = 100
+
+
+MakeCore = Callable[[Settings, str, Any, Callable[[], str], dict[str, Any]], Core]
+"""What makes the core: settings, epoch, a source of chance, a source of tickets, and facts for the status."""
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="voicebus.daemon", description="The speech service.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run in the foreground")
+    run.add_argument("--started-by", choices=["hand", "client", "service"], default="hand")
+    run.add_argument("--idle-exit", type=float, metavar="S", help="leave after S idle seconds (0: never)")
+    run.add_argument("--ready-fd", type=int, metavar="N", help="write a line there when ready, then close it")
+    check = commands.add_parser("check", help="say what is wrong with the configuration")
+    for command in (run, check):
+        command.add_argument("--config", type=Path, help="instead of the usual place")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None, make_core: MakeCore | None = None) -> int:
+    """Run the program; returns its exit code. make_core: instead of the real one, for trying out the shell
+    alone."""
+    arguments = _arguments(argv)
+    path: Path = (arguments.config or endpoints.config_path()).absolute()
+    if arguments.config is not None and not path.is_file():
+        print(f"voicebus: no such file: {path}", file=sys.stderr)  # noqa: T201 - no log yet
+        return EXIT_CONFIG
+    if arguments.command == "check":
+        return _check(path)
+    try:
+        return _run(arguments, path, make_core or _real_core)
+    except AlreadyRunning as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the log belongs to the other one
+        return EXIT_ALREADY_RUNS
+    except (EndpointError, OSError) as error:
+        log.error("%s", error)
+        if not log.handlers:
+            print(f"voicebus: {error}", file=sys.stderr)  # noqa: T201 - no log yet
+        return EXIT_ERROR
+    except Exception:  # noqa: BLE001 - nowhere else would anybody look for it
+        log.exception("the daemon stops on an error of its own")
+        return EXIT_ERROR
+    finally:
+        logs.stop()
+
+
+def _check(path: Path) -> int:
+    try:
+        load(path, strict=True)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - what was asked for
+        return EXIT_CONFIG
+    return 0
+
+
+def _real_core(*parts: Any) -> Core:
+    from .core.core import Core as RealCore
+
+    return RealCore(*parts)
+
+
+def _run(arguments: argparse.Namespace, config: Path, make_core: MakeCore) -> int:
+    os.umask(0o077)
+    state, runtime = endpoints.state_dir(), endpoints.runtime_dir()
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.ExitStack() as leaving:
+        lock = Lock(state, version=__version__, socket=str(runtime / endpoints.CLIENT_SOCKET))
+        leaving.callback(lock.release)
+        by_hand = arguments.started_by == "hand" or "JOURNAL_STREAM" in os.environ
+        logs.start(state / endpoints.LOG_FILE, to_stderr=by_hand)
+        return _Daemon(arguments, config, state, runtime, make_core, leaving).run()
+
+
+class _Daemon:
+    """All parts, put together; `leaving` takes them apart in the opposite order."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        config: Path,
+        state: Path,
+        runtime: Path,
+        make_core: MakeCore,
+        leaving: contextlib.ExitStack,
+    ) -> None:
+        self._arguments = arguments
+        self._config = config
+        self._descriptors = raise_descriptor_limit()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        leaving.callback(context.term)
+        doors = Doors(context, runtime, self._descriptors)
+        leaving.callback(doors.close)
+        settings = self._adjusted(load(config))
+        for problem in settings.problems:
+            log.error("%s", describe(config, problem))
+        journals = Journals(state / "logs", open_files=min(256, self._descriptors // 8))
+        leaving.callback(journals.close)
+        if left := journals.clear():
+            log.info("removed %d journals of an earlier run", left)
+        others = selectors.DefaultSelector()
+        leaving.callback(others.close)
+        self._notifier = Notifier(os.environ)
+        leaving.callback(self._notifier.close)
+        core = make_core(settings, _epoch(), random.SystemRandom(), _ticket, self._info(state, runtime))
+        processes = Processes(others, endpoints.worker_endpoint(runtime), self._exited)
+        leaving.callback(processes.kill_all)
+        lanes = Lanes(doors.clients.socket, core, journals)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, MemoryStore())
+        inboxes = (
+            Inbox("clients", doors.clients.socket, decode_from_client, core.client_message,
+                  lambda peer, who, reason, now: core.bad_client_message(peer, *who, reason, now),
+                  shell.after_client),
+            Inbox("workers", doors.workers.socket, decode_from_worker, core.worker_message,
+                  lambda peer, _, reason, now: core.bad_worker_message(peer, reason, now),
+                  shell.after_worker),
+        )  # fmt: skip
+        self._loop = Loop(core, shell, doors, inboxes, lanes, others, processes, self._notifier, self._reloaded)
+        self._loop.ready = self._ready
+        leaving.enter_context(_signals(others, self._signalled))
+
+    def run(self) -> int:
+        log.info("voicebus %s starts as process %d", __version__, os.getpid())
+        code = self._loop.run()
+        log.info("leaving with code %d", code)
+        return code
+
+    def _info(self, state: Path, runtime: Path) -> dict[str, object]:
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "started_by": self._arguments.started_by,
+            "log_file": str(state / endpoints.LOG_FILE),
+            "state_dir": str(state),
+            "runtime_dir": str(runtime),
+            "config": str(self._config),
+        }
+
+    def _adjusted(self, settings: Settings) -> Settings:
+        """With what the command line and the machine have to say."""
+        clients = min(settings.limits.clients, most_clients(self._descriptors))
+        settings = replace(settings, limits=replace(settings.limits, clients=clients))
+        idle = self._arguments.idle_exit
+        return settings if idle is None else replace(settings, idle_exit_s=idle)
+
+    def _exited(self, worker: str, code: int | None, number: int | None, stderr: list[str]) -> None:
+        self._loop.exited(worker, code, number, stderr)
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._loop.reload()
+        elif number in {signal.SIGTERM, signal.SIGINT}:
+            self._loop.terminate()
+
+    def _reloaded(self) -> Settings | None:
+        try:
+            settings = self._adjusted(load(self._config, strict=True))
+        except ConfigError as error:
+            log.error("configuration not taken over, the old one stays:\n%s", error)
+            return None
+        log.info("configuration read again")
+        return settings
+
+    def _ready(self) -> None:
+        self._notifier.ready("serving")
+        if self._arguments.ready_fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._arguments.ready_fd, b"ready\n")
+                os.close(self._arguments.ready_fd)
+        # What is there now stays: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
+
+
+def _epoch() -> str:
+    return secrets.token_hex(6)
+
+
+def _ticket() -> str:
+    return secrets.token_urlsafe(18)
+
+
+@contextlib.contextmanager
+def _signals(others: selectors.DefaultSelector, signalled: Callable[[int], None]) -> Iterator[None]:
+    """Signals become bytes on a socket that the loop reads like any other."""
+    reading, writing = socket.socketpair()
+    reading.setblocking(False)
+    writing.setblocking(False)
+
+    def read() -> None:
+        with contextlib.suppress(BlockingIOError):
+            for number in reading.recv(64):
+                signalled(number)
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        """Python calls it some time later; by then the byte is on its way."""
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.signal(number, ignore) for number in numbers]
+    previous = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    others.register(reading, selectors.EVENT_READ, read)
+    try:
+        yield
+    finally:
+        others.unregister(reading)
+        signal.set_wakeup_fd(previous)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        reading.close()
+        writing.close()

@@ -1,0 +1,175 @@
+"""The core's hands: what each effect does in the world, and what comes of it.
+
+Owns: the order in which effects are carried out. Must not know: sockets' incoming side, time. Invariant:
+effects are carried out in the order of the core's list, those that come of them after those that are listed
+already, and nothing is left over when `carry_out` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import zmq
+
+from .core.effects import (
+    Commit,
+    DropLog,
+    Effect,
+    Kill,
+    Leave,
+    Report,
+    Spawn,
+    ToClient,
+    ToWorker,
+    WriteTake,
+)
+from .core.settings import Settings
+from .inbox import Deliver
+from .journal import Journals
+from .lanes import Hears, Lanes
+from .logs import log
+from .processes import Processes
+from .store import Store
+
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class Core(Hears, Protocol):
+    """The decisions, as the shell sees them (`daemon/core`)."""
+
+    effects: list[Effect]
+
+    @property
+    def hungry(self) -> bool: ...
+    @property
+    def client_message(self) -> Deliver: ...
+    @property
+    def worker_message(self) -> Deliver: ...
+    def start(self, now: float) -> None: ...
+    def bad_client_message(self, peer: bytes, uid: int, pid: int, reason: str, now: float) -> None: ...
+    def worker_gone(self, peer: bytes, now: float) -> None: ...
+    def bad_worker_message(self, peer: bytes, reason: str, now: float) -> None: ...
+    def spawned(self, worker: str, pid: int, now: float) -> None: ...
+    def spawn_failed(self, worker: str, reason: str, now: float) -> None: ...
+    def exited(self, worker: str, code: int | None, signal: int | None, stderr: list[str], now: float) -> None: ...
+    def take_written(self, log: str, take: str, pcm_at: int, marks_at: int, now: float) -> None: ...
+    def take_lost(self, log: str, take: str, reason: str, now: float) -> None: ...
+    def committed(self, ticket: int, now: float) -> None: ...
+    def late(self, by: float, now: float) -> None: ...
+    def tick(self, now: float) -> None: ...
+    def reload(self, settings: Settings, now: float) -> None: ...
+    def terminate(self, now: float) -> None: ...
+    def next_deadline(self, now: float) -> float | None: ...
+
+
+class Shell:
+    """Carries out effects. leaving: the exit code, once the core has said to leave."""
+
+    def __init__(
+        self,
+        core: Core,
+        lanes: Lanes,
+        workers: zmq.Socket[bytes],
+        processes: Processes,
+        journals: Journals,
+        store: Store,
+    ) -> None:
+        self.leaving: int | None = None
+        self._core = core
+        self._lanes = lanes
+        self._workers = workers
+        self._processes = processes
+        self._journals = journals
+        self._store = store
+        self._do: dict[type, Callable[[Any, float], None]] = {
+            ToClient: lanes.send,
+            ToWorker: self._to_worker,
+            Spawn: self._spawn,
+            Kill: self._kill,
+            WriteTake: self._write_take,
+            DropLog: self._drop_log,
+            Commit: self._commit,
+            Report: self._report,
+            Leave: self._leave,
+        }
+
+    def carry_out(self, now: float) -> None:
+        """Do all that the core wants done, and all that comes of it."""
+        core, do = self._core, self._do
+        while core.effects:
+            effects = core.effects
+            core.effects = []
+            for effect in effects:
+                do[type(effect)](effect, now)
+
+    def after_client(self, peer: bytes, now: float) -> None:
+        """After each message of a client: a sign that it reads, and effects to carry out."""
+        if peer in self._lanes.waiting:
+            self._lanes.retry(peer, now)
+        if self._core.effects:
+            self.carry_out(now)
+
+    def after_worker(self, peer: bytes, now: float) -> None:
+        """After each message of a worker."""
+        if self._core.effects:
+            self.carry_out(now)
+
+    def collect(self, now: float) -> None:
+        """Hand the core the commits that are done."""
+        for ticket in self._store.completed():
+            self._core.committed(ticket, now)
+
+    def _to_worker(self, effect: ToWorker, now: float) -> None:
+        send, body = self._workers.send, effect.body
+        assert body is None or isinstance(body, bytes | memoryview)
+        try:
+            send(effect.peer, _MORE)
+        except zmq.ZMQError:  # gone, or its pipe is full: a worker that does not read is as good as gone
+            self._core.worker_gone(effect.peer, now)
+            return
+        if body is None:
+            send(effect.header, _NOBLOCK)
+        else:
+            send(effect.header, _MORE)
+            send(body, _NOBLOCK)
+
+    def _spawn(self, effect: Spawn, now: float) -> None:
+        try:
+            pid = self._processes.spawn(effect.worker, effect.provider, effect.ticket)
+        except (OSError, ValueError) as error:
+            self._core.spawn_failed(effect.worker, str(error), now)
+        else:
+            self._core.spawned(effect.worker, pid, now)
+
+    def _kill(self, effect: Kill, now: float) -> None:
+        self._processes.kill(effect.worker)
+
+    def _write_take(self, effect: WriteTake, now: float) -> None:
+        try:
+            pcm_at, marks_at = self._journals.append(effect.log, effect.meta, effect.marks, effect.pcm)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            log.error("journal %s: a take cannot be written: %s", effect.log, reason)
+            self._core.take_lost(effect.log, effect.take, reason, now)
+        else:
+            self._core.take_written(effect.log, effect.take, pcm_at, marks_at, now)
+
+    def _drop_log(self, effect: DropLog, now: float) -> None:
+        try:
+            self._journals.drop(effect.log)
+        except (OSError, ValueError) as error:
+            log.warning("journal %s cannot be removed: %s", effect.log, error)
+
+    def _commit(self, effect: Commit, now: float) -> None:
+        self._store.commit(effect.ticket, effect.record)
+        if self._store.fileno() is None:
+            self.collect(now)
+
+    def _report(self, effect: Report, now: float) -> None:
+        log.log(_LEVELS.get(effect.level, 20), "%s", effect.text)
+
+    def _leave(self, effect: Leave, now: float) -> None:
+        self.leaving = effect.code
