@@ -177,5 +177,5 @@ class Engine(ABC):
         """What to say to find out whether the engine works; must make sound and cost nothing."""
         return Request(text="one two", voice=self.voices()[0].name)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - an engine may have nothing to free
         """Free what `load` took. Nothing is called after it, and it is not called by a worker that is killed."""

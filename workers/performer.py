@@ -1,0 +1,308 @@
+"""The engine thread: loads the engine, tests it, and runs it on one attempt after another.
+
+Owns: the engine, every call to it, and the takes that are being made. Must not know: sockets, the protocol's order.
+Invariant: the engine is called on one thread only; whatever it raises ends one attempt and not the worker; while an
+attempt waits for credit or for room it can be stopped at once.
+
+The socket thread calls `load`, `begin`, `allow`, `halt` and `finish`, none of which waits. What happens here goes out
+through `post`, which may wait for room.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..bus import messages as m
+from .engine import Chunk, Engine, EngineError, Mark, Request
+from .selftest import Tested, measure
+from .take import Post, Take
+
+PAUSE_S = 0.0003
+"""How long the engine lets go of the processor after the first frame: measured, it takes a third to a half off the
+time to first audio on two cores, and the tail with it, since an engine would else compute right through the moment in
+which that frame has to travel."""
+
+
+@dataclass(slots=True)
+class Progressed:
+    """How far the loading is."""
+
+    percent: float
+    note: str
+
+
+@dataclass(slots=True)
+class LoadFailed:
+    """The engine cannot be used."""
+
+    message: str
+
+
+Report = Progressed | Tested | LoadFailed
+"""What the engine thread tells the socket thread besides messages to the daemon."""
+
+
+@dataclass(slots=True)
+class _Job:
+    take: Take
+    text: bytes
+    items: Generator[Chunk | Mark, None, None] | None = None
+    started: float = 0.0
+    waited: float = 0.0
+    blocked: bool = False
+    finishing: bool = False
+    over: bool = False
+
+    def can_go_on(self) -> bool:
+        """Whether there is anything to do for it just now (used where attempts are interleaved)."""
+        return self.take.stopped or not self.blocked or self.take.credit > self.take.sent
+
+
+class Performer:
+    """One engine on one thread. `engine`: makes the engine, on that thread."""
+
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        post: Post,
+        report: Callable[[Report], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._make = engine
+        self._post = post
+        self._report = report
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._settings: dict[str, Any] | None = None
+        self._finished = False
+        self._new: deque[_Job] = deque()
+        self._takes: dict[str, Take] = {}
+        self._native = 0
+        self._self_test = Request("", "")
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------------------------ from the socket thread
+
+    def load(self, settings: dict[str, Any]) -> None:
+        """Load the engine, once."""
+        with self._changed:
+            self._settings = settings
+            self._changed.notify()
+
+    def begin(self, work: m.Work, text: bytes) -> None:
+        """Make this attempt when the engine is free."""
+        take = Take(work, self._native, self._post)
+        with self._changed:
+            self._takes[work.attempt] = take
+            self._new.append(_Job(take, text))
+            self._changed.notify()
+
+    def allow(self, attempt: str, up_to: int) -> None:
+        """An attempt's credit is this from now on."""
+        with self._changed:
+            if take := self._takes.get(attempt):
+                take.credit = up_to
+                self._changed.notify()
+
+    def halt(self, attempt: str) -> None:
+        """Stop an attempt."""
+        with self._changed:
+            if take := self._takes.get(attempt):
+                take.stopped = True
+                self._changed.notify()
+
+    def finish(self, within: float) -> None:
+        """Stop everything and close the engine; gives up waiting for it after `within` seconds."""
+        with self._changed:
+            self._finished = True
+            for take in self._takes.values():
+                take.stopped = True
+            self._changed.notify()
+        self._thread.join(within)
+
+    # --------------------------------------------------------------------------------- on the engine thread
+
+    def _run(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._settings is not None or self._finished)
+        if self._settings is None:
+            return
+        engine = self._load(self._settings)
+        if engine is None:
+            return
+        if engine.slots == 1:
+            self._one_by_one(engine)
+        else:
+            self._interleaved(engine)
+        engine.close()
+
+    def _load(self, settings: dict[str, Any]) -> Engine | None:
+        try:
+            started = self._clock()
+            engine = self._make()
+            engine.load(settings, lambda percent, note: self._report(Progressed(percent, note)))
+            tested = measure(engine, started, self._clock)
+        except EngineError as error:
+            self._report(LoadFailed(f"{error.code}: {error.message}"))
+            return None
+        except MemoryError:
+            self._report(LoadFailed("out_of_memory: there is not enough memory to load the engine"))
+            return None
+        except BaseException as error:  # noqa: BLE001 - the socket thread must hear of any end of this one
+            traceback.print_exc()
+            self._report(LoadFailed(f"load_failed: {_one_line(error)}"))
+            return None
+        self._native = engine.sample_rate
+        self._self_test = tested.request
+        self._report(tested)
+        return engine
+
+    def _one_by_one(self, engine: Engine) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._new or self._finished)
+                if not self._new:
+                    return
+                job = self._new.popleft()
+            self._end(job, self._guarded(job, partial(self._perform, engine, job)))
+
+    def _perform(self, engine: Engine, job: _Job) -> None:
+        request = self._start(job)
+
+        def emit(item: Chunk | Mark) -> bool:
+            job.take.add(item)
+            return self._deliver(job)
+
+        if not job.take.stopped:
+            engine.speak(request, emit)
+        if not job.take.stopped:
+            job.take.finish()
+            self._deliver(job, everything=True)
+
+    def _deliver(self, job: _Job, *, everything: bool = False) -> bool:
+        """Send what is due, waiting for credit; says whether the attempt goes on."""
+        take = job.take
+        first = not take.sent
+        while not take.stopped and not take.push(self._clock(), everything=everything):
+            began = self._clock()
+            with self._changed:
+                self._changed.wait_for(lambda: take.stopped or take.credit > take.sent)
+            job.waited += self._clock() - began
+        if first and take.sent:
+            time.sleep(PAUSE_S)
+            job.waited += PAUSE_S
+        take.measure()
+        return not take.stopped
+
+    def _interleaved(self, engine: Engine) -> None:
+        """Several at once, an item from each in turn. One without credit is passed over until it has some."""
+        jobs: list[_Job] = []
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._new or self._finished or any(job.can_go_on() for job in jobs))
+                if self._finished and not jobs and not self._new:
+                    return
+                while self._new:
+                    jobs.append(self._new.popleft())
+            for job in [job for job in jobs if job.can_go_on()]:
+                failure = self._guarded(job, partial(self._step, engine, job))
+                if failure or job.take.stopped or job.over:
+                    jobs.remove(job)
+                    self._end(job, failure)
+
+    def _step(self, engine: Engine, job: _Job) -> None:
+        take = job.take
+        if take.stopped:
+            return
+        if job.items is None:
+            job.items = engine.synthesize(self._start(job))
+        # What is due already comes before making more.
+        if not job.finishing and take.push(self._clock()):
+            item = next(job.items, None)
+            if item is not None:
+                take.add(item)
+            else:
+                take.finish()
+                job.finishing = True
+        job.blocked = not take.push(self._clock(), everything=job.finishing)
+        job.over = job.finishing and not job.blocked
+        take.measure()
+
+    def _start(self, job: _Job) -> Request:
+        job.started = self._clock()
+        job.take.open()
+        try:
+            text = job.text.decode()
+        except UnicodeDecodeError:
+            raise EngineError("invalid_input", "the text is not UTF-8") from None
+        if job.take.work.kind == "probe" and not text:
+            return self._self_test
+        job.take.text = len(text)
+        return request_of(job.take.work, text)
+
+    def _guarded(self, job: _Job, call: Callable[[], None]) -> EngineError | None:
+        """Run a call into the engine; what it raises is a failure of this attempt, with a class."""
+        try:
+            call()
+        except EngineError as error:
+            return error
+        except MemoryError:
+            return EngineError("out_of_memory", "the engine ran out of memory")
+        except Exception as error:  # noqa: BLE001 - an engine may raise anything, and the worker lives on
+            # Where it happened is worth having; the text that was spoken is not to stand in a log.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            complain(f"engine: {_one_line(error)} ({place.filename}:{place.lineno})")
+            return EngineError("crash", _one_line(error))
+        finally:
+            if job.items is not None and job.take.stopped:
+                job.items.close()
+        return None
+
+    def _end(self, job: _Job, failure: EngineError | None) -> None:
+        take = job.take
+        with self._changed:
+            self._takes.pop(take.work.attempt, None)
+        if take.stopped:
+            take.ended()
+        elif failure:
+            take.failed(failure.code, failure.message, failure.retry_after)
+        else:
+            take.done(max(0.0, self._clock() - job.started - job.waited))
+
+
+def request_of(work: m.Work, text: str) -> Request:
+    """What the engine is asked, from what the daemon asked."""
+    style = work.style
+    return Request(
+        text,
+        work.voice,
+        work.language,
+        work.ssml,
+        style.rate,
+        style.pitch,
+        style.volume,
+        style.punctuation,
+        style.instruct,
+        work.seed,
+        dict(style.options),
+    )
+
+
+def complain(line: str) -> None:
+    """Put a line where the daemon keeps a worker's last words."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _one_line(error: BaseException) -> str:
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -1,0 +1,79 @@
+"""READY means loaded *and* heard: the test that every engine passes before it gets work.
+
+Owns: the self-test and what is measured in it, and the listing that goes with READY. Must not know: the bus's
+sockets, sessions. Invariant: an engine that is silent in its own test, or lists no voices, never becomes ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ..bus import messages as m
+from ..bus.codec import BODY_BYTES, encode
+from .engine import Chunk, Engine, EngineError, Request, Voice
+from .level import Level
+
+AUDIBLE = 64
+"""Least peak of audible speech, of 32768: 54 dB below full scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A loaded engine that works. ready: READY without its session. body: what goes with it. request: its test."""
+
+    ready: m.Ready
+    body: bytes
+    request: Request
+
+
+def measure(engine: Engine, started: float, clock: Callable[[], float]) -> Tested:
+    """Let a loaded engine speak its test. started: when its loading began. Raises EngineError where it is no good."""
+    if engine.sample_rate <= 0 or engine.slots < 1:
+        raise EngineError("load_failed", "the engine names no sample rate, or no slots")
+    voices = engine.voices()
+    if not voices:
+        raise EngineError("load_failed", "the engine has no voices")
+    request = engine.self_test()
+    load_s = clock() - started
+    samples, first_audio_s, work_s, peak = _speak(engine, request, clock)
+    if peak < AUDIBLE:
+        raise EngineError("load_failed", f"the self-test made no sound ({samples} samples, peak {peak})")
+    factor = work_s / (samples / engine.sample_rate)
+    ready = m.Ready(
+        rate=engine.sample_rate, slots=engine.slots, load_s=load_s, first_audio_s=first_audio_s, factor=factor
+    )
+    return Tested(ready, listing(engine, voices), request)
+
+
+def _speak(engine: Engine, request: Request, clock: Callable[[], float]) -> tuple[int, float, float, int]:
+    level = Level()
+    samples = 0
+    first_audio_s = 0.0
+    began = clock()
+    for item in engine.synthesize(request):
+        if isinstance(item, Chunk) and item.pcm:
+            first_audio_s = first_audio_s or clock() - began
+            samples += len(item.pcm) // 2
+            level.add(item.pcm)
+    return samples, first_audio_s, clock() - began, level.peak
+
+
+def listing(engine: Engine, voices: list[Voice]) -> bytes:
+    """The body of READY. Where it would be too long, variants go first, then descriptions."""
+    for shown in (
+        voices,
+        [replace(voice, variants=()) for voice in voices],
+        [replace(voice, variants=(), description="") for voice in voices],
+    ):
+        content: dict[str, Any] = {
+            "voices": [asdict(voice) for voice in shown],
+            "capabilities": asdict(engine.capabilities()),
+            "device": engine.device(),
+            "engine": {"name": engine.name, "version": engine.version},
+        }
+        body = encode(content)
+        if len(body) <= BODY_BYTES:
+            return body
+    raise EngineError("load_failed", f"{len(voices)} voices are more than one message can list")
