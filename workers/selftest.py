@@ -12,7 +12,7 @@ from typing import Any
 
 from ..bus import messages as m
 from ..bus.codec import BODY_BYTES, encode
-from .engine import Chunk, Engine, EngineError, Request, Voice
+from .engine import Chunk, Engine, EngineError, Mark, Request, Voice
 from .level import Level
 
 AUDIBLE = 64
@@ -52,11 +52,16 @@ def _speak(engine: Engine, request: Request, clock: Callable[[], float]) -> tupl
     samples = 0
     first_audio_s = 0.0
     began = clock()
-    for item in engine.synthesize(request):
+
+    def emit(item: Chunk | Mark) -> bool:
+        nonlocal samples, first_audio_s
         if isinstance(item, Chunk) and item.pcm:
             first_audio_s = first_audio_s or clock() - began
             samples += len(item.pcm) // 2
             level.add(item.pcm)
+        return True
+
+    engine.speak(request, emit)
     return samples, first_audio_s, clock() - began, level.peak
 
 
