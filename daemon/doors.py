@@ -69,8 +69,10 @@ def most_clients(limit: int) -> int:
 class Door:
     """A bound ROUTER and its file.
 
-    monitor: readable when somebody connected. Raises EndpointError when the path is somebody's or no place
-    for a socket. The caller holds the lock of the state directory.
+    watched: a descriptor that is readable when somebody connected; then `somebody_came` must be called, which
+    takes all words there are, since the descriptor of a ZeroMQ socket speaks up only once. Raises
+    EndpointError when the path is somebody's or no place for a socket. The caller holds the lock of the state
+    directory.
     """
 
     def __init__(self, context: zmq.Context[Socket], path: Path, keep_free: int) -> None:
@@ -96,6 +98,7 @@ class Door:
             raise EndpointError(f"{path} cannot be bound: {error}") from None
         finally:
             os.umask(before)
+        self.watched: int = self.monitor.getsockopt(zmq.FD)
         self._inode = self._found()
 
     def _found(self) -> tuple[int, int] | None:

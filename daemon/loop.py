@@ -12,11 +12,12 @@ import math
 import selectors
 import time
 from collections.abc import Callable
+from functools import partial
 
 import zmq
 
 from .core.settings import Settings
-from .doors import Doors
+from .doors import Door, Doors
 from .inbox import Inbox
 from .lanes import Lanes
 from .logs import log
@@ -69,9 +70,10 @@ class Loop:
         self._check_at = 0.0
         self._watchdog_at: float | None = None
         self._poller = zmq.Poller()
-        for readable in (doors.clients.socket, doors.workers.socket, doors.clients.monitor,
-                         doors.workers.monitor, others.fileno()):  # fmt: skip
+        for readable in (doors.clients.socket, doors.workers.socket, others.fileno()):
             self._poller.register(readable, zmq.POLLIN)
+        for door in (doors.clients, doors.workers):
+            others.register(door.watched, selectors.EVENT_READ, partial(self._somebody_came, door))
 
     # ------------------------------------------------------------------------------------------- events
 
@@ -138,10 +140,6 @@ class Loop:
             more = clients.drain(now)
         if doors.workers.socket in came:
             more = workers.drain(now) or more
-        if doors.clients.monitor in came or doors.workers.monitor in came:
-            doors.clients.somebody_came()
-            doors.workers.somebody_came()
-            self._watch_doors()
         if self._lanes.retry_at is not None and now >= self._lanes.retry_at:
             self._lanes.retry_all(now)
         self._core.tick(now)
@@ -153,6 +151,10 @@ class Loop:
             self._notifier.watchdog()
             self._watchdog_at = now + self._notifier.watchdog_s
         return more
+
+    def _somebody_came(self, door: Door) -> None:
+        door.somebody_came()
+        self._watch_doors()
 
     def _watch_doors(self) -> None:
         for moved in self._doors.watch():
