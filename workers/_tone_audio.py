@@ -29,7 +29,7 @@ class Tone:
     def __init__(
         self, text: str, *, voice: str = "", seed: int = 0, salt: str = "", pitch: float = 1.0, volume: float = 1.0
     ) -> None:
-        parts = [part.encode() for part in (salt, voice, str(seed), text)]
+        parts = [part.encode("utf-8", "surrogatepass") for part in (salt, voice, str(seed), text)]
         digest = hashlib.sha256(b"".join(len(part).to_bytes(4, "little") + part for part in parts))
         self._seed = digest.digest()
         period = max(2, round((40 + self._seed[0] % 64) / pitch))
