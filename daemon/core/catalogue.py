@@ -1,0 +1,183 @@
+"""What a provider can say: its voices and capabilities, as its workers told them.
+
+Owns: checking what came in a READY, and finding the provider's own name for the voice that a caller asked for. Must not
+know: workers, chains, whether the provider is well. Invariant: whatever a worker sent, a `Catalogue` that exists has
+at least one voice, all its names and tags are short and printable, and each voice it resolves to is one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import msgspec
+
+from ...bus.messages import Style, Submit
+from .languages import language_matches
+
+__all__ = ["Catalogue", "Problem", "Voice", "language_matches"]
+
+_PRINTABLE = r"^[^\x00-\x20\x7f-\xa0]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0])?\Z"
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=_PRINTABLE)]
+Tag = Annotated[str, msgspec.Meta(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,16})*\Z")]
+"""BCP 47, with the underscores and long subtags that engines are found to use."""
+
+OrNothing = Annotated[str, msgspec.Meta(max_length=128)]
+
+_NEAR = 60
+_SEE = "`voicebus voices` lists them."
+
+
+class Voice(msgspec.Struct, frozen=True):
+    """One voice. languages: BCP 47, best first; none means any language. variants: what may be added to the name
+    with a plus sign."""
+
+    name: Name
+    languages: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=200)] = ()
+    gender: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    description: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    variants: Annotated[tuple[Name, ...], msgspec.Meta(max_length=1000)] = ()
+
+
+class _Capabilities(msgspec.Struct, frozen=True):
+    streams: bool = False
+    ssml: bool = False
+    rate: bool = False
+    pitch: bool = False
+    volume: bool = False
+    punctuation: bool = False
+    seed: bool = False
+    instruct: bool = False
+    own_end: bool = False
+    marks: Annotated[tuple[Name, ...], msgspec.Meta(max_length=16)] = ()
+    options: Annotated[tuple[Name, ...], msgspec.Meta(max_length=200)] = ()
+    default_voices: Annotated[dict[OrNothing, Name], msgspec.Meta(max_length=1000)] = {}
+
+
+class _Body(msgspec.Struct, frozen=True):
+    voices: Annotated[tuple[Voice, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    capabilities: _Capabilities = _Capabilities()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something that was asked for cannot be. code: as in ERROR. message: for a person, with what to do."""
+
+    code: str
+    message: str
+
+
+class Catalogue:
+    """What one provider can say.
+
+    voices: all of them, the default first. capabilities: what it claims, with everything it did not mention as not
+    there; made of plain data only.
+    """
+
+    def __init__(self, voices: tuple[Voice, ...], capabilities: Mapping[str, Any]) -> None:
+        self.voices = voices
+        self.capabilities: dict[str, Any] = dict(capabilities)
+        self._by_name = {voice.name: voice for voice in voices}
+        self._by_lower = {voice.name.lower(): voice for voice in reversed(voices)}
+        self._defaults: dict[str, str] = self.capabilities.get("default_voices", {})
+
+    @classmethod
+    def from_ready(cls, body: Mapping[str, Any]) -> Catalogue:
+        """Read what a READY brought (decoded, unchecked). Raises ValueError, which says what is wrong and where.
+
+        Unknown keys are let pass: a newer worker may say more.
+        """
+        told = msgspec.convert(body, _Body)
+        if len({voice.name for voice in told.voices}) < len(told.voices):
+            raise ValueError("two voices have the same name")
+        catalogue = cls(told.voices, msgspec.to_builtins(told.capabilities))
+        for language, name in told.capabilities.default_voices.items():
+            if not catalogue._named(name):
+                raise ValueError(
+                    f"the default voice for {language!r} is {name!r}, which is none of the voices"
+                )
+        return catalogue
+
+    def spoken(self, language: str = "") -> Iterator[Voice]:
+        """The voices for a language, or all for "". Those of any language are always among them."""
+        for voice in self.voices:
+            if not language or not voice.languages or language_matches(language, voice.languages):
+                yield voice
+
+    def resolve(self, voice: str, language: str) -> str | Problem:
+        """The provider's own name for what a caller asked for.
+
+        voice: a name in any case, ``name+variant``, or a language tag; "" asks for the language's own voice.
+        language: BCP 47; counts only where no voice is named, since a voice that is named was chosen knowingly. "" for
+        both is the default of defaults.
+        """
+        if not voice:
+            return self._default(language)
+        named = self._named(voice)
+        if named:
+            return named
+        if language_matches(voice, self._languages()):
+            return self._default(voice)
+        return Problem("unknown_voice", f"There is no voice {voice!r}{self._near(voice)}. {_SEE}")
+
+    def lacks(self, submit: Submit) -> str:
+        """The first thing that a request asks for and the provider does not claim; "" if it can do all."""
+        able = self.capabilities
+        style, plain = submit.style, Style()
+        asked = {
+            "ssml": submit.ssml,
+            "rate": style.rate != plain.rate,
+            "pitch": style.pitch != plain.pitch,
+            "volume": style.volume != plain.volume,
+            "punctuation": bool(style.punctuation),
+            "instruct": bool(style.instruct),
+            "seed": submit.seed is not None,
+        }
+        for name, wanted in asked.items():
+            if wanted and not able.get(name):
+                return name
+        return next(
+            (f"the option {name}" for name in style.options if name not in able.get("options", ())), ""
+        )
+
+    def _named(self, asked: str) -> str:
+        """A voice by its name, in any case, with or without a known variant; "" if there is none."""
+        found = self._by_name.get(asked) or self._by_lower.get(asked.lower())
+        if found is not None:
+            return found.name
+        name, plus, wanted = asked.rpartition("+")
+        base = self._by_name.get(name) or self._by_lower.get(name.lower())
+        if not plus or base is None:
+            return ""
+        variants = {variant.lower(): variant for variant in reversed(base.variants)}
+        variant = wanted if wanted in base.variants else variants.get(wanted.lower(), "")
+        return f"{base.name}+{variant}" if variant else ""
+
+    def _default(self, language: str) -> str | Problem:
+        """The voice for a language: the one that the engine prefers for it, else the first that claims it."""
+        if not language:
+            return self._named(self._defaults.get("", "")) or self.voices[0].name
+        tags = self._languages()
+        tag = language_matches(language, tags)
+        if tag in self._defaults:
+            return self._named(self._defaults[tag])
+        if tag:
+            return next(voice.name for voice in self.voices if tag in voice.languages)
+        for voice in self.voices:
+            if not voice.languages:
+                return voice.name
+        near = get_close_matches(language, tags, 3)
+        hint = f"; the nearest are {', '.join(near)}" if near else ""
+        return Problem("unknown_language", f"No voice speaks {language!r}{hint}. {_SEE}")
+
+    def _languages(self) -> list[str]:
+        """All tags that a voice claims or that have a default voice, the preferred ones first."""
+        claimed = (tag for voice in self.voices for tag in voice.languages)
+        return list(dict.fromkeys([*filter(None, self._defaults), *claimed]))
+
+    def _near(self, asked: str) -> str:
+        names = [*self._by_lower]
+        near = [self._by_lower[name].name for name in get_close_matches(asked.lower()[:_NEAR], names, 3)]
+        return f"; the nearest are {', '.join(near)}" if near else ""
