@@ -265,6 +265,8 @@ def main(engine: Callable[[], Engine]) -> int:
     faulthandler.enable()
     # Libraries print where they like; nothing here is anybody's input.
     os.dup2(2, 1)
+    # And what they print is not to be lost in a buffer when the process dies of it.
+    sys.stdout = sys.stderr
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     endpoint = os.environ.get("VOICEBUS_WORKERS", "")
     if not endpoint:

@@ -81,7 +81,7 @@ class Broker:
         """Everything of an attempt up to its end: PCM (checked to be in order), mark rows, and the last message."""
         from voicebus.bus.codec import decode_marks
 
-        pcm, marks, seq = b"", [], 0
+        pcm, marks, seq = bytearray(), [], 0
         self.wait(m.Begun, timeout=timeout)
         while True:
             message, body = self.wait(m.Chunk, m.TakeMarks, m.Done, m.Failed, m.Stopped, timeout=timeout)
@@ -91,9 +91,10 @@ class Broker:
             elif isinstance(message, m.Chunk):
                 assert (message.seq, message.offset) == (seq, len(pcm) // 2)
                 assert body and not len(body) % 2
-                seq, pcm = seq + 1, pcm + body
+                seq += 1
+                pcm += body
             else:
-                return pcm, marks, message
+                return bytes(pcm), marks, message
 
 
 class Process:
