@@ -1,0 +1,176 @@
+"""The sockets' files and the lock: one daemon for a state directory, no path taken from anybody."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import zmq
+
+from voicebus.bus import endpoints, sockets
+from voicebus.bus.endpoints import EndpointError
+from voicebus.daemon import doors as module
+from voicebus.daemon.doors import Door, Doors
+from voicebus.daemon.lock import AlreadyRunning, Lock
+
+
+@pytest.fixture
+def context():
+    with zmq.Context() as made:
+        yield made
+
+
+@pytest.fixture
+def here(tmp_path):
+    (tmp_path / "run").mkdir(mode=0o700)
+    return tmp_path / "run"
+
+
+def talks(context, path):
+    """Whether a message gets from a new connection to whoever listens at `path`."""
+    with sockets.dealer(context, endpoints.endpoint(path)) as client:
+        return bool(client.poll(1000, zmq.POLLOUT))
+
+
+def test_both_sockets_are_private_and_gone_afterwards(context, here):
+    """Bound sockets can be entered by their owner only, and closing removes the files and nothing else."""
+    (here / "other").touch()
+    doors = Doors(context, here, 1000)
+    assert {path.name for path in here.iterdir()} == {"bus.sock", "workers.sock", "other"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (doors.clients.path, doors.workers.path))
+    assert talks(context, doors.clients.path)
+    doors.close()
+    assert [path.name for path in here.iterdir()] == ["other"]
+
+
+def test_a_stale_socket_is_replaced(context, here):
+    """A socket that nobody listens on is removed and bound anew."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(here / "bus.sock"))
+    doors = Doors(context, here, 1000)
+    assert endpoints.probe(doors.clients.path) == "alive"
+    doors.close()
+
+
+def test_a_living_path_is_never_taken_over(context, here):
+    """A path that answers a connect is refused, the listener keeps it, and the other socket is let go
+    again."""
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(here / "bus.sock"))
+        living.listen()
+        with pytest.raises(EndpointError, match="somebody already listens"):
+            Doors(context, here, 1000)
+        assert endpoints.probe(here / "bus.sock") == "alive"
+    assert [path.name for path in here.iterdir()] == ["bus.sock"]
+
+
+def test_something_else_at_the_path_is_left_alone(context, here):
+    """A file that is no socket is not replaced, which libzmq would do."""
+    (here / "workers.sock").write_text("mine")
+    with pytest.raises(EndpointError, match="not a socket"):
+        Doors(context, here, 1000)
+    assert (here / "workers.sock").read_text() == "mine"
+
+
+def test_a_path_too_long_is_an_error_and_leaves_nothing(context, tmp_path):
+    """A directory whose name is too long for a socket is refused in a sentence."""
+    with pytest.raises(EndpointError, match="VOICEBUS_RUNTIME_DIR"):
+        Doors(context, tmp_path / ("x" * 120), 1000)
+
+
+def test_closing_leaves_a_file_that_is_not_ours_any_more(context, here):
+    """If somebody replaced our socket, the new one stays when we close."""
+    door = Door(context, here / "bus.sock", 100)
+    door.path.unlink()
+    assert not door.in_place()
+    door.path.write_text("theirs")
+    assert not door.in_place()
+    door.close()
+    assert door.path.read_text() == "theirs"
+
+
+def test_a_shut_door_keeps_who_is_inside_and_opens_again(context, here):
+    """When descriptors run short nobody new gets in, those inside go on talking, and later the door opens
+    again."""
+    door = Door(context, here / "bus.sock", keep_free=100)
+    inside = sockets.dealer(context, endpoints.endpoint(door.path))
+    assert inside.poll(1000, zmq.POLLOUT)
+    assert not door.watch(used=900, limit=1000)
+    assert door.watch(used=901, limit=1000)
+    assert not door.watch(used=950, limit=1000)
+    assert endpoints.probe(door.path) == "absent"
+    assert door.in_place()
+    inside.send(b"hello")
+    assert door.socket.poll(1000)
+    assert not door.watch(used=800, limit=1000)
+    assert door.watch(used=700, limit=1000)
+    assert talks(context, door.path)
+    door.watch(used=999, limit=1000)
+    inside.close()
+    door.close()
+    assert list(here.iterdir()) == []
+
+
+def test_most_of_the_descriptors_can_be_clients():
+    """Of many descriptors four fifths of the unreserved may be clients; with few there are still some."""
+    assert module.most_clients(20000) == 15040
+    assert module.most_clients(1024) > 500
+    assert module.most_clients(256) >= 8
+    assert module.reserve(20000) > 1101
+
+
+def test_descriptors_are_counted():
+    """The count goes up with each descriptor that is opened."""
+    before = module.descriptors_used()
+    opened = [os.dup(0) for _ in range(10)]
+    after = module.descriptors_used()
+    for fd in opened:
+        os.close(fd)
+    assert after - before == 10
+
+
+def test_the_lock_says_who_holds_it(tmp_path):
+    """A second lock is refused with the pid and the socket of the first, and can be had once that is
+    released."""
+    first = Lock(tmp_path, socket="/s")
+    with pytest.raises(AlreadyRunning, match=rf"already runs: process {os.getpid()}, at /s") as caught:
+        Lock(tmp_path)
+    assert caught.value.holder == {"pid": os.getpid(), "socket": "/s"}
+    first.release()
+    Lock(tmp_path).release()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_lock_without_a_readable_word_is_still_a_lock(tmp_path, content):
+    """Whatever the file says, the lock holds."""
+    first = Lock(tmp_path)
+    first.path.write_text(content)
+    with pytest.raises(AlreadyRunning, match="another process"):
+        Lock(tmp_path)
+    first.release()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from voicebus.daemon.lock import Lock
+lock = Lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_holder_lets_go(tmp_path):
+    """The kernel gives the lock back however its holder ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(AlreadyRunning) as caught:
+            Lock(tmp_path)
+        assert caught.value.holder == {"pid": holder.pid}
+        holder.kill()
+    Lock(tmp_path).release()
