@@ -69,7 +69,7 @@ wheel: $(DEV) ## build a wheel, install it elsewhere, check what is in it
 	@$(BIN)/python .ci/check_wheel.py $(WHEEL)/*.whl
 
 bench: $(BENCH_READY) ## measure (ARGS= for more options)
-	@$(BIN)/python bench/run.py $(ARGS)
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)

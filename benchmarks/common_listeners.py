@@ -1,0 +1,261 @@
+"""The parts of figure 3: a worker that speaks in real time to many, and many who listen, in few processes.
+
+A frame's first 8 bytes say when it was due (nanoseconds of the monotonic clock, which all processes share). What is
+common to the real bus and to the floor is written once; the floor leaves out attempts, credit and checks.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+import resource
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zmq
+from common import percentile
+from common_daemon import key_of
+from common_floors import dealer, router
+from common_peers import RawClient, RawWorker
+
+from voicebus.bus import messages as m
+from voicebus.bus.codec import decode_to_client, encode
+
+RATE = 24_000
+FRAME_S = 0.04
+FRAME = int(RATE * FRAME_S)
+SENTENCE_S = 4.0
+FRAMES_PER_SENTENCE = int(SENTENCE_S / FRAME_S)
+CREDIT_AHEAD = 2 * RATE
+CREDIT_EVERY = 5
+SWEEP_S = 0.01
+
+_STAMP = struct.Struct("<q")
+_REST = bytes(range(1, 241)) * 8
+
+
+def body(due: float) -> bytes:
+    """A frame that was due at this time."""
+    return (_STAMP.pack(round(due * 1e9)) + _REST)[: 2 * FRAME]
+
+
+def late_ms(frame: bytes, now: float) -> float:
+    return now * 1000 - _STAMP.unpack_from(frame)[0] / 1e6
+
+
+def many_descriptors() -> None:
+    """A connection takes several."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def context(sockets: int) -> zmq.Context[Any]:
+    made = zmq.Context()
+    made.setsockopt(zmq.MAX_SOCKETS, sockets + 10)
+    return made
+
+
+# ---------------------------------------------------------------------------------------------------------- worker
+
+
+@dataclass
+class Stream:
+    """What one listener is being told: its attempts, in the order of its sentences."""
+
+    waiting: deque[m.Work] = field(default_factory=deque)
+    seq: int = 0
+    due: float = 0.0
+
+
+def paced_worker(runtime: Path, slots: int) -> Callable[[float], float]:
+    """Speaks to every listener in real time, one sentence after the other; gives how late it was itself (p99, ms)."""
+    worker = RawWorker(runtime, "paced", key_of("paced"), rate=RATE, slots=slots)
+    streams: dict[str, Stream] = {}
+    grants: dict[str, int] = {}
+    queue: list[tuple[float, str]] = []
+    lags: list[float] = []
+
+    def hear(now: float) -> None:
+        while worker.waiting():
+            message = worker.next()
+            if isinstance(message, m.Work):
+                listener = re.findall(rb"\d+", worker.body)[0].decode()
+                grants[message.attempt] = message.credit
+                stream = streams.setdefault(listener, Stream())
+                stream.waiting.append(message)
+                if len(stream.waiting) == 1:
+                    stream.due = max(now, stream.due)
+                    heapq.heappush(queue, (stream.due, listener))
+            elif isinstance(message, m.Grant):
+                grants[message.attempt] = message.up_to
+            elif isinstance(message, m.Stop):
+                worker.send(m.Stopped(session=worker.session, attempt=message.attempt))
+                for stream in streams.values():
+                    stream.waiting = deque(w for w in stream.waiting if w.attempt != message.attempt)
+
+    def speak(listener: str, now: float) -> None:
+        stream = streams[listener]
+        if not stream.waiting:
+            return
+        attempt = stream.waiting[0].attempt
+        if not stream.seq:
+            worker.begun(attempt)
+        if (stream.seq + 1) * FRAME > grants[attempt]:
+            raise RuntimeError(f"no credit for {listener} after {stream.seq * FRAME_S} s of a sentence")
+        worker.chunk(attempt, stream.seq, stream.seq * FRAME, body(stream.due))
+        lags.append((now - stream.due) * 1000)
+        stream.seq += 1
+        stream.due += FRAME_S
+        if stream.seq == FRAMES_PER_SENTENCE:
+            worker.done(attempt, stream.seq * FRAME)
+            stream.waiting.popleft()
+            stream.seq = 0
+        if stream.waiting:
+            heapq.heappush(queue, (stream.due, listener))
+
+    def run(seconds: float) -> float:
+        end = time.monotonic() + seconds
+        while (now := time.monotonic()) < end:
+            hear(now)
+            while queue and queue[0][0] <= now:
+                speak(heapq.heappop(queue)[1], now)
+                now = time.monotonic()
+            worker.beat_if_due(now)
+            worker.waiting(max(0.0, (queue[0][0] - now) * 1000) if queue else 20)
+        return percentile(lags or [0.0], 0.99)
+
+    return run
+
+
+def bare_source(folder: Path, count: int) -> Callable[[float], float]:
+    """As `paced_worker`, for the floor: a frame for each listener every 40 ms, and nothing else."""
+    socket = dealer(folder / "workers")
+    heads = [f"{number:08}".encode() for number in range(count)]
+
+    def run(seconds: float) -> float:
+        begin = time.monotonic()
+        end, lags = begin + seconds, []
+        queue = [(begin + 1 + number * FRAME_S / count, number) for number in range(count)]
+        while (now := time.monotonic()) < end:
+            due, number = queue[0]
+            if due > now:
+                time.sleep(due - now)
+                continue
+            socket.send(heads[number], zmq.SNDMORE)
+            socket.send(body(due))
+            lags.append((now - due) * 1000)
+            heapq.heapreplace(queue, (due + FRAME_S, number))
+        return percentile(lags, 0.99)
+
+    return run
+
+
+def bare_switch(folder: Path, ready: Callable[[], None]) -> None:
+    """The floor itself: forwards by the number in the header."""
+    many_descriptors()
+    workers, clients = router(folder / "workers"), router(folder / "clients")
+    poller = zmq.Poller()
+    poller.register(workers, zmq.POLLIN)
+    poller.register(clients, zmq.POLLIN)
+    peers: dict[bytes, bytes] = {}
+    ready()
+    while True:
+        for socket, _ in poller.poll():
+            try:
+                while True:
+                    peer, header = socket.recv(zmq.NOBLOCK), socket.recv()
+                    if socket is clients:
+                        peers[header] = peer
+                        continue
+                    frame = socket.recv()
+                    if header in peers:
+                        clients.send(peers[header], zmq.SNDMORE)
+                        clients.send(header, zmq.SNDMORE)
+                        clients.send(frame)
+            except zmq.Again:
+                pass
+
+
+# --------------------------------------------------------------------------------------------------------- listeners
+
+
+def sweep(sockets: list[Any], heard: Callable[[int, bytes, bytes, float], None], until: float) -> None:
+    """Read all sockets every `SWEEP_S`, without waiting for any."""
+    while (now := time.monotonic()) < until:
+        for number, socket in enumerate(sockets):
+            try:
+                while True:
+                    header = socket.recv(zmq.NOBLOCK)
+                    frame = socket.recv() if socket.rcvmore else b""
+                    heard(number, header, frame, time.monotonic())
+            except zmq.Again:
+                pass
+        time.sleep(max(0.0, now + SWEEP_S - time.monotonic()))
+
+
+def bare_listeners(folder: Path, first: int, count: int) -> Callable[[float, float], list[float]]:
+    """Listeners of the floor: how late each frame was."""
+    many_descriptors()
+    here = context(count)
+    sockets = []
+    for number in range(first, first + count):
+        socket = here.socket(zmq.DEALER)
+        socket.connect(f"ipc://{folder / 'clients'}")
+        socket.send(f"{number:08}".encode())
+        sockets.append(socket)
+
+    def run(settle_s: float, seconds: float) -> list[float]:
+        found: list[float] = []
+        counted = time.monotonic() + settle_s
+
+        def heard(_number: int, _header: bytes, frame: bytes, now: float) -> None:
+            if counted <= now:
+                found.append(late_ms(frame, now))
+
+        sweep(sockets, heard, counted + seconds)
+        return found
+
+    return run
+
+
+def real_listeners(runtime: Path, first: int, count: int) -> Callable[[float, float], list[float]]:
+    """Clients of the daemon. Checks that no frame is missing or comes twice."""
+    many_descriptors()
+    here = context(count)
+    clients = [RawClient(runtime, here) for _ in range(count)]
+
+    def run(settle_s: float, seconds: float) -> list[float]:
+        found: list[float] = []
+        begin = time.monotonic()
+        counted = begin + settle_s
+        sentences = int((settle_s + seconds) / SENTENCE_S) + 2
+        offsets = [0] * count
+        jobs = []
+        for number, client in enumerate(clients):
+            time.sleep(max(0.0, begin + number / count * min(1.0, settle_s / 2) - time.monotonic()))
+            name = first + number
+            text = " ".join(f"Listener {name} hears sentence {chr(97 + s)} now." for s in range(sentences))
+            jobs.append(client.submit(text, "paced", rate=RATE, credit=CREDIT_AHEAD))
+
+        def heard(number: int, header: bytes, frame: bytes, now: float) -> None:
+            if header[1:7] != b"\xa5audio":
+                return
+            if counted <= now:
+                found.append(late_ms(frame, now))
+            at = decode_to_client(header).offset
+            if at != offsets[number]:
+                raise RuntimeError(f"frame at {at}, expected {offsets[number]}")
+            offsets[number] = at + len(frame) // 2
+            if not (offsets[number] // FRAME) % CREDIT_EVERY:
+                credit = m.Credit(1, clients[number].epoch, jobs[number], offsets[number] + CREDIT_AHEAD, at)
+                clients[number].socket.send(encode(credit))
+
+        sweep([client.socket for client in clients], heard, counted + seconds)
+        return found
+
+    return run
