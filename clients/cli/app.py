@@ -1,0 +1,118 @@
+"""The root of the command: finds a subcommand's module only when it is called for.
+
+Owns: the list of commands, and the one place where exceptions become exit codes. Must not know: what commands do.
+Invariant: `voicebus --help` and `voicebus say` import no module of any other command, so the start stays short.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ... import __version__
+from ...bus.errors import VoicebusError
+from . import exits
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "say": ("say:say", "Speak a text, a file or what comes in on standard input."),
+    "stop": ("jobs:stop", "Silence everything of mine."),
+    "attach": ("attach:attach", "Listen to a job from elsewhere, or again."),
+    "jobs": ("jobs:jobs", "List my jobs, or one job's segments."),
+    "cancel": ("jobs:cancel", "Cancel jobs by name."),
+    "voices": ("listings:voices", "List the voices."),
+    "providers": ("listings:providers", "List the providers."),
+    "devices": ("listings:devices", "List the sound devices to play on."),
+    "status": ("status:status", "Show the daemon, its workers and what is wrong."),
+    "logs": ("logs:logs", "Show the daemon's log."),
+    "daemon": ("daemon:daemon", "Run, start, stop or restart the daemon."),
+    "config": ("config:config", "Check the configuration, or tell where it is."),
+    "service": ("service:service", "Install voicebus as a service of this user."),
+    "completion": ("completion:completion", "Print the completion script for a shell."),
+}
+"""Name: where the command is (module:object), and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when called, and which turns every exception into an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(f".{module}", __package__), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), what) for code, what in exits.CODES.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from .names import did_you_mean
+
+            raise click.UsageError(f"No such command '{args[0]}'.{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(exits.INTERRUPTED) from None
+        except BrokenPipeError:
+            _give_up_output()
+            raise click.exceptions.Exit(exits.PIPE) from None
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            if isinstance(error, VoicebusError):
+                raise exits.explain(error) from None
+            if isinstance(error, OSError):
+                raise exits.os_fault(error) from None
+            raise exits.fault(error) from None
+
+
+def _give_up_output() -> None:
+    """Nobody reads our output any more: let what is still buffered go nowhere instead of failing at exit."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # no real descriptor behind it
+        pass
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", message="voicebus %(version)s")
+@click.option("--debug", is_flag=True, envvar="VOICEBUS_DEBUG", help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Speech from this machine's engines, through one service.
+
+    \b
+    voicebus say "Good morning"
+    voicebus say -f book.txt -o book.flac
+    tail -f log | voicebus say
+    """  # noqa: D301 - the \b is for click
+
+
+def main() -> None:
+    """Run the command. Never returns: leaves with one of the exit codes in `exits`."""
+    cli(prog_name="voicebus")

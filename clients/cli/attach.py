@@ -1,0 +1,40 @@
+"""`attach`: a job's audio, from elsewhere or again."""
+
+from __future__ import annotations
+
+import click
+
+from ...bus.errors import NotFound
+from . import hearing, seam
+from .jobs import no_job
+from .names import complete, format_for
+from .say import to_where
+
+
+@click.command()
+@click.argument("job", shell_complete=complete("jobs"))
+@click.option("--from", "start_s", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS",
+              help="Begin so far into the audio.")  # fmt: skip
+@to_where
+def attach(job: str, start_s: float, output: str | None, form: str | None, device: str | None, quiet: bool) -> None:
+    """Listen to JOB, running or over, or write its audio to a file.
+
+    Ctrl-C ends the listening, not the job.
+    """
+    if device and output:
+        raise click.UsageError("--device plays, -o writes: choose one.")
+    if form and not output:
+        raise click.UsageError("--format says how to write; say where with -o FILE, or -o - for standard output.")
+    target = hearing.Target(output, format_for(output, form) if output else None, device, quiet=quiet)
+    with hearing.stoppable():
+        if not output:
+            hearing.require_device(device)
+        with hearing.in_turn(after=False, sounds=not output, quiet=quiet), seam.connect() as client:
+            found = next((row for row in client.jobs() if row["job"] == job), None)
+            if found is None:
+                raise no_job(client, job)
+            try:
+                speech = client.attach(job, offset=round(start_s * found["rate"]), whole=target.whole)
+            except NotFound:
+                raise no_job(client, job) from None
+            hearing.hear(speech, target, total=0, cancels=False)

@@ -1,0 +1,53 @@
+"""What a shell can complete: names that only the daemon knows.
+
+Invariant: never starts a daemon, never prints, never raises: a shell that completes has no place for an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import seam
+
+if TYPE_CHECKING:
+    from ..sync import Client
+
+
+def _ask(question: Callable[[Client], Iterable[str]], incomplete: str) -> list[str]:
+    try:
+        with seam.connect(start=False) as client:
+            found = dict.fromkeys(question(client))
+    except Exception:  # noqa: BLE001 - see the invariant
+        return []
+    return [name for name in found if name.lower().startswith(incomplete.lower())]
+
+
+def voices(incomplete: str) -> list[str]:
+    """Names of voices."""
+    return _ask(lambda client: (row["voice"] for row in client.voices()), incomplete)
+
+
+def languages(incomplete: str) -> list[str]:
+    """Languages that some voice speaks, and `auto`."""
+    return _ask(lambda client: ["auto", *(tag for row in client.voices() for tag in row["languages"])], incomplete)
+
+
+def providers(incomplete: str) -> list[str]:
+    """Names of providers."""
+    return _ask(lambda client: (row["provider"] for row in client.providers()), incomplete)
+
+
+def jobs(incomplete: str) -> list[str]:
+    """Names of my jobs."""
+    return _ask(lambda client: (row["job"] for row in client.jobs()), incomplete)
+
+
+def running_jobs(incomplete: str) -> list[str]:
+    """Names of my jobs that are not over."""
+
+    def unfinished(client: Client) -> Iterable[str]:
+        over: set[Any] = {"finished", "failed", "cancelled"}
+        return (row["job"] for row in client.jobs() if row["state"] not in over)
+
+    return _ask(unfinished, incomplete)

@@ -1,0 +1,72 @@
+"""`config`: where the configuration is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...bus import endpoints
+from . import output, running
+from .exits import FAILED, USAGE, Failure
+from .listings import json_option
+
+BROKEN = 78
+"""The daemon's exit code for a configuration with problems (EX_CONFIG)."""
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration, or tell where it is."""
+
+
+@config.command()
+def path() -> None:
+    """Print where the configuration is (it need not exist)."""
+    click.echo(endpoints.config_path())
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@json_option
+def check(file: Path | None, as_json: bool) -> None:
+    """Check FILE, or the configuration in use: each problem with its line. Exits with 1 if there is any."""
+    where = (file or endpoints.config_path()).absolute()
+    if not where.is_file():
+        if file is not None:
+            raise Failure(f"no such file: {file}", USAGE)
+        if not as_json:
+            click.echo(f"{where}: not there, so the defaults hold")
+            return
+    problems = problems_of(where) if where.is_file() else []
+    if as_json:
+        output.emit_json({"file": str(where), "problems": problems})
+    elif problems:
+        for problem in problems:
+            line = f":{problem['line']}" if problem["line"] else ""
+            click.echo(f"{where}{line}: {problem['reason']}")
+        raise Failure(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {where}", FAILED)
+    else:
+        click.echo(f"{where}: good")
+    if problems:
+        raise click.exceptions.Exit(FAILED)
+
+
+def problems_of(where: Path) -> list[dict[str, Any]]:
+    """What the daemon finds wrong with a configuration. It is asked in a process of its own: only the daemon's part of
+    the package knows what its settings mean."""
+    done = subprocess.run(
+        running.command("check", "--config", str(where)), capture_output=True, text=True, timeout=30, check=False
+    )
+    if done.returncode not in {0, BROKEN}:
+        raise Failure(f"the configuration could not be checked: {done.stderr.strip().splitlines()[-1:]}")
+    return [problem(line, where) for line in done.stderr.splitlines() if line] if done.returncode else []
+
+
+def problem(text: str, where: Path) -> dict[str, Any]:
+    """One line of the daemon's (``FILE:LINE: reason``) taken apart; line 0 is the file as a whole."""
+    found = re.match(r"(?::(\d+))?: (.*)", text.removeprefix(str(where)), re.DOTALL)
+    return {"line": int(found[1] or 0), "reason": found[2]} if found else {"line": 0, "reason": text}

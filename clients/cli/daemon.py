@@ -1,0 +1,116 @@
+"""`daemon`: run it here, start it behind, stop it, start it anew."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...bus import endpoints
+from .. import starting
+from . import manager, running, seam
+from .exits import FAILED, NO_DAEMON, UNAVAILABLE, Failure
+
+STOP_S = 20.0
+"""How long an orderly stop may take: growing takes are finished and readers fetch what is made."""
+
+
+@click.group()
+def daemon() -> None:
+    """Run, start, stop or restart the daemon."""
+
+
+@daemon.command()
+@click.option("--config", type=click.Path(path_type=Path), help="Instead of the usual configuration.")
+@click.option("--idle-exit", type=click.FloatRange(min=0), metavar="S", help="Leave after S idle seconds (0: never).")
+def run(config: Path | None, idle_exit: float | None) -> None:
+    """Run the daemon in the foreground, until Ctrl-C.
+
+    Its exit codes: 0 left in order, 1 an error, 78 the configuration, 100 a daemon already runs.
+    """
+    arguments = ["run", "--started-by", "hand"]
+    if config is not None:
+        arguments += ["--config", str(config)]
+    if idle_exit is not None:
+        arguments += ["--idle-exit", str(idle_exit)]
+    command = running.command(*arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(command[0], command)  # noqa: S606 - this process becomes the daemon, signals and all
+
+
+@daemon.command()
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of what went well.")
+def start(quiet: bool) -> None:
+    """Start the daemon in the background, if none runs; it stays until it is stopped."""
+    before = running.holder()
+    about = _bring_up()
+    if quiet:
+        return
+    already = before is not None and before.pid == about["pid"]
+    click.echo(f"voicebus {about['version']} runs{' already' if already else ''}, process {about['pid']}")
+    if about.get("started_by") == "client":
+        click.echo("A client started it, so it leaves when idle; one that stays: voicebus daemon restart")
+
+
+def _bring_up() -> dict[str, Any]:
+    """A daemon that answers, started if need be: by the service manager where a unit is installed, else from here.
+    Returns what it says of itself."""
+    if not starting.running():
+        service = manager.for_this_machine()
+        if service.path.exists() and service.reachable():
+            starting.ensure_daemon()
+        else:
+            running.spawn()
+    with seam.connect() as client:
+        about: dict[str, Any] = client.status()["daemon"]
+        return about
+
+
+@daemon.command()
+@click.option("--timeout", type=click.FloatRange(min=0), default=STOP_S, show_default=True, metavar="S",
+              help="How long to let it finish what it is saying.")  # fmt: skip
+@click.option("--now", is_flag=True, help="Let it finish nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of what went well.")
+def stop(timeout: float, now: bool, quiet: bool) -> None:
+    """Stop the daemon and wait until it is gone."""
+    pid = _stop(timeout, now=now)
+    if not quiet:
+        click.echo(f"stopped process {pid}" if pid else "no daemon runs")
+
+
+@daemon.command()
+@click.option("--timeout", type=click.FloatRange(min=0), default=STOP_S, show_default=True, metavar="S",
+              help="How long to let the old one finish what it is saying.")  # fmt: skip
+@click.option("--now", is_flag=True, help="Let it finish nothing.")
+def restart(timeout: float, now: bool) -> None:
+    """Stop the daemon, of whatever version it is, and start one of this version."""
+    old = _stop(timeout, now=now)
+    about = _bring_up()
+    instead = f", instead of process {old}" if old else ""
+    click.echo(f"voicebus {about['version']} runs, process {about['pid']}{instead}")
+
+
+def _stop(timeout: float, *, now: bool) -> int:
+    """Stop the daemon that holds the lock; its pid, 0 where none runs."""
+    with running.watched() as process:
+        if process is not None:
+            try:
+                gone = running.stop(process, 0.2 if now else timeout)
+            except PermissionError:
+                raise Failure(f"process {process.pid} is not yours to stop", FAILED) from None
+            if not gone:
+                advice = f"See what it does with `voicebus logs`; the last resort is: kill -9 {process.pid}"
+                raise Failure(f"the daemon (process {process.pid}) does not leave", UNAVAILABLE, advice)
+            return process.pid
+    socket = endpoints.runtime_dir() / endpoints.CLIENT_SOCKET
+    if endpoints.probe(socket) == "alive":
+        raise Failure(
+            f"somebody listens at {socket}, but no daemon holds the lock in {endpoints.state_dir()}",
+            NO_DAEMON,
+            f"It was started with another {endpoints.STATE_VARIABLE}, or it is a service manager that waits.",
+        )
+    return 0

@@ -1,0 +1,194 @@
+"""From a speech to a loudspeaker, a file or a pipe, with the signals that a person sends meanwhile.
+
+Owns: what Ctrl-C, Ctrl-Z and TERM mean while something is heard, and what is said at the end. Must not know:
+options, the bus, audio formats. Invariant: whichever way a command leaves early, the sound stops first, then the
+job is cancelled (if this command made it), then the exit code is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...bus.errors import InvalidRequest, JobFailed, VoicebusError
+from . import output, seam, turns
+from .exits import FAILED, INCOMPLETE, INTERRUPTED, NO_SOUND, Failure, explain
+from .names import did_you_mean
+from .telling import Teller
+
+if TYPE_CHECKING:
+    from ..events import Result
+    from ..sync import Client, Speech
+
+ENCODED = frozenset({"ogg", "opus", "mp3"})
+"""Formats that cannot be taken back once written, so that only finished takes go into them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where audio goes. output: a file, "-" for standard output, None to play. form: the format, one of `FORMATS`."""
+
+    output: str | None
+    form: str | None
+    device: str | None
+    quiet: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether only finished takes may be read."""
+        return self.output == "-" or self.form in ENCODED
+
+
+class Leave(BaseException):
+    """A signal asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """INT, TERM and HUP inside become an end in order (the sound first), and then an exit code of 128 + signal."""
+
+    def leave(number: int, _frame: Any) -> None:
+        raise Leave(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # Who was started with one ignored (nohup, a background job of a script) goes on ignoring it.
+    before = {n: signal.signal(n, leave) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+    try:
+        yield
+    except Leave as end:
+        raise click.exceptions.Exit(end.exit_code) from None
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def pausable(speech: Speech) -> Iterator[None]:
+    """Ctrl-Z pauses the player and then this process; `fg` goes on where it stopped."""
+
+    def stop(_number: int, _frame: Any) -> None:
+        speech.pause()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+        # Here again after a SIGCONT.
+        signal.signal(signal.SIGTSTP, stop)
+        speech.resume()
+
+    before = signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+
+
+@contextlib.contextmanager
+def in_turn(*, after: bool, sounds: bool, quiet: bool) -> Iterator[None]:
+    """Be one of those who sound; `after` waits first until the others are done."""
+    if not sounds:
+        yield
+        return
+    with turns.turn() as others:
+        if after and others:
+            teller = Teller(quiet=quiet)
+            teller.waiting(f"waiting for {len(others)} other player{'s' * (len(others) != 1)} of yours")
+            turns.wait_for(others)
+            teller.clear()
+        yield
+
+
+def require_device(device: str | None) -> None:
+    """Raise Failure where nothing can be played, before anything is asked of the daemon."""
+    names = [row["name"] for row in seam.devices()]
+    instead = "Make a file instead: voicebus say -o FILE.wav ...; or pipe it: voicebus say -o - ... | PLAYER"
+    if not names:
+        raise Failure("there is no sound device on this machine to play on", NO_SOUND, instead)
+    if device is not None and device not in names:
+        near = did_you_mean(device, names).strip()
+        raise Failure(f"there is no sound device {device!r}", NO_SOUND, near or "See: voicebus devices")
+
+
+def hear(speech: Speech, target: Target, *, total: int, cancels: bool = True) -> None:
+    """Play a speech, or write it. total: characters of its text, 0 where unknown. cancels: whether leaving early ends
+    the job. Raises Failure, Leave, or an error of the library."""
+    teller = Teller(quiet=target.quiet, total=total, progress=target.output not in {None, "-"})
+    try:
+        if target.output is None:
+            with pausable(speech):
+                speech.play(device=target.device, on_event=teller.event)
+        elif target.output == "-":
+            speech.save(sys.stdout.buffer, format=target.form, on_event=teller.event)
+            sys.stdout.buffer.flush()
+        else:
+            speech.save(target.output, format=target.form, on_event=teller.event)
+    except JobFailed as error:
+        teller.clear()
+        raise _failed(error, speech, target) from None
+    except BaseException:
+        teller.clear()
+        if cancels:
+            with contextlib.suppress(VoicebusError):
+                speech.cancel()
+        raise
+    teller.clear()
+    _report(speech.result, target)
+
+
+def _report(result: Result, target: Target) -> None:
+    """Say what came of it: a line for a file; what is missing in any case."""
+    who = ", ".join(f"{one['provider']} ({one['voice']})" for one in result.speakers)
+    if target.output not in {None, "-"} and not target.quiet:
+        click.echo(f"{target.output}: {output.duration(result.seconds)} of speech by {who}", err=True)
+    if result.skipped:
+        raise Failure(
+            f"not complete: {result.skipped} of {result.segments} sentences were left out",
+            INCOMPLETE,
+            f"See which with: voicebus jobs {result.job}",
+        )
+
+
+def _failed(error: JobFailed, speech: Speech, target: Target) -> Failure:
+    """A job that nobody could finish: what there is of it, and how to go on."""
+    result = speech.result
+    advice = f"See which sentence and why with: voicebus jobs {speech.job}"
+    if result is not None and result.samples:
+        there = f"The first {output.duration(result.seconds)} are there"
+        there += f", in {target.output}. " if target.output not in {None, "-"} else ". "
+        advice = f"{there}{advice}\n  Leave bad sentences out with --skip-bad."
+    return Failure(error.message, FAILED, advice)
+
+
+@contextlib.contextmanager
+def names_explained(client: Client) -> Iterator[None]:
+    """A wrong name of a voice, language or provider inside becomes a failure that names the near ones."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise explain(error, near_names(client, error)) from None
+
+
+def near_names(client: Client, error: VoicebusError) -> str:
+    """Names near to the one that an error is about (the last that it quotes), in a sentence."""
+    quoted = re.findall(r"['\"\u201c]([^'\"\u201c\u201d]+)['\"\u201d]", error.message)
+    names: dict[str, Callable[[], list[str]]] = {
+        "unknown_voice": lambda: [row["voice"] for row in client.voices()],
+        "unknown_language": lambda: [tag for row in client.voices() for tag in row["languages"]],
+        "unknown_provider": lambda: [row["provider"] for row in client.providers()],
+    }
+    if not quoted or error.code not in names or "Did you mean" in error.message:
+        return ""
+    with contextlib.suppress(VoicebusError):
+        return did_you_mean(quoted[0], names[error.code]()).strip()
+    return ""

@@ -1,0 +1,98 @@
+"""What a person is told while a job is made: what it waits for, who speaks, how far it is.
+
+Owns: the line on standard error. Must not know: where the audio goes. Invariant: on a terminal there is one line,
+that is written over and gone at the end; elsewhere each thing worth knowing is a line of its own, once, and what is
+fleeting (percentages, who speaks) is not told at all. `quiet` leaves what went wrong.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+import click
+
+from ..events import Event, Frame, Notice, Segment
+from . import output
+
+REDRAW_S = 0.1
+BAR = 24
+WRONG = frozenset({"skipped"})
+LASTING = frozenset({"moved", "skipped"})
+
+
+class Teller:
+    """Tells of one job. total: characters of the text, 0 where unknown. progress: with a bar of what is made."""
+
+    def __init__(self, *, quiet: bool = False, total: int = 0, progress: bool = False) -> None:
+        self._live = output.moving(sys.stderr) and not quiet
+        self._quiet = quiet
+        self._progress = progress and self._live
+        self._total = total
+        self._said: set[tuple[str, str]] = set()
+        self._shown = ""
+        self._drawn_at = 0.0
+        self._began_at = time.monotonic()
+        self._chars = 0
+
+    def event(self, event: Event) -> None:
+        """Something that a speech told."""
+        if isinstance(event, Frame):
+            self._made(event.end / event.rate)
+        elif isinstance(event, Segment):
+            self._chars = max(self._chars, event.start + event.length)
+        elif isinstance(event, Notice):
+            self._notice(event)
+
+    def _notice(self, notice: Notice) -> None:
+        if notice.kind in WRONG or (notice.kind in LASTING and not self._quiet):
+            self.line(notice.text)
+        elif self._live:
+            if not (self._progress and notice.kind == "started"):
+                self._show(notice.text)
+        elif notice.kind != "started":
+            # The same wait with another percentage or place is the same line.
+            self._once((notice.kind, str(notice.data.get("provider", ""))), notice.text)
+
+    def waiting(self, text: str) -> None:
+        """Something else than the daemon is waited for."""
+        if self._live:
+            self._show(text)
+        else:
+            self._once(("", text), text)
+
+    def _once(self, key: tuple[str, str], text: str) -> None:
+        if key not in self._said and not self._quiet:
+            self._said.add(key)
+            self.line(text)
+
+    def _made(self, seconds: float) -> None:
+        now = time.monotonic()
+        if not self._progress or now - self._drawn_at < REDRAW_S:
+            return
+        self._drawn_at = now
+        speed = seconds / max(now - self._began_at, 0.001)
+        made = f"{output.duration(seconds)} of audio, {speed:.3g} times as fast as it sounds"
+        if self._total:
+            part = min(self._chars / self._total, 1.0)
+            made = f"[{'#' * round(part * BAR):-<{BAR}}] {part:4.0%}  {made}"
+        self._show(made)
+
+    def _show(self, text: str) -> None:
+        room = max(shutil.get_terminal_size().columns - 1, 20)
+        self._shown = output.short(text, room)
+        sys.stderr.write(f"\r\x1b[K{self._shown}")
+        sys.stderr.flush()
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.clear()
+        click.echo(f"voicebus: {output.clean(text)}", err=True)
+
+    def clear(self) -> None:
+        """Leave nothing of the line that moves."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = ""

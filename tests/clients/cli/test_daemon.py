@@ -1,0 +1,241 @@
+"""The daemon's process, the configuration, the service, the log, completion: what needs no daemon to be tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import plistlib
+import subprocess
+import sys
+
+import pytest
+
+from voicebus.clients.cli import logs, manager, running
+from voicebus.daemon import lock
+
+HOLDER = """
+import signal, sys, time
+from pathlib import Path
+from voicebus.daemon.lock import Lock
+stubborn = int(sys.argv[2])
+def leave(*_):
+    global stubborn
+    stubborn -= 1
+    if stubborn < 0:
+        sys.exit()
+signal.signal(signal.SIGTERM, leave)
+kept = Lock(Path(sys.argv[1]), version="0.0.9", socket="/x")
+print("held", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def hold(tmp_path):
+    """Start a process that holds the daemon's lock, and leaves at the n-th TERM."""
+    (tmp_path / "state").mkdir()
+    started = []
+
+    def start(stubborn=0):
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(tmp_path / "state"), str(stubborn)], stdout=subprocess.PIPE, cwd=tmp_path
+        )
+        started.append(process)
+        assert process.stdout.readline() == b"held\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_the_lock_is_the_one_that_the_daemon_takes():
+    """Client and daemon mean the same file by the lock."""
+    assert running.LOCK_FILE == lock.LOCK_FILE
+
+
+def test_the_holder_of_the_lock_is_found(client, hold):
+    """Pid and version of a daemon are read from its lock, without asking the daemon."""
+    assert running.holder() is None
+    process = hold()
+    assert running.holder() == running.Holder(process.pid, "0.0.9", "/x")
+
+
+def test_a_lock_file_left_behind_is_nobody(client, tmp_path):
+    """A lock file that nobody has locked, broken or naming a living process, means that no daemon runs."""
+    (tmp_path / "state").mkdir()
+    file = tmp_path / "state" / "daemon.lock"
+    for left in (b"", b"[]", b"{", b'{"pid": 4194399}', json.dumps({"pid": os.getpid()}).encode()):
+        file.write_bytes(left)
+        assert running.holder() is None
+
+
+def test_stop_ends_the_daemon_of_any_version(client, run, hold):
+    """`daemon stop` sends TERM to whoever holds the lock, and comes back when that process is gone."""
+    process = hold()
+    done = run("daemon", "stop")
+    assert (done.exit_code, done.stdout) == (0, f"stopped process {process.pid}\n")
+    assert process.wait(5) == 0
+
+
+def test_stop_says_twice_to_one_that_takes_its_time(client, run, hold):
+    """After the timeout a second TERM says: at once."""
+    process = hold(stubborn=1)
+    assert run("daemon", "stop", "--now").exit_code == 0
+    assert process.wait(5) == 0
+
+
+def test_stop_without_a_daemon_is_no_error(client, run):
+    """Stopping what does not run is a success."""
+    done = run("daemon", "stop")
+    assert (done.exit_code, done.stdout) == (0, "no daemon runs\n")
+
+
+def test_problems_of_a_configuration_have_lines(client, run, tmp_path):
+    """`config check` prints FILE:LINE: reason for each problem and exits with 1; a good file is said to be good."""
+    file = tmp_path / "voicebus.toml"
+    file.write_text('[limits]\njobs = "many"\n')
+    done = run("config", "check")
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"{file}:2: limits.jobs: ")
+    found = run("config", "check", "--json", str(file))
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["problems"][0]["line"] == 2
+    file.write_text("[limits]\njobs = 7\n")
+    assert run("config", "check").output == f"{file}: good\n"
+
+
+def test_a_configuration_that_is_not_there(client, run, tmp_path):
+    """Without the usual file the defaults hold; a file that was named must be there."""
+    assert "defaults hold" in run("config", "check").stdout
+    assert run("config", "check", "nowhere.toml").exit_code == 2
+    assert run("config", "path").stdout == f"{tmp_path / 'voicebus.toml'}\n"
+
+
+def test_the_end_of_the_log(client, run, tmp_path):
+    """`logs -n` prints the last lines, `--path` where they are; without a log it is exit 3 and says so."""
+    assert run("logs").exit_code == 3
+    (tmp_path / "state").mkdir()
+    file = tmp_path / "state" / "daemon.log"
+    file.write_text("one\ntwo\nthree\n")
+    assert run("logs", "-n", "2").stdout == "two\nthree\n"
+    assert run("logs", "--path").stdout == f"{file}\n"
+
+
+def test_a_followed_log_goes_on_in_the_next_file(tmp_path):
+    """Following gives what is added, and after a rotation the new file from its beginning."""
+    path = tmp_path / "daemon.log"
+    path.write_text("old\n")
+    with path.open() as file:
+        file.read()
+        lines = logs.followed(path, file, wait_s=0)
+        with path.open("a") as more:
+            more.write("added\n")
+        assert next(lines) == "added\n"
+        path.rename(tmp_path / "daemon.log.1")
+        path.write_text("new file\n")
+        assert next(lines) == "new file\n"
+        lines.close()
+
+
+def test_the_unit_is_printed_without_installing(client, run, monkeypatch, tmp_path):
+    """`service install --print` shows a unit that runs this interpreter and finds the same files; nothing is
+    written."""
+    monkeypatch.setattr(manager, "for_this_machine", manager.Systemd)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    done = run("service", "install", "--print")
+    assert f"ExecStart={sys.executable} -m voicebus.daemon run --started-by service" in done.stdout
+    assert f"VOICEBUS_STATE_DIR={tmp_path}/state" in done.stdout
+    assert not (tmp_path / "systemd").exists()
+
+
+def test_the_agent_of_macos_is_a_property_list(monkeypatch, run, client):
+    """On macOS the agent is a valid property list that runs this interpreter."""
+    monkeypatch.setattr(manager, "for_this_machine", manager.Launchd)
+    agent = plistlib.loads(run("service", "install", "--print").stdout.encode())
+    assert agent["ProgramArguments"][0] == sys.executable
+
+
+def test_without_a_service_manager_it_is_said(client, run, monkeypatch):
+    """Where no user service manager answers, install is exit 69 and says what to do instead; status says it too."""
+    monkeypatch.setattr(manager, "for_this_machine", manager.Systemd)
+    monkeypatch.setattr(manager, "ask", lambda *command: subprocess.CompletedProcess(command, 1, "", "no bus"))
+    done = run("service", "install")
+    assert done.exit_code == 69
+    assert "voicebus daemon run" in done.stderr
+    found = run("service", "status", "--json")
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["state"] == "no service manager"
+
+
+def test_install_and_uninstall_with_systemd(client, run, monkeypatch, tmp_path):
+    """Installing writes the unit and enables it at once; uninstalling stops it, disables it and removes the file."""
+    asked = []
+
+    def ask(*command):
+        asked.append(" ".join(command))
+        return subprocess.CompletedProcess(command, 0, "ActiveState=active\nMainPID=7\n", "")
+
+    monkeypatch.setattr(manager, "for_this_machine", manager.Systemd)
+    monkeypatch.setattr(manager, "ask", ask)
+    monkeypatch.setattr(manager.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    unit = tmp_path / "systemd" / "user" / "voicebus.service"
+    assert run("service", "install").exit_code == 0
+    assert unit.exists()
+    assert asked[-2:] == ["systemctl --user daemon-reload", "systemctl --user enable --now voicebus.service"]
+    assert json.loads(run("service", "status", "--json").stdout)["pid"] == 7
+    assert run("service", "uninstall").exit_code == 0
+    assert not unit.exists()
+    assert "systemctl --user disable --now voicebus.service" in asked
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(client, run, shell):
+    """A script is printed for each shell; a shell that is not known gets the near one."""
+    assert "_VOICEBUS_COMPLETE" in run("completion", shell).stdout
+    assert f"Did you mean {shell}?" in run("completion", shell[:-1] + "x").stderr
+
+
+def test_names_are_completed_by_the_running_daemon(client, run, monkeypatch):
+    """A shell gets voices, providers, jobs and commands; without a daemon nothing, and none is started."""
+
+    def complete(words):
+        answer = run(_VOICEBUS_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
+        return answer.stdout.split()
+
+    assert complete("voicebus say -v en") == ["plain,en-us"]
+    assert complete("voicebus attach k") == ["plain,kitchen-1"]
+    assert complete("voicebus say -p e") == ["plain,espeak"]
+    assert complete("voicebus sta") == ["plain,status"]
+    assert ("connect", True) not in client.calls
+
+    def nobody(*, start=False):
+        raise OSError("no daemon")
+
+    monkeypatch.setattr("voicebus.clients.cli.seam.connect", nobody)
+    assert complete("voicebus say -v en") == []
+
+
+def test_help_imports_no_command_and_nothing_heavy(tmp_path):
+    """`voicebus --help` loads no module of a command, and neither ZeroMQ nor any audio library."""
+    code = (
+        "import sys; from voicebus.clients.cli import app\n"
+        "try: app.cli(['--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not {"zmq", "numpy", "soundfile", "miniaudio", "asyncio", "voicebus.clients.sync"} & loaded
+    assert not {f"voicebus.clients.cli.{name}" for name in ("say", "jobs", "status", "daemon", "service")} & loaded
+    assert "Exit codes" in done.stdout
+
+
+def test_a_wrong_command_suggests_the_near_one(run):
+    """An unknown command is exit 2 and names the near one."""
+    done = run("sya", "hello")
+    assert done.exit_code == 2
+    assert "Did you mean say?" in done.stderr

@@ -1,0 +1,277 @@
+"""`say`, `attach`, `cancel`, `stop`: what is asked of the library, and what comes of each way to end."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from voicebus.bus import errors
+from voicebus.clients.cli import texts, turns
+from voicebus.clients.events import Notice, Result
+
+
+def test_words_are_one_text_and_are_played(client, run):
+    """Arguments are joined to one text, which is played on the default device; nothing is printed."""
+    done = run("say", "good", "morning")
+    assert (done.exit_code, done.output) == (0, "")
+    assert client.speech.text == "good morning"
+    assert ("play", None) in client.calls
+
+
+def test_options_reach_the_library(client, run):
+    """Each option of the voice goes into the request under the library's name; what was not said is left out."""
+    run("say", "-v", "en-us+f3", "-p", "espeak", "--lang", "auto", "--rate", "150%", "--pitch", "1.2",
+        "--volume", "0.5", "--punctuation", "all", "--ssml", "--seed", "7", "--priority", "important", "--keep",
+        "nothing", "--skip-bad", "<speak>hi</speak>")  # fmt: skip
+    assert client.asked == {
+        "voice": "en-us+f3", "provider": "espeak", "language": "auto", "rate": 1.5, "pitch": 1.2, "volume": 0.5,
+        "punctuation": "all", "ssml": True, "seed": 7, "priority": "important", "keep": "nothing", "skip_bad": True,
+        "pace": "listen", "whole": False,
+    }  # fmt: skip
+    run("say", "plain")
+    assert not {"voice", "provider", "language", "seed", "keep", "punctuation"} & set(client.asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "form", "whole"),
+    [
+        ("a.wav", [], "wav", False),
+        ("a.FLAC", [], "flac", False),
+        ("a.oga", [], "ogg", True),
+        ("a.mp3", [], "mp3", True),
+        ("a", ["--format", "raw"], "raw", False),
+        ("-", [], "wav", True),
+        ("-", ["--format", "raw"], "raw", True),
+    ],
+)
+def test_the_extension_chooses_the_format(client, run, name, option, form, whole):
+    """The format comes from --format, else the extension; what cannot be taken back reads finished takes only, and
+    what goes to a file is made to its end."""
+    done = run("say", "hi", "-o", name, *option)
+    assert done.exit_code == 0
+    assert [call for call in client.calls if call[0] == "save"] == [("save", "stream" if name == "-" else name, form)]
+    assert (client.asked["whole"], client.asked["pace"]) == (whole, "render")
+
+
+def test_a_file_is_told_in_a_line(client, run):
+    """After a file was written, standard error says how long it is and who spoke; nothing with -q."""
+    assert run("say", "hi", "-o", "a.wav").stderr == "a.wav: 200 ms of speech by espeak (en-us)\n"
+    assert run("say", "hi", "-q", "-o", "a.wav").stderr == ""
+
+
+def test_standard_output_carries_only_audio(client, run):
+    """With -o - nothing but the audio is on standard output."""
+    client.events.append(Notice("loading", {"provider": "espeak"}, "espeak is loading"))
+    done = run("say", "hi", "-o", "-")
+    assert done.stdout_bytes == b"RIFFsound"
+    assert done.stderr == "voicebus: espeak is loading\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["hi", "-o", "a.wva"], "Did you mean wav?"),
+        (["hi", "-o", "speech"], "has no extension"),
+        (["hi", "--format", "flca"], "Did you mean flac?"),
+        (["hi", "--format", "wav"], "-o FILE"),
+        (["hi", "--priority", "importent"], "Did you mean important?"),
+        (["hi", "--rate", "40"], "0.25 to 6"),
+        (["hi", "--rate", "fast"], "not a factor"),
+        (["hi", "--voise", "x"], "--voice"),
+        (["hi", "-f", "x.txt"], "not both"),
+        (["hi", "--detach", "-o", "a.wav"], "--detach"),
+        (["hi", "--device", "x", "-o", "a.wav"], "choose one"),
+        ([" "], "empty"),
+        (["hi", "--device", "Speakrs"], "Speakers"),
+        (["-f", "/no/such/file"], "No such file"),
+    ],
+)
+def test_a_wrong_option_or_name_says_what_is_right(client, run, arguments, said):
+    """Wrong options and names are found before a job is made, with the near name or the range."""
+    done = run("say", *arguments)
+    assert done.exit_code in {2, 8}
+    assert said in done.stderr
+    assert client.speech is None
+
+
+def test_without_a_sound_device_it_says_what_to_do(client, run, monkeypatch):
+    """Where nothing can be played no job is made: exit 8, and the advice to write a file or a pipe."""
+    monkeypatch.setattr("voicebus.clients.cli.seam.devices", list)
+    done = run("say", "hi")
+    assert done.exit_code == 8
+    assert "-o FILE.wav" in done.stderr
+    assert client.speech is None
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code", "said"),
+    [
+        (errors.NotRunning("no daemon answers at /run/x"), 3, "voicebus daemon start"),
+        (errors.VersionMismatch("the daemon is 0.9, this is 0.1"), 4, "voicebus daemon restart"),
+        (errors.QueueFull("500 jobs wait", retry_after=4.0), 5, "Try again in 4 s."),
+        (errors.error_for("unknown_voice", "There is no voice 'en-uss'."), 2, "Did you mean en-us?"),
+        (errors.error_for("unknown_provider", "There is no provider 'espek'."), 2, "Did you mean espeak?"),
+        (errors.error_for("unknown_voice", "There is no voice 'zzz'."), 2, "voicebus voices"),
+        (errors.error_for("disk_full", "no space left"), 7, "Free some space"),
+        (errors.Disconnected("the daemon went away"), 69, "voicebus logs"),
+    ],
+)
+def test_every_refusal_has_its_exit_code_and_advice(client, run, refusal, code, said):
+    """Errors of the library become exit codes and a line of advice, without a traceback."""
+    client.refusal = refusal
+    done = run("say", "hi", "-o", "a.wav")
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failed_job_says_what_there_is_and_how_to_go_on(client, run):
+    """A job that failed is exit 1, with what of the audio is there and the command that shows more."""
+    client.failure = errors.JobFailed("nobody could say sentence 3: espeak: silent")
+    client.result = Result("kitchen-1", "failed", code="silent", samples=220500, rate=22050, segments=3)
+    done = run("say", "hi", "-o", "a.wav")
+    assert done.exit_code == 1
+    assert "nobody could say sentence 3" in done.stderr
+    assert "The first 10.0 s are there, in a.wav." in done.stderr
+    assert "--skip-bad" in done.stderr
+
+
+def test_left_out_sentences_are_not_called_a_success(client, run):
+    """With --skip-bad a job that left something out ends with 9 and says how much."""
+    client.result = Result("kitchen-1", "finished", code="incomplete", samples=1, rate=22050, segments=3, skipped=1)
+    done = run("say", "--skip-bad", "hi", "-o", "a.wav")
+    assert done.exit_code == 9
+    assert "1 of 3 sentences were left out" in done.stderr
+
+
+def test_a_cancellation_from_elsewhere_is_told(client, run):
+    """A job that somebody else cancelled is exit 6."""
+    client.failure = errors.JobCancelled("cancelled")
+    assert run("say", "hi").exit_code == 6
+
+
+def test_ctrl_c_cancels_and_exits_with_130(client, run):
+    """An interrupt while it speaks cancels the job, and the exit code is 130."""
+    client.failure = KeyboardInterrupt()
+    assert run("say", "hi").exit_code == 130
+    assert client.speech.cancelled
+
+
+def test_a_fault_of_our_own_shows_no_traceback_unless_asked(client, run):
+    """An unexpected exception is exit 70 and one line; --debug lets it through."""
+    client.failure = ZeroDivisionError("oops")
+    done = run("say", "hi", "-o", "a.wav")
+    assert done.exit_code == 70
+    assert "internal error: ZeroDivisionError: oops" in done.stderr
+    assert isinstance(run("--debug", "say", "hi").exception, ZeroDivisionError)
+
+
+def test_waiting_is_explained_once_where_nothing_can_be_written_over(client, run):
+    """To a pipe each wait is one line, whatever its percentage; who speaks is not told; a change of provider is."""
+    client.events[:0] = [
+        Notice("loading", {"provider": "kokoro", "percent": 10}, "kokoro is loading (10 %)"),
+        Notice("loading", {"provider": "kokoro", "percent": 20}, "kokoro is loading (20 %)"),
+        Notice("started", {"provider": "kokoro"}, "kokoro speaks with af"),
+        Notice("moved", {"provider": "espeak"}, "espeak goes on with en-us: crash"),
+    ]
+    assert run("say", "hi").stderr.splitlines() == [
+        "voicebus: kokoro is loading (10 %)",
+        "voicebus: espeak goes on with en-us: crash",
+    ]
+    assert run("say", "-q", "hi").stderr == ""
+
+
+def test_detach_prints_the_name_of_the_job_and_leaves(client, run):
+    """--detach prints the job's name alone and reads no audio; the job is made to its end."""
+    done = run("say", "--detach", "hi")
+    assert done.stdout == "kitchen-1\n"
+    assert client.asked["pace"] == "render"
+    assert not [call for call in client.calls if call[0] in {"play", "save"}]
+
+
+def test_a_file_is_read_as_utf8(client, run, tmp_path):
+    """-f reads a file, a byte order mark left out; one that is not UTF-8 is refused with the way to convert it."""
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    good.write_bytes(b"\xef\xbb\xbfGr\xc3\xbc\xc3\x9fe")
+    bad.write_bytes(b"Gr\xfc\xdfe")
+    run("say", "-f", str(good))
+    assert client.speech.text == "Grüße"
+    done = run("say", "-f", str(bad))
+    assert done.exit_code == 2
+    assert "not UTF-8 (byte 2)" in done.stderr
+    assert "iconv" in done.stderr
+
+
+def test_lines_come_as_they_are_written():
+    """Each line of standard input is there before the next is written; a letter split between two reads is whole."""
+    reading, writing = os.pipe()
+    lines = texts.lines_of(reading)
+    os.write(writing, b"eins\n")
+    assert next(lines) == "eins\n"
+    os.write(writing, "zwei\nGr\u00fc".encode()[:-1])
+    assert next(lines) == "zwei\n"
+    os.write(writing, "ü".encode()[1:])
+    os.close(writing)
+    assert list(lines) == ["Grü"]
+    os.close(reading)
+
+
+def test_attach_begins_at_seconds_and_leaves_the_job_alone(client, run):
+    """--from counts in seconds of the job's rate; an interrupt ends the listening and not the job."""
+    run("attach", "kitchen-1", "--from", "2", "-o", "a.mp3")
+    assert client.asked == {"job": "kitchen-1", "offset": 44100, "whole": True}
+    client.failure = KeyboardInterrupt()
+    assert run("attach", "kitchen-1").exit_code == 130
+    assert ("cancelled",) not in client.calls
+
+
+def test_attach_to_a_job_that_is_not_there(client, run):
+    """Attaching to an unknown job is exit 2 with the near name."""
+    done = run("attach", "kitchen-11")
+    assert done.exit_code == 2
+    assert "Did you mean kitchen-1?" in done.stderr
+
+
+def test_cancel_and_stop_say_what_they_did(client, run):
+    """Cancel names each job, stop counts them; a job that is not there is exit 2, after the others were cancelled."""
+    assert run("cancel", "a", "b").stdout == "a: cancelled\nb: cancelled\n"
+    assert run("stop").stdout == "2 jobs cancelled.\n"
+    client.refusal = errors.NotFound("no")
+    assert run("cancel", "kitchen", "x").exit_code == 2
+
+
+def test_players_wait_for_those_before_them(client, tmp_path):
+    """A player's turn names the players that sound already, and waiting for them ends when they are done."""
+    order = []
+    first_in, second_in = threading.Event(), threading.Event()
+
+    def second():
+        first_in.wait(5)
+        with turns.turn() as before:
+            order.append(len(before))
+            second_in.set()
+            turns.wait_for(before)
+            order.append("second")
+
+    waiter = threading.Thread(target=second)
+    waiter.start()
+    with turns.turn() as before:
+        assert before == []
+        first_in.set()
+        assert second_in.wait(5)
+        order.append("first")
+    waiter.join(5)
+    assert order == [1, "first", "second"]
+    assert list((tmp_path / "run" / "players").iterdir()) == []
+
+
+def test_the_turn_of_a_dead_player_is_over(client, tmp_path):
+    """A file that a killed player left behind holds nobody up and is removed."""
+    with turns.turn():
+        folder = tmp_path / "run" / "players"
+        (folder / "00000000000000000001-1").touch()
+        with turns.turn() as before:
+            assert len(before) == 1
+    assert list(folder.iterdir()) == []
