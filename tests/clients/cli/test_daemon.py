@@ -7,10 +7,11 @@ import os
 import plistlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from voicebus.clients.cli import logs, manager, running
+from voicebus.clients.cli import app, exits, logs, manager, running
 from voicebus.daemon import lock
 
 HOLDER = """
@@ -239,3 +240,10 @@ def test_a_wrong_command_suggests_the_near_one(run):
     done = run("sya", "hello")
     assert done.exit_code == 2
     assert "Did you mean say?" in done.stderr
+
+
+def test_the_document_has_every_exit_code_and_command():
+    """docs/cli.md lists each exit code with the words that --help has, and each command."""
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert [f"| {code} | {what} |" for code, what in exits.CODES.items() if f"| {code} | {what} |" not in text] == []
+    assert [name for name in app.COMMANDS if f"`{name}" not in text] == []
