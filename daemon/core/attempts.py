@@ -12,8 +12,9 @@ from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
 from . import ending, failing, leases, log, readers, schedule
 from .failing import Failure
+from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
-from .segmentation import speakable
+from .pronunciations import Respelled
 from .state import Attempt, Job, ProviderState, Segment, Take, Worker
 from .world import World
 
@@ -38,7 +39,7 @@ def fill(world: World, provider: ProviderState, now: float) -> None:
     if world.draining:
         return
     while (worker := schedule.free_worker(world, provider)) is not None:
-        if provider.breaker.next_probe(now) is not None and not provider.probe:
+        if probe_due(provider, now):
             probe(world, provider, worker, now)
             continue
         if not provider.breaker.allows(now):
@@ -53,10 +54,17 @@ def fill(world: World, provider: ProviderState, now: float) -> None:
         preempt(world, attempt, now)
 
 
+def probe_due(provider: ProviderState, now: float) -> bool:
+    """Whether a provider that rests may be tried out."""
+    at = provider.breaker.next_probe(now)
+    return at is not None and at <= now and not provider.probe
+
+
 def start(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment, now: float) -> None:
     """Send a segment to a worker."""
     entry = job.entry
     text = job.text.slice(segment.start, segment.end)
+    respelled = world.pronunciations.respell(text) if not job.submit.ssml else None
     if not job.rate:
         job.rate = provider.rate
         readers.announce_rate(world, job)
@@ -65,6 +73,8 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
     expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
     granted = leases.window(job.rate)
     attempt = Attempt(name, worker.id, job, segment, take, job.rate, now, now, granted, expected)
+    if respelled is not None and respelled.edits:
+        attempt.respelled, text = respelled, respelled.text
     worker.leases[name] = attempt
     job.attempts[name] = attempt
     move(SEGMENT, segment, "lease")
@@ -211,12 +221,20 @@ def take_marks(world: World, worker: Worker, message: TakeMarks, body: bytes, no
     except BadMessage as error:
         return str(error)
     take = attempt.take
+    if attempt.respelled is not None:
+        rows = [_in_source(row, attempt.respelled) for row in rows]
     if len(take.marks) + len(rows) > MARKS or not all(_sane(row, segment) for row in rows):
         return "marks outside of the text, out of order or too many"
     take.marks += rows
     if segment.number == job.placed and segment.offset >= 0:
         readers.marks_came(world, job, segment, take)
     return ""
+
+
+def _in_source(row: MarkRow, respelled: Respelled) -> MarkRow:
+    """A mark of the text as it was sent, as one of the text as the caller wrote it."""
+    start, length = respelled.source(row.start, row.length)
+    return MarkRow(row.kind, row.sample, start, length, row.name, row.confidence)
 
 
 def _sane(row: MarkRow, segment: Segment) -> bool:

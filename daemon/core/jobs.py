@@ -26,12 +26,17 @@ from ...bus.messages import (
 )
 from . import ending, log, readers, routing, schedule
 from .catalogue import Problem
-from .segmentation import Pronunciations, Splitter, detect_language
+from .languages import detect_language
+from .segmentation import Splitter
+from .settings import HIGHEST_RATE, LOWEST_RATE
 from .state import Client, Entry, Job, JobKey, Segment
 from .world import Pending, World
 
 SSML_CHARS = 60_000
 """Longest SSML document: it is one segment, since only the engine understands where it could be split."""
+
+CROWDED_S = 10.0
+"""How long the logs may be at their limit before a job gives way."""
 
 WAIT_S = 1.0
 """Shortest hint for when to try again."""
@@ -95,7 +100,9 @@ def _create(
         language=language,
         chain=chain,
         splitter=Splitter(
-            language, limit=limits.segment_chars, first_limit=None if streams else limits.first_segment_chars
+            language,
+            limit=limits.segment_chars,
+            first_limit=None if streams else limits.first_segment_chars,
         ),
         log=f"{world.epoch}-{world.order}",
         in_memory=message.keep == "nothing",
@@ -114,7 +121,7 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
     world.after(
         pending,
         client.peer,
-        Accepted(job=job.id, existing=False, state=job.state, rate=job.rate, pieces=1),  # type: ignore[arg-type]
+        Accepted(job=job.id, existing=False, state=job.told, rate=job.rate, pieces=1),
     )
     record = {"what": "submit", "job": job.id, "uid": job.key[0], "submit": job.submit, "text": body}
     world.commit(record, pending)
@@ -134,7 +141,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, digest: byte
         )
         return
     pieces = len(job.piece_digests) + 1
-    answer = Accepted(job=job.id, existing=True, state=job.state, rate=job.rate, pieces=pieces)  # type: ignore[arg-type]
+    answer = Accepted(job=job.id, existing=True, state=job.told, rate=job.rate, pieces=pieces)
     if not job.committed:
         for pending in world.commits.values():
             if pending.job == job.key and pending.kind == "text":
@@ -178,8 +185,10 @@ def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
     ):
         if not (math.isfinite(value) and low <= value <= high):
             return Problem("invalid", f"{name} is {value:g}; it goes from {low:g} to {high:g}.")
-    if message.rate and not 4000 <= message.rate <= 192_000:
-        return Problem("invalid", f"A rate of {message.rate} samples a second; it goes from 4000 to 192000.")
+    if message.rate and not LOWEST_RATE <= message.rate <= HIGHEST_RATE:
+        return Problem(
+            "invalid", f"rate is {message.rate} samples a second; it goes from {LOWEST_RATE} to {HIGHEST_RATE}."
+        )
     if message.ssml and not message.complete:
         return Problem("unsupported", "SSML cannot come in pieces: it is one document.")
     if message.keep == "history":
@@ -273,8 +282,6 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
 
 
 def _feed(world: World, job: Job, text: str, now: float) -> None:
-    if world.settings.pronunciations and not job.submit.ssml:
-        text = Pronunciations(world.settings.pronunciations).apply(text)
     job.text.append(text)
     if not job.submit.ssml:
         job.splitter.feed(text)
@@ -364,6 +371,25 @@ def sweep(world: World, now: float) -> None:
             ending.end(world, job, "cancelled", "abandoned", "Nobody was listening.", now)
         else:
             _keep_going(world, job, now)
+    _make_room(world, now)
+
+
+def _make_room(world: World, now: float) -> None:
+    """Jobs rendered to their end that together need more than the disk's share would wait for each other for ever;
+    then the youngest gives way."""
+    ending.trim(world)
+    if world.disk < world.settings.limits.disk_bytes:
+        world.crowded_since = None
+    elif world.crowded_since is None:
+        world.crowded_since = now
+    elif now - world.crowded_since > CROWDED_S:
+        stuck = [job for job in world.unfinished.values() if not job.over and job.submit.pace == "render"]
+        if stuck:
+            text = (
+                "The logs of all jobs have reached their limit (limits.disk_bytes) and nothing can be forgotten. "
+                "Raise it, or render one thing after the other."
+            )
+            ending.end(world, max(stuck, key=lambda job: job.order), "failed", "disk_full", text, now)
 
 
 def _fed(world: World, job: Job) -> bool:

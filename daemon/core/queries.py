@@ -65,7 +65,7 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
         return _voices(world, where.get("provider", ""), where.get("language", ""))
     if message.what == "jobs":
         mine = (job for key, job in world.jobs.items() if key[0] == client.uid)
-        return (_job(job, now) for job in mine if where.get("state", job.state) == job.state)
+        return (_job(job, now) for job in mine if where.get("state", job.told) == job.told)
     if message.what == "segments":
         job = world.jobs.get((client.uid, where.get("job", "")))
         return map(_segment, job.segments) if job is not None else f"There is no job {where.get('job', '')!r}."
@@ -74,7 +74,7 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
 
 def status(world: World, now: float) -> Row:
     """The daemon in one row."""
-    states = Counter(job.state for job in world.jobs.values())
+    states: Counter[str] = Counter(job.told for job in world.jobs.values())
     names = ("queued", "running", "waiting", "finished", "failed", "cancelled")
     return {
         **world.info,
@@ -154,7 +154,7 @@ def _job(job: Job, now: float) -> Row:
     verdict = job.terminal
     return {
         "job": job.id,
-        "state": job.state if job.state != "ended" else "running",
+        "state": job.told,
         "code": verdict.code if verdict else "",
         "message": verdict.message if verdict else "",
         "priority": job.submit.priority,

@@ -10,9 +10,10 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...bus.messages import MarkRow, Submit, Terminal
+from ...bus.messages import JobState, MarkRow, Submit, Terminal
 from .breaker import Breaker
 from .catalogue import Catalogue
+from .pronunciations import Respelled
 from .restart import RestartPolicy
 from .segmentation import Splitter
 from .settings import Provider
@@ -180,6 +181,11 @@ class Job:
         return self.verdict is not None
 
     @property
+    def told(self) -> JobState:
+        """Its state as others may know it: that it has ended is not told before that is committed."""
+        return "running" if self.state == "ended" else self.state  # type: ignore[return-value]
+
+    @property
     def entry(self) -> Entry:
         """The entry of the chain that it is at."""
         return self.chain[self.position]
@@ -201,8 +207,11 @@ class Client:
 
 @dataclass(slots=True)
 class Attempt:
-    """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED. job: None for a probe.
-    granted: up to which sample its audio may come. stopping: when STOP was sent, None before; why: what for."""
+    """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED.
+
+    job: None for a probe. granted: up to which sample its audio may come. respelled: the text as it was sent, where
+    words were replaced. stopping: when STOP was sent, None before; why: what for.
+    """
 
     name: str
     worker: str
@@ -214,6 +223,7 @@ class Attempt:
     progress_at: float
     granted: int
     expected: int
+    respelled: Respelled | None = None
     seq: int = 0
     begun: bool = False
     first_at: float | None = None

@@ -18,8 +18,9 @@ from .catalogue import Catalogue
 from .effects import Spawn
 from .failing import Failure
 from .lifecycle import WORKER, move
+from .pronunciations import Pronunciations
 from .restart import RestartPolicy
-from .settings import Provider, Settings
+from .settings import HIGHEST_RATE, LOWEST_RATE, Provider, Settings
 from .state import ProviderState, Worker
 from .world import World
 
@@ -56,6 +57,7 @@ def configure(world: World, settings: Settings, now: float) -> None:
         if changed:
             _restart_all(world, provider, now)
     world.settings = settings
+    world.pronunciations = Pronunciations(settings.pronunciations)
 
 
 def _new_provider(world: World, wanted: Provider, settings: Settings) -> ProviderState:
@@ -312,7 +314,7 @@ def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float)
     """Loaded and proven. Returns what is wrong with it, "" for nothing."""
     if worker.state == "draining":
         return ""
-    if not 4000 <= message.rate <= 192_000 or not 1 <= message.slots <= 256:
+    if not LOWEST_RATE <= message.rate <= HIGHEST_RATE or not 1 <= message.slots <= 256:
         return f"a rate of {message.rate} or {message.slots} slots cannot be"
     try:
         catalogue = Catalogue.from_ready(decode_map(body))

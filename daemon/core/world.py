@@ -15,6 +15,7 @@ from ...bus.codec import encode
 from ...bus.errors import CALLER_CODES
 from ...bus.messages import Error, Message, Notice
 from .effects import Body, Commit, Effect, Report, ToClient, ToWorker
+from .pronunciations import Pronunciations
 from .settings import Settings
 from .state import Attempt, Client, Job, JobKey, ProviderState, Worker
 
@@ -61,8 +62,10 @@ class World:
     reroute: set[str] = field(default_factory=set)
     hungry: dict[tuple[bytes, JobKey], None] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+    pronunciations: Pronunciations = field(default_factory=lambda: Pronunciations({}))
     memory: int = 0
     disk: int = 0
+    crowded_since: float | None = None
     order: int = 0
     names: int = 0
     ticket: int = 0

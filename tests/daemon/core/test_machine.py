@@ -21,8 +21,8 @@ FAILURES = ["crash", "silent", "truncated", "rate_limited", "auth", "unavailable
 class Daemon(RuleBasedStateMachine):
     """Two providers with three workers, up to three clients, any number of jobs."""
 
-    @initialize(seed=st.integers(0, 99), small=st.booleans())
-    def begin(self, seed: int, small: bool) -> None:
+    @initialize(seed=st.integers(0, 99), small=st.booleans(), up=st.booleans())
+    def begin(self, seed: int, small: bool, up: bool) -> None:
         limits = Limits(
             look_ahead_s=0.5 if small else 60.0, finished_jobs=3, abandon_s=20.0, disk_bytes=4000 if small else 10**9
         )
@@ -30,6 +30,10 @@ class Daemon(RuleBasedStateMachine):
         self.clients: list[FakeClient] = []
         self.submitted: dict[tuple[int, str], FakeClient] = {}
         self.names = 0
+        if up:
+            for name in list(self.stage.processes):
+                self.stage.worker(name)
+            self.connect(1)
 
     # ------------------------------------------------------------------------------------------------ workers
 
@@ -308,6 +312,9 @@ class Daemon(RuleBasedStateMachine):
             for client in self.clients:
                 if client.peer in world.clients:
                     client.say(Query(request="q", what="status"))
+                    for job in list(world.unfinished.values()):
+                        if client.peer in job.readers:
+                            client.grant(job.id, UNLIMITED)
             for job in list(world.unfinished.values()):
                 if not job.complete:
                     owner = next((c for c in self.clients if c.uid == job.key[0] and c.peer in world.clients), None)
