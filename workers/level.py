@@ -21,8 +21,8 @@ _QUIET = [bytes(high for high in range(256) if min(high, 255 - high) <= top) for
 _MAGNITUDE = bytes(min(high, 255 - high) for high in range(256))
 """From a sample's high byte to that of its size."""
 
-_SAMPLED = 128
-"""About how many samples of a run count towards the root mean square: the error over a second is a few per cent."""
+_SAMPLED = 64
+"""About how many samples of a run count towards the root mean square: the error over a few seconds is some per cent."""
 
 
 class Level:

@@ -40,13 +40,13 @@ class Progressed:
 
 
 @dataclass(slots=True)
-class LoadFailed:
-    """The engine cannot be used."""
+class Unusable:
+    """The engine cannot be used, or not any more: the worker has to end. message: its last words."""
 
     message: str
 
 
-Report = Progressed | Tested | LoadFailed
+Report = Progressed | Tested | Unusable
 """What the engine thread tells the socket thread besides messages to the daemon."""
 
 
@@ -139,11 +139,15 @@ class Performer:
         engine = self._load(self._settings)
         if engine is None:
             return
-        if engine.slots == 1:
-            self._one_by_one(engine)
-        else:
-            self._interleaved(engine)
-        engine.close()
+        try:
+            if engine.slots == 1:
+                self._one_by_one(engine)
+            else:
+                self._interleaved(engine)
+            engine.close()
+        except BaseException as error:  # noqa: BLE001 - a worker without its engine thread must not go on beating
+            traceback.print_exc()
+            self._report(Unusable(f"the engine thread has ended: {_one_line(error)}"))
 
     def _load(self, settings: dict[str, Any]) -> Engine | None:
         try:
@@ -152,14 +156,14 @@ class Performer:
             engine.load(settings, lambda percent, note: self._report(Progressed(percent, note)))
             tested = measure(engine, started, self._clock)
         except EngineError as error:
-            self._report(LoadFailed(f"{error.code}: {error.message}"))
+            self._report(Unusable(f"cannot load: {error.code}: {error.message}"))
             return None
         except MemoryError:
-            self._report(LoadFailed("out_of_memory: there is not enough memory to load the engine"))
+            self._report(Unusable("cannot load: out_of_memory: there is not enough memory to load the engine"))
             return None
         except BaseException as error:  # noqa: BLE001 - the socket thread must hear of any end of this one
             traceback.print_exc()
-            self._report(LoadFailed(f"load_failed: {_one_line(error)}"))
+            self._report(Unusable(f"cannot load: load_failed: {_one_line(error)}"))
             return None
         self._native = engine.sample_rate
         self._self_test = tested.request
@@ -257,7 +261,7 @@ class Performer:
             return error
         except MemoryError:
             return EngineError("out_of_memory", "the engine ran out of memory")
-        except Exception as error:  # noqa: BLE001 - an engine may raise anything, and the worker lives on
+        except BaseException as error:  # noqa: BLE001 - an engine may raise anything, and the worker lives on
             # Where it happened is worth having; the text that was spoken is not to stand in a log.
             place = traceback.extract_tb(error.__traceback__)[-1]
             complain(f"engine: {_one_line(error)} ({place.filename}:{place.lineno})")

@@ -27,7 +27,7 @@ from ..bus.codec import decode_to_worker, encode, encode_checked
 from ..bus.errors import BadMessage
 from . import lifeline
 from .engine import Engine
-from .performer import LoadFailed, Performer, Progressed, Report, complain
+from .performer import Unusable, Performer, Progressed, Report, complain
 from .session import LEAVE_S, REFUSED_EXIT, Action, Allow, Begin, Exit, Halt, Identity, Load, Say, Session
 
 ROOM = 64
@@ -60,6 +60,7 @@ class Outbox:
     def post(self, message: m.WorkerMessage, body: Body) -> None:
         """From the engine thread: send this. Waits while there is no room."""
         if len(self._items) >= ROOM:
+            self.wake()
             with self._room:
                 self._room.wait_for(lambda: len(self._items) < ROOM)
         self._put((message, body))
@@ -75,6 +76,9 @@ class Outbox:
 
     def _put(self, item: Outgoing | Report) -> None:
         self._items.append(item)
+        # Marks are always followed by a frame or the end, which are worth a wake-up.
+        if isinstance(item, tuple) and isinstance(item[0], m.TakeMarks):
+            return
         # Appending before looking, here, and saying so before looking, there: one of the two sees the other.
         if self._asleep:
             self._asleep = False
@@ -128,7 +132,9 @@ class Worker:
         poller = zmq.Poller()
         poller.register(self._outbox.fileno(), zmq.POLLIN)
         while not self._over():
-            self._do(self._session.tick(self._clock(), rss()))
+            now = self._clock()
+            if now >= self._session.next_at:
+                self._do(self._session.tick(now, rss()))
             self._read()
             full = not self._write()
             if self._over():
@@ -211,8 +217,8 @@ class Worker:
     def _heard(self, report: Report) -> None:
         if isinstance(report, Progressed):
             self._session.percent, self._session.note = report.percent, report.note
-        elif isinstance(report, LoadFailed):
-            self._do([Exit(1, f"cannot load: {report.message}")])
+        elif isinstance(report, Unusable):
+            self._do([Exit(1, report.message)])
         else:
             self._do(self._session.loaded(report.ready, report.body))
 

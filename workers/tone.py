@@ -89,7 +89,11 @@ def spoken(text: str) -> str:
 
 def length(text: str, *, sample_rate: int = 24000, seconds_per_char: float = 0.06, rate: float = 1.0) -> int:
     """How many samples a text has."""
-    return round(len(spoken(text)) * seconds_per_char * sample_rate / rate)
+    return round(len(spoken(text)) * _per_char(sample_rate, seconds_per_char, rate))
+
+
+def _per_char(sample_rate: int, seconds_per_char: float, rate: float) -> float:
+    return seconds_per_char * sample_rate / rate
 
 
 def expected(
@@ -191,7 +195,7 @@ class _Utterance:
     def __init__(self, settings: Settings, request: Request, voice: str, salt: str) -> None:
         text = spoken(request.text)
         self._settings = settings
-        self._per_char = settings.seconds_per_char * settings.sample_rate / request.rate
+        self._per_char = _per_char(settings.sample_rate, settings.seconds_per_char, request.rate)
         self._chunk = max(1, round(settings.chunk_s * settings.sample_rate))
         self._tone = Tone(text, voice=voice, seed=request.seed, salt=salt, pitch=request.pitch, volume=request.volume)
         self._words = _word_marks(request.text)

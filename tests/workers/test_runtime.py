@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -150,6 +151,33 @@ def test_what_an_engine_raises_is_a_failure_with_a_class(broker, local, text, co
     assert (type(failed), failed.code, failed.retry_after) == (m.Failed, code, retry)
     broker.work("b", TEXT)
     assert broker.take("b")[0] == expected(TEXT)
+
+
+def test_an_engine_that_wants_to_exit_fails_its_attempt(broker, local):
+    """A SystemExit out of an engine's depths is a crash of the attempt, not a worker that beats on without engine."""
+
+    class Leaves(Scripted):
+        def synthesize(self, request):
+            if request.text == "leave":
+                sys.exit(3)
+            yield from super().synthesize(request)
+
+    local(Leaves)
+    broker.ready()
+    broker.work("a", "leave", voice="one")
+    assert broker.take("a")[2].code == "crash"
+    broker.work("b", "short", voice="one")
+    assert len(broker.take("b")[0]) == 6000
+
+
+def test_a_worker_without_its_engine_thread_ends(broker, local, monkeypatch, capsys):
+    """When the engine thread itself breaks, the worker does not go on beating: it ends with the reason."""
+    worker = local(ToneEngine)
+    broker.ready()
+    monkeypatch.setattr("voicebus.workers.take.Take.done", lambda self, work_s: 1 / 0)
+    broker.work("a", TEXT)
+    assert worker.join() == 1
+    assert "engine thread has ended: ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_text_that_is_none_is_refused(broker, local):
