@@ -92,6 +92,9 @@ class Core:
             at = supervise.due(world, worker)
             if at is not None and at <= now:
                 supervise.watch(world, worker, now)
+        for provider in world.providers.values():
+            if attempts.probe_due(provider, now):
+                world.unsettled.add(provider.name)
         if now - world.swept_at >= SWEEP_S:
             world.swept_at = now
             self._sweep(now)
@@ -105,7 +108,7 @@ class Core:
         """When the next `tick` is needed, if nothing else happens; None for never."""
         world = self.world
         times = [at for worker in world.workers.values() if (at := supervise.due(world, worker)) is not None]
-        times += [at for p in world.providers.values() if (at := p.breaker.next_probe(now)) is not None and not p.probe]
+        times += [at for p in world.providers.values() if (at := p.breaker.next_probe(now)) is not None and at > now]
         if world.unfinished or world.clients or world.settings.idle_exit_s or world.draining:
             times.append(world.swept_at + SWEEP_S)
         if world.draining:

@@ -29,7 +29,7 @@ def answer(world: World, client: Client, message: Query, now: float) -> None:
         code = "not_found" if message.what == "segments" else "invalid"
         world.error(client.peer, code, rows, request=message.request)
         return
-    if not (message.cursor == "" or message.cursor.isdigit()):
+    if message.cursor and not (message.cursor.isascii() and message.cursor.isdigit()):
         world.error(client.peer, "invalid", "That is not a cursor of a page before.", request=message.request)
         return
     start = int(message.cursor[:12] or "0")

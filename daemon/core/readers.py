@@ -64,7 +64,7 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
     job.heard = max(job.heard, reader.heard)
     world.to_client(
         client.peer,
-        Attached(job=job.id, offset=message.offset, rate=job.rate, state=job.state),  # type: ignore[arg-type]
+        Attached(job=job.id, offset=message.offset, rate=job.rate, state=job.told),
     )
     pump(world, job, reader)
     return reader
@@ -270,7 +270,7 @@ def announce_rate(world: World, job: Job) -> None:
     for reader in job.readers.values():
         world.to_client(
             reader.peer,
-            Attached(job=job.id, offset=position(job, reader), rate=job.rate, state=job.state),  # type: ignore[arg-type]
+            Attached(job=job.id, offset=position(job, reader), rate=job.rate, state=job.told),
         )
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from ...bus.messages import Choice
 
+LOWEST_RATE, HIGHEST_RATE = 1000, 192_000
+"""Samples a second that make sense."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
