@@ -7,6 +7,7 @@ at least one voice, all its names and tags are short and printable, and each voi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -26,7 +27,11 @@ Tag = Annotated[str, msgspec.Meta(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A
 
 OrNothing = Annotated[str, msgspec.Meta(max_length=128)]
 
-_NEAR = 60
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_]([A-Za-z]{2}|[0-9]{3}))?\Z")
+
+_NEAR_CHARS, _NEAR_NAMES = 60, 1000
+"""How much is looked through for near names: nobody is to hold up the daemon by asking for what is not there."""
+
 _SEE = "`voicebus voices` lists them."
 
 
@@ -51,8 +56,8 @@ class _Capabilities(msgspec.Struct, frozen=True):
     seed: bool = False
     instruct: bool = False
     own_end: bool = False
-    marks: Annotated[tuple[Name, ...], msgspec.Meta(max_length=16)] = ()
-    options: Annotated[tuple[Name, ...], msgspec.Meta(max_length=200)] = ()
+    marks: Annotated[list[Name], msgspec.Meta(max_length=16)] = []
+    options: Annotated[list[Name], msgspec.Meta(max_length=200)] = []
     default_voices: Annotated[dict[OrNothing, Name], msgspec.Meta(max_length=1000)] = {}
 
 
@@ -82,6 +87,9 @@ class Catalogue:
         self._by_name = {voice.name: voice for voice in voices}
         self._by_lower = {voice.name.lower(): voice for voice in reversed(voices)}
         self._defaults: dict[str, str] = self.capabilities.get("default_voices", {})
+        # All tags that a voice claims or that have a default voice, the preferred ones first.
+        claimed = (tag for voice in voices for tag in voice.languages)
+        self._tags = list(dict.fromkeys([*filter(None, self._defaults), *claimed]))
 
     @classmethod
     def from_ready(cls, body: Mapping[str, Any]) -> Catalogue:
@@ -95,9 +103,7 @@ class Catalogue:
         catalogue = cls(told.voices, msgspec.to_builtins(told.capabilities))
         for language, name in told.capabilities.default_voices.items():
             if not catalogue._named(name):
-                raise ValueError(
-                    f"the default voice for {language!r} is {name!r}, which is none of the voices"
-                )
+                raise ValueError(f"the default voice for {language!r} is {name!r}, which is none of the voices")
         return catalogue
 
     def spoken(self, language: str = "") -> Iterator[Voice]:
@@ -118,7 +124,7 @@ class Catalogue:
         named = self._named(voice)
         if named:
             return named
-        if language_matches(voice, self._languages()):
+        if self._is_language(voice):
             return self._default(voice)
         return Problem("unknown_voice", f"There is no voice {voice!r}{self._near(voice)}. {_SEE}")
 
@@ -138,9 +144,7 @@ class Catalogue:
         for name, wanted in asked.items():
             if wanted and not able.get(name):
                 return name
-        return next(
-            (f"the option {name}" for name in style.options if name not in able.get("options", ())), ""
-        )
+        return next((f"the option {name}" for name in style.options if name not in able.get("options", ())), "")
 
     def _named(self, asked: str) -> str:
         """A voice by its name, in any case, with or without a known variant; "" if there is none."""
@@ -159,25 +163,26 @@ class Catalogue:
         """The voice for a language: the one that the engine prefers for it, else the first that claims it."""
         if not language:
             return self._named(self._defaults.get("", "")) or self.voices[0].name
-        tags = self._languages()
-        tag = language_matches(language, tags)
-        if tag in self._defaults:
+        tag = language_matches(language, self._tags)
+        if tag and tag in self._defaults:
             return self._named(self._defaults[tag])
         if tag:
             return next(voice.name for voice in self.voices if tag in voice.languages)
         for voice in self.voices:
             if not voice.languages:
                 return voice.name
-        near = get_close_matches(language, tags, 3)
+        near = get_close_matches(language[:_NEAR_CHARS], self._tags[:_NEAR_NAMES], 3)
         hint = f"; the nearest are {', '.join(near)}" if near else ""
         return Problem("unknown_language", f"No voice speaks {language!r}{hint}. {_SEE}")
 
-    def _languages(self) -> list[str]:
-        """All tags that a voice claims or that have a default voice, the preferred ones first."""
-        claimed = (tag for voice in self.voices for tag in voice.languages)
-        return list(dict.fromkeys([*filter(None, self._defaults), *claimed]))
+    def _is_language(self, asked: str) -> bool:
+        """Whether a name that no voice has means a language. With more than a region it must be a tag that is claimed:
+        ``de-anna`` is a voice that is not there, and nobody wants another one for it."""
+        if _LANGUAGE.match(asked):
+            return bool(language_matches(asked, self._tags))
+        return asked.lower() in {tag.lower() for tag in self._tags}
 
     def _near(self, asked: str) -> str:
-        names = [*self._by_lower]
-        near = [self._by_lower[name].name for name in get_close_matches(asked.lower()[:_NEAR], names, 3)]
+        names = list(self._by_lower)[:_NEAR_NAMES]
+        near = [self._by_lower[name].name for name in get_close_matches(asked.lower()[:_NEAR_CHARS], names, 3)]
         return f"; the nearest are {', '.join(near)}" if near else ""

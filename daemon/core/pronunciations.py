@@ -57,9 +57,7 @@ class Pronunciations:
 
     def __init__(self, words: Mapping[str, str]) -> None:
         # Single words are looked up, so that a long list costs no more than a short one; phrases are tried in turn.
-        self._words = {
-            word.strip().casefold(): new for word, new in words.items() if _WORD.fullmatch(word.strip())
-        }
+        self._words = {word.strip().casefold(): new for word, new in words.items() if _WORD.fullmatch(word.strip())}
         phrases = [word for word in words if word.strip() and not _WORD.fullmatch(word.strip())]
         phrases.sort(key=len, reverse=True)
         self._phrases = [words[phrase] for phrase in phrases]

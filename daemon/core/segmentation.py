@@ -108,10 +108,11 @@ class Splitter:
                 at = self._give_overlong(text, at, stop, unfinished=True)
                 break
             if at == begin:
-                # One sentence, or a great deal of white space, fills the window.
-                cut = self._give_overlong(text, begin, stop, unfinished=True)
-                at = cut if cut > begin else stop
-                self._give(text, begin if cut == begin else at, at)
+                at = self._give_overlong(text, begin, stop, unfinished=True)
+            if at == begin:
+                # Few words and a great deal of white space fill the window.
+                self._emit(text, begin, stop)
+                at = stop
         else:
             at = len(text)
         self._tail = text[at:]
@@ -165,7 +166,7 @@ class Splitter:
         if cut is not None or end <= most:
             return cut
         spaces = (found.start() for found in _SPACE.finditer(text, start, most + 1))
-        return max((at for at in spaces if at >= least), default=None) or _hard_cut(text, start, most)
+        return max(spaces, default=None) or _hard_cut(text, start, most)
 
 
 def _hard_cut(text: str, start: int, most: int) -> int:
@@ -186,11 +187,7 @@ def _joins(text: str, at: int, start: int) -> bool:
         return False
     if before == _ZWJ or char in (_ZWJ, _ZWNJ) or unicodedata.category(char)[0] == "M":
         return True
-    if (
-        "\U0001f3fb" <= char <= "\U0001f3ff"
-        or "\U000e0020" <= char <= "\U000e007f"
-        or "\u1160" <= char <= "\u11ff"
-    ):
+    if "\U0001f3fb" <= char <= "\U0001f3ff" or "\U000e0020" <= char <= "\U000e007f" or "\u1160" <= char <= "\u11ff":
         return True
     if _is_flag(char):
         letters = 0
