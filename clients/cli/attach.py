@@ -27,8 +27,7 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
         raise click.UsageError("--format says how to write; say where with -o FILE, or -o - for standard output.")
     target = hearing.Target(output, format_for(output, form) if output else None, device, quiet=quiet)
     with hearing.stoppable():
-        if not output:
-            hearing.require_device(device)
+        hearing.require(target, plays=not output)
         with hearing.in_turn(after=False, sounds=not output, quiet=quiet), seam.connect() as client:
             found = next((row for row in client.jobs() if row["job"] == job), None)
             if found is None:
@@ -37,4 +36,4 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
                 speech = client.attach(job, offset=round(start_s * found["rate"]), whole=target.whole)
             except NotFound:
                 raise no_job(client, job) from None
-            hearing.hear(speech, target, total=0, cancels=False)
+            hearing.hear(client, speech, target, total=0, cancels=False)

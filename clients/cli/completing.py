@@ -24,8 +24,16 @@ def _ask(question: Callable[[Client], Iterable[str]], incomplete: str) -> list[s
 
 
 def voices(incomplete: str) -> list[str]:
-    """Names of voices."""
-    return _ask(lambda client: (row["voice"] for row in client.voices()), incomplete)
+    """Names of voices; behind a plus, their variants."""
+    base = incomplete.partition("+")[0] if "+" in incomplete else None
+
+    def named(client: Client) -> Iterable[str]:
+        rows = client.voices()
+        if base is None:
+            return [row["voice"] for row in rows]
+        return [f"{base}+{variant}" for row in rows if row["voice"] == base for variant in row["variants"]]
+
+    return _ask(named, incomplete)
 
 
 def languages(incomplete: str) -> list[str]:

@@ -66,8 +66,7 @@ def _bring_up() -> dict[str, Any]:
         else:
             running.spawn()
     with seam.connect() as client:
-        about: dict[str, Any] = client.status()["daemon"]
-        return about
+        return client.status()
 
 
 @daemon.command()

@@ -8,18 +8,20 @@ job is cancelled (if this command made it), then the exit code is given.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...bus.errors import InvalidRequest, JobFailed, VoicebusError
 from . import output, seam, turns
-from .exits import FAILED, INCOMPLETE, INTERRUPTED, NO_SOUND, Failure, explain
+from .exits import FAILED, INCOMPLETE, INTERRUPTED, NO_SOUND, STORAGE, Failure, explain
 from .names import did_you_mean
 from .telling import Teller
 
@@ -109,8 +111,19 @@ def in_turn(*, after: bool, sounds: bool, quiet: bool) -> Iterator[None]:
         yield
 
 
-def require_device(device: str | None) -> None:
-    """Raise Failure where nothing can be played, before anything is asked of the daemon."""
+def require(target: Target, *, plays: bool) -> None:
+    """Raise Failure where nothing can be played or written, before anything is asked of the daemon."""
+    if plays:
+        _require_device(target.device)
+    elif target.output not in {None, "-"}:
+        folder = Path(str(target.output)).absolute().parent
+        if not folder.is_dir():
+            raise Failure(f"{target.output}: there is no directory {folder}", STORAGE)
+        if not os.access(folder, os.W_OK):
+            raise Failure(f"{target.output}: {folder} cannot be written to", STORAGE)
+
+
+def _require_device(device: str | None) -> None:
     names = [row["name"] for row in seam.devices()]
     instead = "Make a file instead: voicebus say -o FILE.wav ...; or pipe it: voicebus say -o - ... | PLAYER"
     if not names:
@@ -120,30 +133,31 @@ def require_device(device: str | None) -> None:
         raise Failure(f"there is no sound device {device!r}", NO_SOUND, near or "See: voicebus devices")
 
 
-def hear(speech: Speech, target: Target, *, total: int, cancels: bool = True) -> None:
+def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels: bool = True) -> None:
     """Play a speech, or write it. total: characters of its text, 0 where unknown. cancels: whether leaving early ends
     the job. Raises Failure, Leave, or an error of the library."""
     teller = Teller(quiet=target.quiet, total=total, progress=target.output not in {None, "-"})
     try:
         if target.output is None:
             with pausable(speech):
-                speech.play(device=target.device, on_event=teller.event)
+                result = speech.play(device=target.device, on_event=teller.event)
         elif target.output == "-":
-            speech.save(sys.stdout.buffer, format=target.form, on_event=teller.event)
+            result = speech.save(sys.stdout.buffer, target.form, on_event=teller.event)
             sys.stdout.buffer.flush()
         else:
-            speech.save(target.output, format=target.form, on_event=teller.event)
+            result = speech.save(target.output, target.form, on_event=teller.event, partial=True)
     except JobFailed as error:
         teller.clear()
         raise _failed(error, speech, target) from None
     except BaseException:
         teller.clear()
         if cancels:
+            speech.cancel()
             with contextlib.suppress(VoicebusError):
-                speech.cancel()
+                client.cancel(speech.job)  # and wait for the answer: only then it is sure
         raise
     teller.clear()
-    _report(speech.result, target)
+    _report(result, target)
 
 
 def _report(result: Result, target: Target) -> None:

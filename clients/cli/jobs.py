@@ -101,7 +101,7 @@ def cancel(names: tuple[str, ...], quiet: bool) -> None:
             except NotFound:
                 missing.append(no_job(client, name))
                 continue
-            state = getattr(end, "state", "cancelled")
+            state = end["state"]
             if not quiet:
                 click.echo(f"{name}: {'cancelled' if state == 'cancelled' else f'was over already ({state})'}")
     for failure in missing[:-1]:

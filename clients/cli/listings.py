@@ -59,7 +59,7 @@ def _tell_variants(rows: Iterable[dict[str, Any]]) -> None:
             seen[row["provider"]] = (row["voice"], row["variants"])
     for provider, (voice, variants) in seen.items():
         shown = ", ".join(variants[:6]) + (" ..." if len(variants) > 6 else "")
-        click.echo(f"\n{provider}: a variant can be added, as in {voice}{variants[0]} (of {shown})", err=True)
+        click.echo(f"\n{provider}: a variant can be added, as in {voice}+{variants[0]} (of {shown})", err=True)
 
 
 @click.command()

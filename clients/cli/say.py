@@ -74,7 +74,7 @@ def to_where(command: Any) -> Any:
     help="Read it aloud: none, some or all of it.",
 )
 @click.option("--ssml", is_flag=True, help="The text is SSML.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), metavar="N", help="For engines that throw dice.")
+@click.option("--seed", type=click.INT, metavar="N", help="For engines that throw dice.")
 @click.option(
     "--priority",
     type=Name(PRIORITIES),
@@ -128,8 +128,7 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
     }
     request = {name: value for name, value in request.items() if value is not None}
     with hearing.stoppable():
-        if not render:
-            hearing.require_device(device)
+        hearing.require(target, plays=not render)
         with hearing.in_turn(after=after, sounds=not render, quiet=quiet), seam.connect(start=not no_start) as client:
             with hearing.names_explained(client):
                 speech = client.speak(_unempty(words), **request)
@@ -137,7 +136,7 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
                 click.echo(speech.job)
             else:
                 total = len(words) if isinstance(words, str) else 0
-                hearing.hear(speech, target, total=total)
+                hearing.hear(client, speech, target, total=total)
 
 
 def _no_quarrel(target: hearing.Target, *, after: bool, detach: bool, keep: str | None) -> None:

@@ -18,11 +18,10 @@ BAD = frozenset({"fatal", "backoff", "dead", "suspect"})
 def status(as_json: bool) -> None:
     """Show the daemon and its workers. Exits with 3 where no daemon runs."""
     with seam.connect() as client:
-        found = client.status()
+        daemon, workers = client.status(), client.workers()
     if as_json:
-        output.emit_json(found)
+        output.emit_json({"daemon": daemon, "workers": workers})
         return
-    daemon, workers = found["daemon"], found["workers"]
     click.echo(_line(daemon))
     click.echo(_jobs_line(daemon))
     click.echo()

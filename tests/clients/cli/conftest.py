@@ -17,7 +17,7 @@ VOICE = {
     "languages": ["en-US", "en"],
     "gender": "male",
     "description": "American",
-    "variants": ["+f3", "+m1"],
+    "variants": ["f3", "m1"],
 }
 PROVIDER = {
     "provider": "espeak",
@@ -106,15 +106,18 @@ class Speech:
         if isinstance(self.client.failure, BaseException):
             raise self.client.failure
 
-    def play(self, *, device=None, on_event=None, **more):
-        self.client.calls.append(("play", device))
-        self._run(on_event)
+        return self.result
 
-    def save(self, target, format=None, *, on_event=None, **more):  # noqa: A002 - the name of the real one
+    def play(self, *, device=None, on_event=None):
+        self.client.calls.append(("play", device))
+        return self._run(on_event)
+
+    def save(self, target, format=None, *, on_event=None, partial=False):  # noqa: A002 - the name of the real one
         self.client.calls.append(("save", target if isinstance(target, str) else "stream", format))
-        self._run(on_event)
+        result = self._run(on_event)
         if hasattr(target, "write"):
             target.write(b"RIFFsound")
+        return result
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -166,7 +169,7 @@ class Client:
         self.calls.append(("cancel", job))
         if self.refusal is not None:
             raise self.refusal
-        return Result(job, "cancelled", code="cancelled")
+        return {"job": job, "state": "cancelled", "code": "cancelled", "message": "", "samples": 0}
 
     def cancel_all(self) -> int:
         return 2
@@ -188,7 +191,10 @@ class Client:
         return self.rows["segments"]
 
     def status(self):
-        return {"daemon": DAEMON, "workers": [WORKER]}
+        return DAEMON
+
+    def workers(self):
+        return [WORKER]
 
 
 @pytest.fixture

@@ -209,6 +209,7 @@ def test_names_are_completed_by_the_running_daemon(client, run, monkeypatch):
         return answer.stdout.split()
 
     assert complete("voicebus say -v en") == ["plain,en-us"]
+    assert complete("voicebus say -v en-us+f") == ["plain,en-us+f3"]
     assert complete("voicebus attach k") == ["plain,kitchen-1"]
     assert complete("voicebus say -p e") == ["plain,espeak"]
     assert complete("voicebus sta") == ["plain,status"]

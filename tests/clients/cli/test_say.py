@@ -55,6 +55,14 @@ def test_the_extension_chooses_the_format(client, run, name, option, form, whole
     assert (client.asked["whole"], client.asked["pace"]) == (whole, "render")
 
 
+def test_a_file_that_cannot_be_written_is_found_before_a_job_is_made(client, run):
+    """A directory that is not there is exit 7, and nothing is asked of the daemon."""
+    done = run("say", "hi", "-o", "/no/such/place/a.wav")
+    assert done.exit_code == 7
+    assert "no directory /no/such/place" in done.stderr
+    assert client.calls == []
+
+
 def test_a_file_is_told_in_a_line(client, run):
     """After a file was written, standard error says how long it is and who spoke; nothing with -q."""
     assert run("say", "hi", "-o", "a.wav").stderr == "a.wav: 200 ms of speech by espeak (en-us)\n"
