@@ -1,0 +1,350 @@
+"""Audio into files and streams, as it arrives.
+
+Owns: the formats, their headers and what each can take back. Must not know: sockets, jobs, who asked. Invariant: a
+file appears under its name only when it is complete (or its caller wants what there is); what cannot be taken back
+is written only once its take is whole, so a rewind never leaves two halves behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import struct
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+
+from ..bus.errors import InvalidRequest, JobFailed
+from .events import Event, Frame, Result, Rewound
+
+if TYPE_CHECKING:
+    from .speech import SpeechBase
+    from .sync import Speech
+
+AHEAD_S = 120.0
+"""How much audio may be on its way to a file: nobody listens, so only memory bounds it (5 MB at 22 050 Hz)."""
+
+EXTENSIONS = {
+    "wav": "wav",
+    "wave": "wav",
+    "raw": "raw",
+    "pcm": "raw",
+    "s16": "raw",
+    "s16le": "raw",
+    "flac": "flac",
+    "ogg": "ogg",
+    "oga": "ogg",
+    "opus": "opus",
+    "mp3": "mp3",
+}
+"""Extension to format. ogg is Vorbis in Ogg, opus is Opus in Ogg, raw is signed 16-bit little-endian mono."""
+
+FORMATS = ("wav", "raw", "flac", "ogg", "opus", "mp3")
+
+REWRITABLE = frozenset({"wav", "raw"})
+"""Formats of which the end can be cut off again."""
+
+RATES: dict[str, tuple[int, ...]] = {
+    "opus": (8000, 12000, 16000, 24000, 48000),
+    "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+}
+"""The sample rates of formats that cannot have any."""
+
+_SOUNDFILE = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}
+_SOUNDFILE["mp3"] = ("MP3", "MPEG_LAYER_III")
+
+UNKNOWN_SIZE = 0xFFFFFFFF
+
+
+def format_of(target: str | Path | IO[bytes], wanted: str | None = None) -> str:
+    """The format for a target: the wanted one, else by extension; a stream gets WAV. Raises InvalidRequest."""
+    if wanted is not None:
+        if wanted.lower() not in EXTENSIONS:
+            raise InvalidRequest(f"There is no format {wanted!r}; there are {', '.join(FORMATS)}.")
+        return EXTENSIONS[wanted.lower()]
+    if not isinstance(target, str | Path):
+        return "wav"
+    extension = PurePath(target).suffix.lstrip(".").lower()
+    if extension in EXTENSIONS:
+        return EXTENSIONS[extension]
+    what = f"The extension .{extension} of {target}" if extension else f"{target}, without an extension,"
+    raise InvalidRequest(f"{what} names no format; there are {', '.join(FORMATS)}. Name one with `format`.")
+
+
+def rate_for(form: str) -> int:
+    """The sample rate to ask for when this format is wanted: 0 (any will do) but for those that are choosy."""
+    return 24000 if form in RATES else 0
+
+
+def check_rate(form: str, rate: int) -> None:
+    """Raise InvalidRequest where a format cannot have this sample rate."""
+    if form in RATES and rate not in RATES[form]:
+        rates = ", ".join(map(str, RATES[form]))
+        raise InvalidRequest(f"{form} cannot have {rate} samples a second, but {rates}: ask for sample_rate=24000.")
+
+
+def wav_header(rate: int, data_bytes: int) -> bytes:
+    """The 44 bytes before signed 16-bit mono. Sizes that do not fit, or are not known, are 0xFFFFFFFF."""
+    data = min(data_bytes, UNKNOWN_SIZE)
+    riff = min(data_bytes + 36, UNKNOWN_SIZE)
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", riff, b"WAVE") + fmt + struct.pack("<4sI", b"data", data)
+
+
+# ----------------------------------------------------------------------------------------------------------- encoders
+
+
+class Encoder(Protocol):
+    """Takes PCM in, bytes come out at its stream. `cut` is there only for formats in `REWRITABLE` on real files."""
+
+    def write(self, pcm: memoryview) -> None: ...
+    def cut(self, samples: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Plain:
+    """WAV or raw samples. rewrites: the stream can seek and be cut."""
+
+    def __init__(self, stream: IO[bytes], rate: int, *, header: bool, rewrites: bool) -> None:
+        self._stream = stream
+        self._rate = rate
+        self._header = 44 if header else 0
+        self._rewrites = rewrites
+        self._bytes = 0
+        if header:
+            stream.write(wav_header(rate, UNKNOWN_SIZE))
+
+    def write(self, pcm: memoryview) -> None:
+        """Add samples."""
+        self._stream.write(pcm)
+        self._bytes += len(pcm)
+        if not self._rewrites:
+            self._stream.flush()
+
+    def cut(self, samples: int) -> None:
+        """Keep only so many samples."""
+        self._bytes = 2 * samples
+        self._stream.seek(self._header + self._bytes)
+        self._stream.truncate()
+
+    def close(self) -> None:
+        """Put the sizes right."""
+        if self._header and self._rewrites:
+            self._stream.seek(0)
+            self._stream.write(wav_header(self._rate, self._bytes))
+            self._stream.seek(0, os.SEEK_END)
+        self._stream.flush()
+
+
+class _Forward:
+    """What libsndfile takes for a file: passes on what is added at the end, keeps nothing. Going back to correct a
+    header is possible only if the stream underneath can; elsewhere it is let go (players do without)."""
+
+    def __init__(self, stream: IO[bytes], *, rewrites: bool) -> None:
+        self._stream = stream
+        self._rewrites = rewrites
+        self._at = 0
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        if self._at == self._size:
+            self._stream.write(data)
+            self._size += len(data)
+        elif self._rewrites:
+            self._stream.seek(self._at)
+            self._stream.write(data)
+            self._size = max(self._size, self._at + len(data))
+            self._stream.seek(self._size)
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        return b""
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+class Compressed:
+    """FLAC, Vorbis, Opus or MP3, by libsndfile."""
+
+    def __init__(self, stream: IO[bytes], rate: int, form: str, *, rewrites: bool) -> None:
+        import soundfile
+
+        container, subtype = _SOUNDFILE[form]
+        self._stream = stream
+        self._forward = _Forward(stream, rewrites=rewrites)
+        self._file: Any = soundfile.SoundFile(
+            self._forward, "w", samplerate=rate, channels=1, format=container, subtype=subtype
+        )
+
+    def write(self, pcm: memoryview) -> None:
+        """Add samples."""
+        self._file.buffer_write(pcm, dtype="int16")
+        self._stream.flush()
+
+    def cut(self, samples: int) -> None:
+        """Impossible: what was encoded is gone."""
+        raise AssertionError(f"cut to {samples} of what cannot be cut")
+
+    def close(self) -> None:
+        """Encode what the encoder held back."""
+        self._file.close()
+        self._stream.flush()
+
+
+# ------------------------------------------------------------------------------------------------------------- saving
+
+
+class Saving:
+    """One speech on its way into a target: a context manager to which the events are given, then `finish`.
+
+    Without `finish` (an error) a file that was begun is removed, or with `partial` kept if the job failed.
+    """
+
+    def __init__(
+        self,
+        speech: SpeechBase,
+        target: str | Path | IO[bytes],
+        form: str | None = None,
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        partial: bool = False,
+    ) -> None:
+        self.form = format_of(target, form)
+        if speech.rate:
+            check_rate(self.form, speech.rate)
+        self._speech = speech
+        self._on_event = on_event
+        self._partial = partial
+        self._path = Path(target) if isinstance(target, str | Path) else None
+        self._draft: Path | None = None
+        self._stream: IO[bytes] | None = None if isinstance(target, str | Path) else target
+        self._ours = self._path is not None
+        self._encoder: Encoder | None = None
+        self._begun = -1
+        self._held: list[Frame] = []
+        self._rewrites = False
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._open(self._path)
+        self._rewrites = self._draft is not None
+        self._speech._act(lambda reading, now: reading.widen(AHEAD_S, now))  # noqa: SLF001
+        return self
+
+    def _open(self, path: Path) -> None:
+        """A real file is written beside its place and moved there in the end; a pipe or device is written at once."""
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.stat().st_mode):
+                self._stream = path.open("wb")
+                return
+        path = path.resolve()  # so that a symbolic link stays one
+        self._path = path
+        self._draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+        self._stream = self._draft.open("xb")
+
+    def event(self, event: Event) -> None:
+        """What the speech told, in order."""
+        if isinstance(event, Frame):
+            self._frame(event)
+        elif isinstance(event, Rewound):
+            self._rewound(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+    @property
+    def _revocable(self) -> bool:
+        return self._rewrites and self.form in REWRITABLE
+
+    def _frame(self, frame: Frame) -> None:
+        if self._begun < 0:
+            self._begun = frame.offset
+        if self._revocable:
+            self._write(frame)
+            return
+        if self._held and self._held[0].segment != frame.segment:
+            self._release()
+        self._held.append(frame)
+
+    def _rewound(self, event: Rewound) -> None:
+        self._held = [frame for frame in self._held if frame.offset < event.offset]
+        if self._revocable and self._encoder is not None:
+            self._encoder.cut(max(0, event.offset - self._begun))
+
+    def _release(self) -> None:
+        """The take that was held back is whole."""
+        for frame in self._held:
+            self._write(frame)
+        self._held.clear()
+
+    def _write(self, frame: Frame) -> None:
+        if self._encoder is None:
+            self._encoder = self._start(frame.rate)
+        self._encoder.write(frame.pcm)
+
+    def _start(self, rate: int) -> Encoder:
+        assert self._stream is not None
+        check_rate(self.form, rate)
+        if self.form in REWRITABLE:
+            return Plain(self._stream, rate, header=self.form == "wav", rewrites=self._rewrites)
+        return Compressed(self._stream, rate, self.form, rewrites=self._rewrites)
+
+    def finish(self) -> None:
+        """The speech has ended well: complete the file and put it in its place."""
+        if self._speech.result is not None and self._speech.result.state == "finished":
+            self._release()
+            self._complete()
+
+    def _complete(self) -> None:
+        if self._encoder is None and self._speech.rate:
+            self._encoder = self._start(self._speech.rate)
+        if self._encoder is not None:
+            self._encoder.close()
+        if self._draft is not None and self._stream is not None and self._path is not None:
+            self._stream.close()
+            self._draft.replace(self._path)
+            self._draft = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if isinstance(error, JobFailed) and self._partial:
+                self._release()  # behind a failure comes what is whole; what was not has been rewound
+                self._complete()
+            elif error is not None and self._encoder is not None and self._draft is None:
+                with contextlib.suppress(Exception):  # a stream gets a proper end where that is possible
+                    self._encoder.close()
+        finally:
+            if self._ours and self._stream is not None:
+                self._stream.close()
+            if self._draft is not None:
+                self._draft.unlink(missing_ok=True)
+
+
+def save(
+    speech: Speech,
+    target: str | Path | IO[bytes],
+    form: str | None = None,
+    *,
+    on_event: Callable[[Event], object] | None = None,
+    partial: bool = False,
+) -> Result:
+    """Write a speech to a file or stream; see `Speech.save`."""
+    with Saving(speech, target, form, on_event=on_event, partial=partial) as saving:
+        for event in speech:
+            saving.event(event)
+        saving.finish()
+    return speech._finished()  # noqa: SLF001

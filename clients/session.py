@@ -1,0 +1,301 @@
+"""A client's session with the daemon: greeting, epochs, questions and answers, and the readings of its jobs.
+
+Owns: HELLO and what follows from WELCOME, GREET and silence; which message goes to which reading or question. Must not
+know: sockets, threads, clocks. Invariant: every request is sent again until it is answered or the daemon has been
+silent for `reconnect_s`, after which everything that waits ends with Disconnected; nothing of another epoch than the
+last WELCOME's is acted on. Both clients, with threads and with asyncio, are this class and a socket.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import Any
+
+from ..bus import codec
+from ..bus.errors import BadMessage, Disconnected, VersionMismatch, VoicebusError, error_for
+from ..bus.messages import (
+    Bye,
+    Cancel,
+    CancelAll,
+    CancelledAll,
+    Detach,
+    Error,
+    Greet,
+    Hello,
+    Message,
+    Page,
+    Query,
+    Refused,
+    Terminal,
+    ToClient,
+    Welcome,
+)
+from .reading import REPEAT_MAX_S, REPEAT_S, STARVED_S, Reading
+
+BEAT_S = 10.0
+"""A client that has nothing to say greets this often at least; the daemon forgets it after 30 s of silence."""
+
+SILENCE_S = 3.0
+"""After so long without any answer that is owed, the daemon counts as gone."""
+
+
+class Asked:
+    """One question: its message, and in the end `answer` or `error`."""
+
+    def __init__(self, message: Message, now: float) -> None:
+        self.message = message
+        self.answer: Any = None
+        self.error: VoicebusError | None = None
+        self.repeat_at = now
+        self.pause = REPEAT_S
+
+    @property
+    def over(self) -> bool:
+        """Whether there is an answer or an error."""
+        return self.answer is not None or self.error is not None
+
+
+class Session:
+    """Events in (`receive`, `tick`), messages out (`outbox`, in order, each with its body).
+
+    name, version: of the program, for people. reconnect_s: how long to wait for a daemon that went away.
+    """
+
+    def __init__(self, now: float, *, name: str = "", version: str = "", reconnect_s: float = 10.0) -> None:
+        self.outbox: deque[tuple[Message, bytes]] = deque()
+        self.readings: dict[str, Reading] = {}
+        self.welcome: Welcome | None = None
+        """The last WELCOME, None before the first."""
+        self.error: VoicebusError | None = None
+        """Why this session is over."""
+        self.ready = False
+        """Greeted, and not lost since."""
+        self.reconnect_s = reconnect_s
+        self._hello = Hello(name=name[:256], version=version[:256], pid=os.getpid())
+        self._asked: dict[str, Asked] = {}
+        self._numbers = 0
+        self._heard = now
+        self._said = now
+        self._greet_at = now
+        self._lost_at: float | None = now
+
+    # ------------------------------------------------------------------------------------------------- the outside
+
+    @property
+    def lost(self) -> bool:
+        """Whether the daemon has been silent for too long, and is being looked for."""
+        return self._lost_at is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anybody waits for the daemon."""
+        return (
+            not self.ready
+            or any(not asked.over for asked in self._asked.values())
+            or any(reading.waiting for reading in self.readings.values())
+        )
+
+    def add(self, reading: Reading) -> None:
+        """Take a reading on."""
+        self.readings[reading.job] = reading
+        if self.error is not None:
+            reading.fail(self.error)
+
+    def drop(self, job: str) -> None:
+        """Stop reading a job; it goes on by itself."""
+        reading = self.readings.pop(job, None)
+        if reading is not None and not reading.over and self.ready:
+            self._put(Detach(job=job))
+
+    def ask(self, message: Query | CancelAll | Cancel, now: float) -> Asked:
+        """Put a question. Its answer is the pair (Page, body), CancelledAll or Terminal."""
+        if isinstance(message, Cancel):
+            key = f"job {message.job}"
+        else:
+            self._numbers += 1
+            key = message.request = f"q{self._numbers}"
+        asked = self._asked[key] = Asked(message, now)
+        asked.error = self.error
+        return asked
+
+    def bye(self) -> None:
+        """The client leaves."""
+        if self.ready:
+            self._put(Bye())
+
+    def sleep_until(self) -> float:
+        """When `tick` has something to do at the latest."""
+        if self.outbox:  # until the socket takes it, only the end of patience is left to wait for
+            lost = self._lost_at
+            return self._heard + SILENCE_S if lost is None else lost + self.reconnect_s
+        times = [self._greet_at if not self.ready else self._said + self._beat()]
+        if self._lost_at is not None:
+            times.append(self._lost_at + self.reconnect_s)
+        elif self.waiting:
+            times.append(max(self._heard, self._said) + STARVED_S)
+        if self.ready:
+            times += [asked.repeat_at for asked in self._asked.values() if not asked.over]
+            times += [reading.deadline() for reading in self.readings.values()]
+        return min(times)
+
+    def tick(self, now: float) -> None:
+        """Time has passed, or something was asked: put what is due into the outbox."""
+        if self.error is not None:
+            return
+        self._watch(now)
+        if self.outbox:
+            return  # nothing goes out at the moment, so nothing has to be said twice
+        if not self.ready:
+            if now >= self._greet_at:
+                self._greet(now)
+            return
+        for asked in self._asked.values():
+            if not asked.over and now >= asked.repeat_at:
+                asked.repeat_at = now + asked.pause
+                asked.pause = min(2 * asked.pause, REPEAT_MAX_S)
+                self._put(asked.message)
+        for reading in self.readings.values():
+            reading.tick(now)
+        self.collect()
+        quiet = now - self._said
+        if not self.outbox and (quiet >= self._beat() or (self.waiting and self._silent(now) and quiet >= STARVED_S)):
+            self._put(self._hello)
+        if self.outbox:
+            self._said = now
+
+    def collect(self) -> None:
+        """Take up what the readings have to say."""
+        if not self.ready:
+            return
+        for reading in self.readings.values():
+            for message, body in reading.outbox:
+                self._put(message, body)
+            reading.outbox.clear()
+
+    def _beat(self) -> float:
+        told = self.welcome.beat_s if self.welcome is not None else BEAT_S
+        return min(BEAT_S, max(told, 0.1))
+
+    def _silent(self, now: float) -> bool:
+        return now - self._heard >= STARVED_S
+
+    def _put(self, message: Message, body: bytes = b"") -> None:
+        greeting = isinstance(message, Hello)
+        message.epoch = "" if greeting or self.welcome is None else self.welcome.epoch
+        self.outbox.append((message, body))
+
+    # ------------------------------------------------------------------------------------------- there and not there
+
+    def _greet(self, now: float) -> None:
+        self._put(self._hello)
+        self._said = now
+        self._greet_at = now + REPEAT_S
+
+    def _watch(self, now: float) -> None:
+        """Notice that the daemon is silent where it owes something, and give up in the end."""
+        if self._lost_at is None:
+            if self.waiting and now - self._heard >= SILENCE_S and self._said > self._heard:
+                self.look_again(now)
+        elif now - self._lost_at >= self.reconnect_s:
+            self.close(
+                Disconnected(
+                    f"The daemon went away and did not come back within {self.reconnect_s:g} s."
+                    if self.welcome is not None
+                    else f"The daemon did not answer within {self.reconnect_s:g} s."
+                )
+            )
+
+    def look_again(self, now: float) -> None:
+        """The connection counts as lost: greet until somebody answers."""
+        if self._lost_at is None:
+            self._lost_at = now
+        self.ready = False
+        self.outbox.clear()
+        self._greet_at = now
+
+    def close(self, error: VoicebusError) -> None:
+        """Everything that waits ends with this error."""
+        self.error = error
+        self.ready = False
+        self.outbox.clear()
+        for asked in self._asked.values():
+            if not asked.over:
+                asked.error = error
+        for reading in self.readings.values():
+            reading.fail(error)
+
+    def _welcomed(self, message: Welcome, now: float) -> None:
+        before = self.welcome
+        self.welcome = message
+        self._lost_at = None
+        reborn = before is not None and before.epoch != message.epoch
+        if self.ready and not reborn:
+            return
+        self.ready = True
+        self.outbox.clear()
+        if before is not None:
+            for reading in self.readings.values():
+                reading.resume(now, reborn=reborn)
+        for asked in self._asked.values():
+            asked.repeat_at = now
+
+    def _refused(self, message: Refused) -> None:
+        text = message.message or f"The daemon does not let us in ({message.code})."
+        if message.code == "version":
+            if "voicebus daemon restart" not in text:
+                text += f" (Protocol {message.low} to {message.high} there.) Run: voicebus daemon restart"
+            self.close(VersionMismatch(text))
+        else:
+            self.close(error_for(message.code, text))
+
+    # --------------------------------------------------------------------------------------------- what comes in
+
+    def receive(self, parts: list[bytes], now: float) -> None:
+        """A message from the socket. One that cannot be read is thrown away: what it said comes again or is missed."""
+        try:
+            message = codec.decode_to_client(parts[0])
+        except (BadMessage, IndexError):
+            return
+        if self.error is not None:
+            return
+        self._heard = now
+        if isinstance(message, Welcome):
+            self._welcomed(message, now)
+        elif isinstance(message, Refused):
+            self._refused(message)
+        elif isinstance(message, Greet):
+            if self.ready:  # several may come, one for each message that was thrown away
+                self.ready = False
+                self.outbox.clear()
+                self._greet_at = now
+        elif self.ready and self.welcome is not None and message.epoch == self.welcome.epoch:
+            self._route(message, parts[1] if len(parts) > 1 else b"", now)
+
+    def _route(self, message: ToClient, body: bytes, now: float) -> None:
+        if isinstance(message, Page | CancelledAll):
+            self._answer(message.request, (message, body) if isinstance(message, Page) else message)
+            return
+        if isinstance(message, Error):
+            key = message.request or f"job {message.job}"
+            asked = self._asked.pop(key, None)
+            if asked is not None:
+                asked.error = error_for(message.code, message.message, message.retry_after)
+                if message.request:
+                    return
+        if isinstance(message, Welcome | Refused | Greet):
+            return
+        if isinstance(message, Terminal):
+            self._answer(f"job {message.job}", message)
+        reading = self.readings.get(message.job)
+        if reading is not None:
+            reading.receive(message, body, now)
+        elif isinstance(message, Error) and not message.job and not message.request:
+            for reading in self.readings.values():  # what we sent could not be read: it will not get better
+                if reading.waiting:
+                    reading.fail(error_for(message.code, message.message, message.retry_after))
+
+    def _answer(self, key: str, answer: object) -> None:
+        asked = self._asked.pop(key, None)
+        if asked is not None:
+            asked.answer = answer

@@ -1,0 +1,94 @@
+"""What the readers with and without asyncio have in common.
+
+Owns: how a reading ends for its consumer, and how consumption turns into credit. Must not know: threads, event loops,
+sockets. Invariant: a consumer gets every event in order, then exactly one end: nothing (finished, or cancelled by
+himself) or the error that says how the job ended.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from ..bus.errors import JobCancelled, JobFailed
+from .events import Event, Frame, Result, Rewound
+from .reading import Reading
+
+Act = Callable[[Callable[[Reading, float], None]], None]
+"""Have something done to the reading, by whoever may touch it, with the time."""
+
+
+class SpeechBase:
+    """One job's audio on its way here. `job` is its name."""
+
+    def __init__(self, reading: Reading, act: Act) -> None:
+        self.job = reading.job
+        self._reading = reading
+        self._act = act
+        self._events: deque[Event] = deque()
+        self._over = False
+        self._stopped = False
+        self._consumed = 0
+        self._told = reading.line.end
+        self._held = 0
+        self._feed_error: BaseException | None = None
+
+    @property
+    def rate(self) -> int:
+        """Samples a second; 0 while nobody knows."""
+        return self._reading.rate
+
+    @property
+    def result(self) -> Result | None:
+        """How the job ended; None before it has."""
+        return self._reading.result
+
+    def _take_over(self) -> bool:
+        """Called by whoever serves the reading, after each step: fetch what is new. Whether there was anything."""
+        reading = self._reading
+        news = bool(reading.events) or reading.over != self._over
+        if reading.events:
+            self._events.extend(reading.events)
+            reading.events.clear()
+        self._over = reading.over
+        return news
+
+    def _next_ready(self) -> Event | None:
+        """The next event, if there is one, and what it means for credit."""
+        if self._stopped:
+            self._events.clear()
+            return None
+        try:
+            event = self._events.popleft()
+        except IndexError:
+            return None
+        if isinstance(event, Frame):
+            self._held = event.end
+        elif isinstance(event, Rewound):
+            self._held = min(self._held, event.offset)
+        return event
+
+    def _report(self, offset: int, heard: int | None = None) -> None:
+        """The consumer is done with the audio before `offset`; now and then that is passed on as credit."""
+        step = max(1, int(self._reading.window_s * (self.rate or 8000)) // 16)
+        if abs(offset - self._told) >= step or offset < self._told:
+            self._told = offset
+            self._act(lambda reading, now: reading.consumed(offset, heard, now))
+
+    def _ending(self) -> BaseException | None:
+        """The error that the consumer gets at the end, if any."""
+        reading = self._reading
+        if self._feed_error is not None:
+            return self._feed_error
+        if reading.error is not None:
+            return reading.error
+        result = reading.result
+        if result is None or result.state == "finished" or self._stopped:
+            return None
+        kind = JobCancelled if result.state == "cancelled" else JobFailed
+        return kind(result.message or f"{self.job} {result.state} ({result.code})", code=result.code)
+
+    def _silence(self) -> None:
+        """Nothing more is handed out: the consumer has had enough."""
+        self._stopped = True
+        self._events.clear()
