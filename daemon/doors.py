@@ -29,7 +29,7 @@ Socket = zmq.Socket[bytes]
 
 RESERVE = 1200
 """Descriptors that connections never get: monitor queue (1001), backlog (100), some for files and workers.
-With a limit under 4 * RESERVE it is less, and then the loop has to be quick."""
+With a limit under 3 * RESERVE it is less, and then the loop has to be quick."""
 
 
 def raise_descriptor_limit() -> int:
@@ -58,7 +58,7 @@ def descriptors_used() -> int:
 
 def reserve(limit: int) -> int:
     """How many of `limit` descriptors are kept free of connections."""
-    return min(RESERVE, max(192, limit // 4))
+    return min(RESERVE, max(256, limit // 3))
 
 
 def most_clients(limit: int) -> int:
@@ -99,6 +99,8 @@ class Door:
         finally:
             os.umask(before)
         self.watched: int = self.monitor.getsockopt(zmq.FD)
+        # Only a reader that was once found waiting is signalled.
+        self.somebody_came()
         self._inode = self._found()
 
     def _found(self) -> tuple[int, int] | None:
@@ -161,6 +163,8 @@ class Doors:
 
     def watch(self) -> list[str]:
         """Shut or open doors as descriptors demand; returns what was done, for the log."""
+        self.clients.somebody_came()
+        self.workers.somebody_came()
         used = descriptors_used()
         moved = [door for door in (self.clients, self.workers) if door.watch(used, self.limit)]
         return [

@@ -12,12 +12,11 @@ import math
 import selectors
 import time
 from collections.abc import Callable
-from functools import partial
 
 import zmq
 
 from .core.settings import Settings
-from .doors import Door, Doors
+from .doors import Doors
 from .inbox import Inbox
 from .lanes import Lanes
 from .logs import log
@@ -73,7 +72,7 @@ class Loop:
         for readable in (doors.clients.socket, doors.workers.socket, others.fileno()):
             self._poller.register(readable, zmq.POLLIN)
         for door in (doors.clients, doors.workers):
-            others.register(door.watched, selectors.EVENT_READ, partial(self._somebody_came, door))
+            others.register(door.watched, selectors.EVENT_READ, self._watch_doors)
 
     # ------------------------------------------------------------------------------------------- events
 
@@ -151,10 +150,6 @@ class Loop:
             self._notifier.watchdog()
             self._watchdog_at = now + self._notifier.watchdog_s
         return more
-
-    def _somebody_came(self, door: Door) -> None:
-        door.somebody_came()
-        self._watch_doors()
 
     def _watch_doors(self) -> None:
         for moved in self._doors.watch():

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 
 from voicebus.bus.codec import encode
-from voicebus.bus.messages import Chunk, Greet, Hello, Submit, Welcome
-from voicebus.daemon.core.effects import Leave, ToClient
+from voicebus.bus.messages import Greet, Hello, Submit, Welcome
+from voicebus.daemon.core.effects import Leave, Report, ToClient
 
 
 class FakeCore:
@@ -41,40 +40,43 @@ class FakeCore:
 
 
 class EchoCore(FakeCore):
-    """Welcomes who says HELLO, echoes SUBMIT's body, leaves on TERM."""
+    """Welcomes who says HELLO, echoes SUBMIT's body, ticks often, leaves on TERM unless it is stubborn."""
 
-    def __init__(self, *parts):
-        super().__init__(*parts)
-        self.first = b""
+    stubborn = False
+    broken = False
 
     def client_message(self, peer, uid, pid, message, body, now):
         if type(message) is Hello:
+            if self.broken:
+                raise RuntimeError("a mistake in the core")
             self.effects.append(ToClient(peer, encode(Welcome(version=f"{uid}:{pid}"))))
         elif type(message) is Submit:
             self.effects.append(ToClient(peer, encode(Greet()), body))
 
-    def bad_client_message(self, peer, uid, pid, reason, now):
-        self.effects.append(ToClient(peer, encode(Welcome(version=reason))))
-
-    def worker_message(self, peer, uid, pid, message, body, now):
-        if type(message) is Chunk:
-            self.effects.append(ToClient(self.first, encode(message), body))
+    def next_deadline(self, now):
+        return now + 0.05
 
     def terminate(self, now):
-        self.effects.append(Leave(0))
+        if not self.stubborn:
+            self.effects.append(Leave(0))
 
     def reload(self, settings, now):
-        sys.stderr.write(f"reloaded {settings.language}\n")
+        self.effects.append(Report("warning", f"reloaded: {settings.language}"))
 
     def late(self, by, now):
-        sys.stderr.write(f"late {by:.1f} {time.monotonic() - now < 1}\n")
+        self.effects.append(Report("warning", f"late: {by:.3f}"))
 
 
 def main():
-    """Run the daemon with an EchoCore."""
+    """Run the daemon with an EchoCore: ``stubborn`` or ``broken`` before the daemon's own arguments."""
+    from voicebus.daemon import loop
     from voicebus.daemon.main import main as run
 
-    sys.exit(run(sys.argv[1:], EchoCore))
+    loop.IDLE_CHECK_S = loop.BUSY_CHECK_S = 0.1
+    arguments = sys.argv[1:]
+    while arguments[0] != "run":
+        setattr(EchoCore, arguments.pop(0), True)
+    sys.exit(run(arguments, EchoCore))
 
 
 if __name__ == "__main__":

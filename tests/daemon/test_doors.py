@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import socket
 import subprocess
 import sys
@@ -112,6 +113,20 @@ def test_a_shut_door_keeps_who_is_inside_and_opens_again(context, here):
     inside.close()
     door.close()
     assert list(here.iterdir()) == []
+
+
+def test_every_connection_is_announced(context, here):
+    """The door's descriptor is readable after each connection, the first one included, until it was asked."""
+    door = Door(context, here / "bus.sock", 100)
+    with selectors.DefaultSelector() as announced:
+        announced.register(door.watched, selectors.EVENT_READ)
+        for _ in range(3):
+            assert not announced.select(0)
+            with socket.socket(socket.AF_UNIX) as plain:
+                plain.connect(str(door.path))
+                assert announced.select(5)
+            door.somebody_came()
+    door.close()
 
 
 def test_most_of_the_descriptors_can_be_clients():
