@@ -129,7 +129,7 @@ def release_heard(world: World, job: Job) -> None:
     """A log in memory lets go of what all its listeners have heard, so that long speech fits."""
     if not job.in_memory or job.memory <= world.settings.limits.memory_job_bytes // 2:
         return
-    slowest = min((r.heard for r in job.readers.values()), default=0)
+    slowest = min((reader.heard for reader in readers.listeners(job)), default=0)
     while job.released < job.placed:
         segment = job.segments[job.released]
         take = segment.take

@@ -29,14 +29,15 @@ def subscribe(world: World, client: Client, job: Job, mode: str, credit: int) ->
     """Let a client read from the start; a reading that it had is replaced."""
     reader = Reader(client.peer, mode, credit)
     job.readers[client.peer] = reader
-    job.alone_since = None
+    if mode != "none":
+        job.alone_since = None
     client.jobs.add(job.key)
     return reader
 
 
 def unsubscribe(world: World, job: Job, peer: bytes, now: float) -> None:
     """Forget a reading."""
-    if job.readers.pop(peer, None) is not None and not job.readers:
+    if job.readers.pop(peer, None) is not None and job.alone_since is None and not listeners(job):
         job.alone_since = now
     client = world.clients.get(peer)
     if client is not None:
@@ -46,6 +47,8 @@ def unsubscribe(world: World, job: Job, peer: bytes, now: float) -> None:
 def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | None:
     """Read from an offset and a take. Where the log holds another take there, the answer is REWIND and no reading
     begins: the reader names the take before, and so on until both agree."""
+    if message.read == "none":
+        return _only_the_end(world, client, job)
     number, at = _locate(job, message.offset)
     segment = job.segments[number] if number < len(job.segments) else None
     if message.offset > 0 and not _holds(segment, at, message.take):
@@ -68,6 +71,19 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
     )
     pump(world, job, reader)
     return reader
+
+
+def _only_the_end(world: World, client: Client, job: Job) -> Reader:
+    """No audio, but what is going on and how it ends."""
+    reader = subscribe(world, client, job, "none", 0)
+    world.to_client(client.peer, Attached(job=job.id, offset=0, rate=job.rate, state=job.told))
+    pump(world, job, reader)
+    return reader
+
+
+def listeners(job: Job) -> list[Reader]:
+    """Those who want audio."""
+    return [reader for reader in job.readers.values() if reader.mode != "none"]
 
 
 def _locate(job: Job, offset: int) -> tuple[int, int]:
@@ -112,7 +128,8 @@ def pump(world: World, job: Job, reader: Reader) -> None:
     if client is None or client.full or not job.committed:
         return
     budget = BURST
-    while reader.segment <= job.placed and reader.segment < len(job.segments):
+    silent = reader.mode == "none"
+    while not silent and reader.segment <= job.placed and reader.segment < len(job.segments):
         segment = job.segments[reader.segment]
         take = segment.take
         if segment.state in ("skipped", "quarantined"):
@@ -136,7 +153,7 @@ def pump(world: World, job: Job, reader: Reader) -> None:
         budget -= 1
         _flush_marks(world, job, reader, segment, take)
         _send_frame(world, job, reader, segment, take)
-    if job.terminal is not None and reader.segment >= job.placed:
+    if job.terminal is not None and (silent or reader.segment >= job.placed):
         world.to_client(reader.peer, job.terminal)
         job.readers.pop(reader.peer, None)
         client.jobs.discard(job.key)
@@ -276,7 +293,7 @@ def announce_rate(world: World, job: Job) -> None:
 
 def heard_up_to(job: Job) -> int:
     """Up to where the furthest listener has heard, for deciding how far to make audio ahead of him."""
-    return max((UNLIMITED if r.credit >= UNLIMITED else r.heard for r in job.readers.values()), default=job.heard)
+    return max((UNLIMITED if r.credit >= UNLIMITED else r.heard for r in listeners(job)), default=job.heard)
 
 
 def rows(marks: list[MarkRow]) -> bytes:

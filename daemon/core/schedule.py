@@ -37,7 +37,7 @@ def wanting(world: World, job: Job) -> bool:
         return False
     if job.submit.pace == "render":
         return world.disk < limits.disk_bytes
-    if not job.readers:
+    if not readers.listeners(job):
         return False
     rate = job.rate or 22050
     return job.made + _under_way(job) - readers.heard_up_to(job) < limits.look_ahead_s * rate
