@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.daemon.core.breaker import BREAKER, Breaker
@@ -133,6 +133,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_it_keeps_its_word(steps) -> None:
     """Nothing is let in before the time that was set, that time never moves nearer, and it is never beyond limits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.bus.messages import Style, Submit
@@ -178,6 +178,7 @@ BODIES = JSON | st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(BODIES, NAMES, NAMES)
 def test_whatever_comes_is_refused_or_sound(body, voice, language) -> None:
     """Any body is refused with a ValueError, or makes a catalogue that only ever names its own voices."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.daemon.core.languages import detect_language, fallbacks, language_matches, primary, speakable
@@ -43,6 +43,7 @@ def test_tags_are_shortened_from_the_end() -> None:
     assert [primary(tag) for tag in ("cmn-Hans", "nb", "EN_us", "")] == ["zh", "no", "en", ""]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12), st.lists(st.text(max_size=12), max_size=4))
 def test_any_tag_can_be_asked_for(tag, tags) -> None:
     """Whatever is given as a tag, the answer is one of those there are, or none."""
@@ -134,6 +135,7 @@ def test_what_does_not_tell_is_not_guessed_at(text, candidates, expected) -> Non
     assert detect_language(text, candidates) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_can_be_asked_about(text) -> None:
     """Whatever the text, the answer is one of the candidates or none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.daemon.core.segmentation import Pronunciations
@@ -33,6 +33,7 @@ def test_replacements_are_not_replaced_again() -> None:
     assert Pronunciations({"a": "b", "b": "a", "  ": "x", "": "y"}).apply("a b  c") == "b a  c"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_an_empty_list_changes_nothing(text) -> None:
     """Without listed words a text comes out as it went in, and so does every range of it."""
@@ -54,6 +55,7 @@ def test_a_range_leads_back_to_the_words_that_were_written(said, source) -> None
     assert text[start : start + length] == source
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["SQL", "x", "New York", " ", ",", "C++", "é"]), max_size=12), st.data())
 def test_every_range_leads_somewhere(words, data) -> None:
     """A range of the new text leads to a range within the source, and all of it to all of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.daemon.core.restart import RestartPolicy
@@ -109,6 +109,7 @@ DEATHS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(DEATHS)
 def test_pauses_are_within_bounds(deaths) -> None:
     """Whatever happens, a pause is none or from 0 to the limit, and no more early deaths count than are allowed."""

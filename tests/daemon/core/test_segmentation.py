@@ -6,7 +6,7 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.daemon.core import segmentation
@@ -225,6 +225,7 @@ ALPHABET = st.sampled_from(
 TEXTS = st.lists(st.lists(ALPHABET, max_size=40).map("".join), max_size=8)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.sampled_from(["en", "zh", "hi", ""]), st.integers(8, 60), st.none() | st.integers(8, 40))
 def test_no_character_is_lost_or_said_twice(pieces, language, limit, first_limit) -> None:
     """Spans are in order, within their limit, without white space around, and hold every character but white space."""
@@ -239,6 +240,7 @@ def test_no_character_is_lost_or_said_twice(pieces, language, limit, first_limit
         assert found[0][1] - found[0][0] <= first_limit
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(8, 60), st.none() | st.integers(8, 40))
 def test_no_visible_character_is_torn(pieces, limit, first_limit) -> None:
     """Where two spans touch, no accent, joiner, selector or skin tone begins the second."""
@@ -250,6 +252,7 @@ def test_no_visible_character_is_torn(pieces, limit, first_limit) -> None:
             assert text[after[0] - 1] != "\u200d"
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(8, 60))
 def test_when_spans_are_taken_makes_no_difference(pieces, limit) -> None:
     """Boundaries that were given out stay: fetching them late or early gives the same, and the rest stays small."""
