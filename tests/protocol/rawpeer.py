@@ -519,7 +519,11 @@ class Worker(Peer):
 
 
 def main() -> int:
-    """Be a worker that a daemon has started. RAW_DIE_ONCE names a file: whoever can remove it dies in mid-take."""
+    """Be a worker that a daemon has started.
+
+    RAW_DIE_ONCE names a file: a text with "die" in it stops after its first chunk until that file appears; whoever
+    sees it first removes it and dies, and later attempts go through.
+    """
     ticket = os.read(0, 300).decode().strip()
     endpoint = os.environ["VOICEBUS_WORKERS"]
     once = os.environ.get("RAW_DIE_ONCE", "")
@@ -527,11 +531,14 @@ def main() -> int:
     worker = Worker(stage, endpoint, os.environ["VOICEBUS_PROVIDER"], ticket)
 
     def may_send(attempt: Attempt) -> bool:
-        if once and attempt.at and "die" in attempt.text and Path(once).exists():
+        died = Path(f"{once}.done")
+        if not once or not attempt.at or "die" not in attempt.text or died.exists():
+            return True
+        if Path(once).exists():
+            died.touch()
             Path(once).unlink()
-            stage.pump(0.2)  # What was sent gets out before the end.
             os._exit(9)
-        return True
+        return False
 
     worker.before_chunk = may_send
     if worker.register()["type"] != "welcome":

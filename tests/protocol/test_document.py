@@ -60,3 +60,26 @@ def test_the_names_of_the_world_are_those_of_the_code() -> None:
         endpoints.PROVIDER_VARIABLE,
     ):
         assert name in TEXT
+
+
+def test_the_example_of_a_worker_conforms(tmp_path, monkeypatch) -> None:
+    """The engine in docs/writing-a-worker.md passes the checks that every engine passes."""
+    from voicebus.workers.conformance import check
+
+    page = (DOCS / "writing-a-worker.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    names: dict[str, object] = {"__name__": "beeper"}
+    exec(compile(code, "writing-a-worker.md", "exec"), names)  # the page's own code
+    report = check(names["engine"], {})
+    assert report.passed, report
+
+
+def test_the_example_of_a_configuration_is_one(tmp_path) -> None:
+    """The configuration in docs/writing-a-worker.md has no problems."""
+    from voicebus.daemon.config import parse
+
+    page = (DOCS / "writing-a-worker.md").read_text(encoding="utf-8")
+    text = re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1]
+    settings = parse(text, base=tmp_path, environ={"BEEPER_KEY": "x"})
+    assert settings.problems == ()
+    assert settings.providers["beeper"].settings == {"pitch": 330, "api_key": "x"}
