@@ -98,7 +98,7 @@ class Door:
             raise EndpointError(f"{path} cannot be bound: {error}") from None
         finally:
             os.umask(before)
-        self.watched: int = self.monitor.getsockopt(zmq.FD)
+        self.watched = int(self.monitor.getsockopt(zmq.FD))
         # Only a reader that was once found waiting is signalled.
         self.somebody_came()
         self._inode = self._found()

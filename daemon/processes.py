@@ -187,7 +187,8 @@ class Processes:
             os.close(child.stderr.fd)
 
     def _read(self, child: Child) -> None:
-        if not child.stderr.read():
+        # Its end may stand before this in the same batch of the selector; the descriptor is another's by then.
+        if self._children.get(child.worker) is child and not child.stderr.read():
             self._selector.unregister(child.stderr.fd)
 
     def _end(self, child: Child) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import zmq
 
 from voicebus.daemon import processes as module
 from voicebus.daemon.core.settings import Provider
@@ -126,6 +127,18 @@ def test_ten_megabytes_of_complaints_block_nobody(fleet):
     assert len(tail) == module.TAIL_LINES
     assert max(map(len, tail)) <= module.LINE_CHARS
     assert any(line.startswith("999 x") for line in tail)
+
+
+def test_an_end_may_be_noticed_before_the_last_words(fleet):
+    """When the end and the last words are found together, in whichever order, both are taken once."""
+    for first in (False, True):
+        fleet.python("w", "import sys; print('bye', file=sys.stderr)")
+        child = fleet._children["w"]
+        assert zmq.select([child.watch], [], [], 5)[0]
+        for key, _ in sorted(fleet.selector.select(5), key=lambda found: (found[0].fd == child.watch) != first):
+            key.data()
+        fleet.turn(lambda: fleet.ends)
+        assert fleet.ends.pop() == ("w", 0, None, ["bye"])
 
 
 def test_a_worker_that_closes_its_standard_error_is_still_seen_to_end(fleet):
