@@ -241,9 +241,7 @@ def register(world: World, peer: bytes, message: Register, now: float) -> None:
         text = f"This daemon speaks protocol {PROTOCOL_LOW} to {PROTOCOL}, you speak {message.low} to {message.high}."
         _refuse(world, peer, "version", text)
         return
-    worker = next((w for w in world.workers.values() if w.ticket and w.ticket == message.ticket), None)
-    if worker is None:
-        worker = _admit_external(world, message)
+    worker = _holder(world, peer, message.ticket) or _admit_external(world, message)
     if worker is None:
         known = message.provider in world.providers
         text = "The ticket is not one of ours." if known else f"There is no provider {message.provider!r} here."
@@ -262,6 +260,14 @@ def register(world: World, peer: bytes, message: Register, now: float) -> None:
     worker.pid = worker.pid or message.pid
     world.by_peer[peer] = worker
     _welcome(world, worker)
+
+
+def _holder(world: World, peer: bytes, ticket: str) -> Worker | None:
+    """Whose ticket that is. A key is nobody's own, so its bearer is known by his connection."""
+    known = world.by_peer.get(peer)
+    if known is not None and known.external and ticket == known.settings.key:
+        return known
+    return next((worker for worker in world.workers.values() if worker.ticket and worker.ticket == ticket), None)
 
 
 def _admit_external(world: World, message: Register) -> Worker | None:
@@ -312,7 +318,7 @@ def heard(world: World, worker: Worker, now: float) -> None:
 
 def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float) -> str:
     """Loaded and proven. Returns what is wrong with it, "" for nothing."""
-    if worker.state == "draining":
+    if worker.state not in ("connected", "ready", "suspect"):
         return ""
     if not LOWEST_RATE <= message.rate <= HIGHEST_RATE or not 1 <= message.slots <= 256:
         return f"a rate of {message.rate} or {message.slots} slots cannot be"

@@ -240,7 +240,6 @@ def test_a_foreign_attempt_is_not_touched(stage, daemon, others) -> None:
     assert bytes(reading.pcm) == attempt.pcm
 
 
-@pytest.mark.xfail(strict=False, reason="a worker with a key that registers again becomes a second worker")
 def test_registering_twice_leaves_one_worker(stage, daemon, others) -> None:
     """A worker that registers again is one worker, with its newest session."""
     provider, key = daemon.provider()
@@ -315,7 +314,6 @@ def test_a_worker_that_breaks_the_rules_costs_its_take_and_no_more(stage, daemon
     client.rows("voices")
 
 
-@pytest.mark.xfail(strict=False, reason="READY of a worker that was given up stops the daemon")
 def test_a_worker_that_goes_on_after_it_was_given_up(own_daemon) -> None:
     """Whatever a worker says after it broke the rules, in whatever order, is nobody's harm."""
     provider, key = own_daemon.provider()

@@ -55,7 +55,6 @@ def test_a_replay_is_the_same_audio(stage) -> None:
     assert end["samples"] == heard.samples
 
 
-@pytest.mark.xfail(strict=False, reason="ATTACH with read none brings no TERMINAL")
 def test_the_end_can_be_had_alone(stage) -> None:
     """Attaching with `read` none to a job that is over gives its end and no audio."""
     client = stage.client()

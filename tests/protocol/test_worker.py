@@ -138,7 +138,6 @@ def test_a_worker_that_dies_in_mid_take_is_replaced(stage, daemon) -> None:
     assert "crash" in rows[1]["trail"][0]
 
 
-@pytest.mark.xfail(strict=False, reason="a worker with a key that registers again becomes a second worker")
 def test_registering_again_voids_what_was_under_way(stage, daemon) -> None:
     """A second REGISTER over the same connection begins a new session; the take of the old one is taken back."""
     provider, key = daemon.provider()
