@@ -92,8 +92,13 @@ class Failure(click.ClickException):
             click.echo(f"  {self.advice}", file=file)
 
 
+_BY_CODE = {"no_sound": NO_SOUND, "daemon_start": NO_DAEMON, "endpoint": NO_DAEMON}
+
+
 def code_for(error: errors.VoicebusError) -> int:
     """The exit code that stands for an error."""
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     return next((code for kind, code in _BY_CLASS if isinstance(error, kind)), FAILED)
 
 
@@ -102,7 +107,8 @@ def explain(error: errors.VoicebusError, hint: str = "") -> Failure:
     advice = hint or _ADVICE.get(error.code, "")
     if not advice and error.retry_after > 0:
         advice = f"Try again in {error.retry_after:.0f} s." if error.retry_after >= 1 else "Try again at once."
-    if advice and advice.rpartition(": ")[2] in error.message:
+    said = error.message.casefold()
+    if advice.rpartition(": ")[2].casefold() in said or (hint and "did you mean" in said):
         advice = ""  # the message says so already
     return Failure(error.message or error.code, code_for(error), advice)
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import InvalidRequest, JobFailed, VoicebusError
+from ..events import Frame
+from ..saving import REWRITABLE, UNKNOWN_SIZE, rate_for, wav_header
 from . import output, seam, turns
 from .exits import FAILED, INCOMPLETE, INTERRUPTED, NO_SOUND, STORAGE, Failure, explain
 from .names import did_you_mean
@@ -27,10 +29,8 @@ from .telling import Teller
 
 if TYPE_CHECKING:
     from ..events import Result
+    from ..playing import Player
     from ..sync import Client, Speech
-
-ENCODED = frozenset({"ogg", "opus", "mp3"})
-"""Formats that cannot be taken back once written, so that only finished takes go into them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,16 @@ class Target:
     @property
     def whole(self) -> bool:
         """Whether only finished takes may be read."""
-        return self.output == "-" or self.form in ENCODED
+        return self.output is not None and (self.output == "-" or self.form not in REWRITABLE)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second to ask for, 0 where any will do."""
+        return rate_for(self.form) if self.form else 0
+
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask to leave."""
 
 
 class Leave(BaseException):
@@ -63,9 +72,8 @@ def stoppable() -> Iterator[None]:
     def leave(number: int, _frame: Any) -> None:
         raise Leave(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # Who was started with one ignored (nohup, a background job of a script) goes on ignoring it.
-    before = {n: signal.signal(n, leave) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+    before = {n: signal.signal(n, leave) for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield
     except Leave as end:
@@ -78,22 +86,42 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def pausable(speech: Speech) -> Iterator[None]:
+def pausable(player: Player) -> Iterator[None]:
     """Ctrl-Z pauses the player and then this process; `fg` goes on where it stopped."""
 
     def stop(_number: int, _frame: Any) -> None:
-        speech.pause()
+        player.pause()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)
         # Here again after a SIGCONT.
         signal.signal(signal.SIGTSTP, stop)
-        speech.resume()
+        player.resume()
 
     before = signal.signal(signal.SIGTSTP, stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGTSTP, before)
+
+
+@contextlib.contextmanager
+def sparing(player: Player) -> Iterator[None]:
+    """INT, TERM and HUP inside stop the player, and leave only when it has returned: what interrupts a player in its
+    work cancels the job, and this one is not ours to cancel."""
+    came: list[int] = []
+
+    def stop(number: int, _frame: Any) -> None:
+        came.append(number)
+        player.stop()
+
+    before = {n: signal.signal(n, stop) for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise Leave(came[0])
 
 
 @contextlib.contextmanager
@@ -139,11 +167,11 @@ def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels:
     teller = Teller(quiet=target.quiet, total=total, progress=target.output not in {None, "-"})
     try:
         if target.output is None:
-            with pausable(speech):
-                result = speech.play(device=target.device, on_event=teller.event)
+            player = seam.player(speech, device=target.device, on_event=teller.event)
+            with contextlib.nullcontext() if cancels else sparing(player), pausable(player):
+                result = player.run()
         elif target.output == "-":
-            result = speech.save(sys.stdout.buffer, target.form, on_event=teller.event)
-            sys.stdout.buffer.flush()
+            result = _pipe(speech, target, teller)
         else:
             result = speech.save(target.output, target.form, on_event=teller.event, partial=True)
     except JobFailed as error:
@@ -158,6 +186,27 @@ def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels:
         raise
     teller.clear()
     _report(result, target)
+
+
+def _pipe(speech: Speech, target: Target, teller: Teller) -> Result:
+    """Write a speech to standard output. It is read whole, so bare samples and WAV go out as they come: a line of
+    standard input is heard before the next is there."""
+    out = sys.stdout.buffer
+    if target.form not in REWRITABLE:
+        result = speech.save(out, target.form, on_event=teller.event)
+        out.flush()
+        return result
+    begun = target.form == "raw"
+    for event in speech:
+        if isinstance(event, Frame):
+            if not begun:
+                out.write(wav_header(event.rate, UNKNOWN_SIZE))
+                begun = True
+            out.write(event.pcm)
+            out.flush()
+        teller.event(event)
+    assert speech.result is not None
+    return speech.result
 
 
 def _report(result: Result, target: Target) -> None:

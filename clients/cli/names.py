@@ -8,22 +8,7 @@ from typing import Any
 
 import click
 
-FORMATS = ("wav", "flac", "ogg", "opus", "mp3", "raw")
-"""What audio can be written as. ogg is Vorbis, opus is Opus in Ogg, raw is the bare samples (s16le, mono)."""
-
-EXTENSIONS = {
-    "wav": "wav",
-    "wave": "wav",
-    "flac": "flac",
-    "ogg": "ogg",
-    "oga": "ogg",
-    "opus": "opus",
-    "mp3": "mp3",
-    "raw": "raw",
-    "pcm": "raw",
-    "s16": "raw",
-    "s16le": "raw",
-}
+from ..saving import EXTENSIONS, FORMATS
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

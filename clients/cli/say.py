@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from ...bus.messages import PRIORITIES
+from ..saving import FORMATS
 from . import hearing, seam, texts
 from .exits import Failure
-from .names import FORMATS, Factor, Name, complete, format_for
+from .names import Factor, Name, complete, format_for
 
 Decorator = Callable[[Any], Any]
 
@@ -125,6 +126,7 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
         "skip_bad": skip_bad,
         "pace": "render" if render else "listen",
         "whole": target.whole,
+        "sample_rate": target.sample_rate,
     }
     request = {name: value for name, value in request.items() if value is not None}
     with hearing.stoppable():

@@ -1,14 +1,21 @@
-"""The one place where commands get hold of what is outside: the client, the sound devices.
+"""The one place where commands get hold of what is outside: the client and the sound devices.
 
 Tests put scripted ones here (`monkeypatch.setattr(seam, "connect", ...)`), and nothing else has to be replaced.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..sync import Client
+    from ..events import Event
+    from ..playing import Player
+    from ..sync import Client, Speech
+
+BACKEND_VARIABLE = "VOICEBUS_SOUND"
+"""Names the sound system to play with, where the one that is chosen by itself is the wrong one; `null` is nobody's."""
 
 
 def connect(*, start: bool = False) -> Client:
@@ -23,4 +30,12 @@ def devices() -> list[dict[str, Any]]:
     """The sound devices to play on, each with its `name` and whether it is the `default`."""
     from .. import playing
 
-    return playing.devices()
+    rows = playing.devices(os.environ.get(BACKEND_VARIABLE) or None)
+    return [{"name": row["name"], "default": number == 0} for number, row in enumerate(rows)]
+
+
+def player(speech: Speech, *, device: str | None, on_event: Callable[[Event], object]) -> Player:
+    """What plays a speech: `run` it; `pause`, `resume` and `stop` may be called from signal handlers."""
+    from ..playing import Player
+
+    return Player(speech, device=device, on_event=on_event, backend=os.environ.get(BACKEND_VARIABLE) or None)

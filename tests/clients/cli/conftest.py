@@ -108,10 +108,6 @@ class Speech:
 
         return self.result
 
-    def play(self, *, device=None, on_event=None):
-        self.client.calls.append(("play", device))
-        return self._run(on_event)
-
     def save(self, target, format=None, *, on_event=None, partial=False):  # noqa: A002 - the name of the real one
         self.client.calls.append(("save", target if isinstance(target, str) else "stream", format))
         result = self._run(on_event)
@@ -119,9 +115,28 @@ class Speech:
             target.write(b"RIFFsound")
         return result
 
+    def __iter__(self):
+        self.client.calls.append(("read",))
+        yield from self.client.events
+        self._run(None)
+
     def cancel(self) -> None:
         self.cancelled = True
         self.client.calls.append(("cancelled",))
+
+
+class Player:
+    """Plays a fake speech to nobody."""
+
+    def __init__(self, speech, *, device, on_event):
+        self.speech, self.device, self.on_event = speech, device, on_event
+
+    def run(self):
+        self.speech.client.calls.append(("play", self.device))
+        return self.speech._run(self.on_event)
+
+    def stop(self):
+        self.speech.client.calls.append(("silence",))
 
 
 class Client:
@@ -207,6 +222,7 @@ def client(monkeypatch, tmp_path):
         return fake
 
     monkeypatch.setattr(seam, "connect", connect)
+    monkeypatch.setattr(seam, "player", Player)
     monkeypatch.setattr(seam, "devices", lambda: [{"name": "Speakers", "default": True}])
     monkeypatch.setenv("VOICEBUS_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("VOICEBUS_STATE_DIR", str(tmp_path / "state"))
