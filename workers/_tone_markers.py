@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .engine import EngineError
 
-_FLUSH_S = 0.02
+_FLUSH_S = 0.1
 """Before the process dies: time for what was said to reach the wire, as it would have with a real engine, which works
 for milliseconds before anything can happen to it."""
 

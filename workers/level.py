@@ -21,8 +21,10 @@ _QUIET = [bytes(high for high in range(256) if min(high, 255 - high) <= top) for
 _MAGNITUDE = bytes(min(high, 255 - high) for high in range(256))
 """From a sample's high byte to that of its size."""
 
-_SAMPLED = 64
-"""About how many samples of a run count towards the root mean square: the error over a few seconds is some per cent."""
+_SPARSE = (67, 71, 73, 79, 83, 89, 97, 101)
+_DENSE = (7, 11, 13, 17)
+"""Every so many samples one counts towards the root mean square, by turns from run to run, of long runs and of short
+ones: primes, so that no tone is met at the same phase every time. The error over seconds is some per cent."""
 
 
 class Level:
@@ -32,6 +34,7 @@ class Level:
         self.peak = 0
         self._squares = 0
         self._count = 0
+        self._runs = 0
 
     def add(self, pcm: bytes | memoryview) -> None:
         """Measure a run of signed 16-bit little-endian samples."""
@@ -42,8 +45,9 @@ class Level:
         elif self.peak < 256:
             self.peak = max(self.peak, _quiet_peak(data))
         samples = _samples(data)
-        # An odd step, so that no tone with an even period is met at the same phase every time.
-        some = samples[:: len(samples) // _SAMPLED | 1]
+        steps = _SPARSE if len(samples) >= 2048 else _DENSE
+        some = samples[:: steps[self._runs % len(steps)]]
+        self._runs += 1
         self._squares += sum(map(mul, some, some))
         self._count += len(some)
 

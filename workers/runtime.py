@@ -27,7 +27,7 @@ from ..bus.codec import decode_to_worker, encode, encode_checked
 from ..bus.errors import BadMessage
 from . import lifeline
 from .engine import Engine
-from .performer import Unusable, Performer, Progressed, Report, complain
+from .performer import Performer, Progressed, Report, Unusable, complain
 from .session import LEAVE_S, REFUSED_EXIT, Action, Allow, Begin, Exit, Halt, Identity, Load, Say, Session
 
 ROOM = 64

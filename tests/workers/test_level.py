@@ -6,7 +6,7 @@ import math
 from array import array
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.workers.level import Level
@@ -21,6 +21,7 @@ def measured(*runs: list[int]) -> Level:
     return level
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(SAMPLE, max_size=300), max_size=5))
 def test_the_peak_is_never_over_and_less_than_256_under(runs):
     """The peak is at most the true one and within one high byte of it, however the audio is cut."""
@@ -28,6 +29,7 @@ def test_the_peak_is_never_over_and_less_than_256_under(runs):
     assert true - 256 <= measured(*runs).peak <= true
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-255, 255), max_size=100), max_size=5))
 def test_the_peak_of_quiet_audio_is_exact(runs):
     """Below 256, where silence is decided, the peak is exact."""
@@ -39,10 +41,10 @@ def test_nothing_has_no_level():
     assert (measured().peak, measured().rms, measured([]).rms) == (0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize("period", [2, 3, 64, 100, 441])
+@pytest.mark.parametrize("period", [2, 3, 64, 83, 89, 97, 100, 441])
 def test_the_root_mean_square_of_a_tone_is_near(period):
-    """A sine's root mean square comes out within a tenth, whatever its period."""
-    tone = [round(10000 * math.sin(2 * math.pi * i / period + 0.3)) for i in range(22050)]
+    """A sine's root mean square over seconds comes out within a tenth, whatever its period."""
+    tone = [round(10000 * math.sin(2 * math.pi * i / period + 0.3)) for i in range(3 * 22050)]
     level = measured(*[tone[at : at + 5512] for at in range(0, len(tone), 5512)])
     true = math.sqrt(sum(sample * sample for sample in tone) / len(tone))
     assert level.rms == pytest.approx(true, rel=0.1)

@@ -6,7 +6,7 @@ import itertools
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.bus import messages as m
@@ -70,6 +70,7 @@ def test_a_long_chunk_is_cut():
     assert [len(body) // 2 for _, body in frames(posted)] == [250, 250, 250, 250, 100]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 700), max_size=12), st.lists(st.integers(0, 400), max_size=30))
 def test_credit_is_used_to_the_last_sample_and_never_passed(chunks, grants):
     """Whatever the chunks and the credit: all up to the credit is sent when it runs out, in order, and no more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.workers._tone_audio import BLOCK, Tone
@@ -26,6 +26,7 @@ def made(engine, text, **fields):
     return b"".join(item.pcm for item in items if isinstance(item, Chunk)), items
 
 
+@settings(deadline=None)
 @given(NO_MARKERS, st.floats(0.001, 0.5), st.integers(8000, 48000))
 def test_the_engine_makes_what_is_expected(text, chunk_s, sample_rate):
     """Whatever the chunks and the rate, the audio is what `expected` says."""
@@ -33,6 +34,7 @@ def test_the_engine_makes_what_is_expected(text, chunk_s, sample_rate):
     assert made(engine, text)[0] == expected(text, sample_rate=sample_rate)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3 * BLOCK), st.integers(0, 3 * BLOCK))
 def test_any_part_can_be_made_alone(start, count):
     """A part of the audio is the same, made alone or cut from the whole."""
