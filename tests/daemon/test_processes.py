@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import sys
@@ -10,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-import zmq
 
 from voicebus.daemon import processes as module
 from voicebus.daemon.core.settings import Provider
@@ -134,7 +134,7 @@ def test_an_end_may_be_noticed_before_the_last_words(fleet):
     for first in (False, True):
         fleet.python("w", "import sys; print('bye', file=sys.stderr)")
         child = fleet._children["w"]
-        assert zmq.select([child.watch], [], [], 5)[0]
+        assert select.select([child.watch], [], [], 5)[0]
         for key, _ in sorted(fleet.selector.select(5), key=lambda found: (found[0].fd == child.watch) != first):
             key.data()
         fleet.turn(lambda: fleet.ends)
