@@ -55,7 +55,7 @@ class Link:
             if parts is not None:
                 self.session.receive(parts, now)
                 self.session.collect()
-            elif not sent:
+            elif not sent and not self._can_go_on():
                 return self.session.sleep_until()
         return 0.0
 
@@ -68,6 +68,12 @@ class Link:
     def blocked(self) -> bool:
         """Whether something could not be sent yet."""
         return bool(self.session.outbox)
+
+    def _can_go_on(self) -> bool:
+        """Asked last, since asking is what arms the descriptor: whatever becomes possible later makes it readable."""
+        events = self.socket.getsockopt(zmq.EVENTS)
+        assert isinstance(events, int)
+        return bool(events & zmq.POLLIN or (self.session.outbox and events & zmq.POLLOUT))
 
     def _send(self) -> bool:
         outbox = self.session.outbox

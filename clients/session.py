@@ -216,7 +216,7 @@ class Session:
 
     def close(self, error: VoicebusError) -> None:
         """Everything that waits ends with this error."""
-        self.error = error
+        self.error = error = self.error or error
         self.ready = False
         self.outbox.clear()
         for asked in self._asked.values():

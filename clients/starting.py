@@ -8,6 +8,7 @@ started has no terminal, none of the shell's secrets, and leaves after ten idle 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -16,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -145,8 +147,20 @@ def _spawn(endpoint: str, deadline: float) -> None:
         _await_ready(process, ready, endpoint, deadline)
     finally:
         os.close(ready)
-        # It is our child until we end and then init's. Nobody waits for it here; that is no reason for a warning.
-        process.returncode = process.returncode if process.returncode is not None else 0
+        if process.returncode is None:
+            _reap_later(process)
+
+
+def _reap_later(process: subprocess.Popen[bytes]) -> None:
+    """It is our child until we end, and then init's: let a thread wait, so that its end leaves no zombie here."""
+    pid = process.pid
+
+    def wait() -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+    process.returncode = 0  # so that nobody else waits for it, or warns that nobody did
+    threading.Thread(target=wait, name="voicebus-daemon", daemon=True).start()
 
 
 def _await_ready(process: subprocess.Popen[bytes], ready: int, endpoint: str, deadline: float) -> None:

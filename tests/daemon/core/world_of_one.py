@@ -93,7 +93,7 @@ def samples(attempt: str, start: int, count: int) -> bytes:
     return b"".join(((seed + i * 7) % 30000 + 1).to_bytes(2, "little") for i in range(start, start + count))
 
 
-@dataclass
+@dataclass(repr=False)
 class FakeWorker:
     """A worker's process as the core sees it."""
 
@@ -188,7 +188,7 @@ class FakeWorker:
         return next(iter(self.work), "")
 
 
-@dataclass
+@dataclass(repr=False)
 class FakeClient:
     """A client that checks what every client may rely on."""
 
