@@ -12,12 +12,12 @@ system.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import socket
 import stat
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -87,7 +87,7 @@ def _mac_runtime_dir() -> Path:
         base = tempfile.gettempdir()
     path = Path(base) / "voicebus"
     if _too_long(path / WORKER_SOCKET):
-        digest = hashlib.blake2s(os.fsencode(path), digest_size=4).hexdigest()
+        digest = f"{zlib.crc32(os.fsencode(path)):08x}"  # hashlib would cost every client 3.5 MB of OpenSSL
         path = Path("/tmp") / f"voicebus-{os.geteuid()}-{digest}"  # noqa: S108 - private: see check_private
     return path
 

@@ -12,7 +12,6 @@ follows), then the metadata as MessagePack, the marks as they go over the bus, t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import struct
@@ -57,12 +56,11 @@ class Journals:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, log: str) -> Path:
-        """A log's file. The digest keeps apart names that differ only in case, where the file system does
+        """A log's file. The checksum keeps apart names that differ only in case, where the file system does
         not."""
         if not _NAME.match(log):
             raise ValueError(f"{log!r} cannot be the name of a journal")
-        digest = hashlib.blake2s(log.encode(), digest_size=4).hexdigest()
-        return self._directory / f"{log}-{digest}{SUFFIX}"
+        return self._directory / f"{log}-{zlib.crc32(log.encode()):08x}{SUFFIX}"
 
     def append(self, log: str, meta: dict[str, Any], marks: bytes, pcm: Sequence[bytes]) -> tuple[int, int]:
         """Write a take; returns where its PCM and its marks begin. Raises OSError, the file being as

@@ -15,7 +15,6 @@ import contextlib
 import gc
 import os
 import random
-import secrets
 import selectors
 import signal
 import socket
@@ -224,11 +223,11 @@ class _Daemon:
 
 
 def _epoch() -> str:
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()
 
 
 def _ticket() -> str:
-    return secrets.token_urlsafe(18)
+    return os.urandom(18).hex()
 
 
 @contextlib.contextmanager

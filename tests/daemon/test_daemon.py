@@ -289,6 +289,7 @@ def test_a_stopped_daemon_knows_how_late_it_is(place):
     assert 0.3 < float(daemon.until_it_says("late:").rpartition(" ")[2]) < 5
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process are set")
 def test_running_out_of_descriptors_does_not_kill_the_daemon(place):
     """More connections than there are descriptors shut the door, not the daemon: who is inside is served, and
     once the others are gone new ones get in."""
