@@ -137,6 +137,7 @@ CALLER_CODES = frozenset(
         "empty_text",
         "too_long",
         "not_found",
+        "gone",
         "deleted",
         "conflict",
         "out_of_order",

@@ -15,6 +15,9 @@ from .catalogue import Problem
 from .state import Entry, Job, ProviderState
 from .world import World
 
+HEARD_PATIENCE_S = 1.0
+"""Patience once audio is there: long enough for a small worker to be started again (espeak takes 0.2 s)."""
+
 
 def chain_for(world: World, asked: Sequence[Choice], language: str) -> list[Entry] | Problem:
     """The chain that a request may use, or what is wrong with it."""
@@ -68,19 +71,19 @@ def refusal(world: World, chain: list[Entry], submit: Submit, language: str) -> 
 
 def condition(world: World, provider: ProviderState, now: float) -> str:
     """How a provider is: "ready", "starting" (one can wait for it) or why it is out."""
-    workers = [world.workers[name] for name in provider.workers]
+    workers = [worker for name in provider.workers if (worker := world.workers[name]).wanted != "down"]
     if not provider.breaker.allows(now):
         return f"{provider.name} has failed too often lately and rests"
     if any(worker.state == "ready" for worker in workers):
         return "ready"
-    if any(worker.state not in ("fatal", "down") for worker in workers):
+    if any(worker.state != "fatal" for worker in workers):
         return "starting"
     return f"{provider.name}: {provider.reason or (workers[0].reason if workers else 'no worker is connected')}"
 
 
 def route(world: World, job: Job, now: float) -> str:
     """Find the entry that the job goes on with; "" if there is one, else why there is none (the job cannot go on)."""
-    patient = job.starved_since is None or now - job.starved_since < job.submit.patience_s
+    patient = _patience_left(job, now) > 0
     waiting: int | None = None
     reasons = []
     for index in range(job.position, len(job.chain)):
@@ -95,13 +98,22 @@ def route(world: World, job: Job, now: float) -> str:
             return ""
         if state == "starting" or (state.endswith("rests") and patient):
             waiting = index if waiting is None else waiting
-            if patient:
+            if state == "starting" and patient:
                 break
         reasons.append(f"{entry.provider} is not ready yet" if state == "starting" else state)
     if waiting is None:
         return "; ".join(dict.fromkeys([*job.trail, *reasons]))
     _settle_on(job, waiting, reasons)
     return ""
+
+
+def _patience_left(job: Job, now: float) -> float:
+    """How long a job still waits for a better entry of its chain. Who is listening already is not kept waiting for
+    long: a silence in mid-sentence is worse than a change that the chain allows."""
+    patience = job.submit.patience_s
+    if job.length > 0 or job.heard > 0:
+        patience = min(patience, HEARD_PATIENCE_S)
+    return patience - (now - job.starved_since if job.starved_since is not None else 0.0)
 
 
 def _settle_on(job: Job, index: int, reasons: list[str]) -> None:
