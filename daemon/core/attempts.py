@@ -7,7 +7,7 @@ whoever heard some of it and its segment back in its job's queue.
 
 from __future__ import annotations
 
-from ...bus.codec import decode_marks
+from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
 from . import ending, failing, leases, log, readers, schedule
@@ -19,13 +19,13 @@ from .state import Attempt, Job, ProviderState, Segment, Take, Worker
 from .world import World
 
 SEGMENT_S = 600.0
-"""Longest audio of one segment: beyond it the engine has run away."""
+"""Longest audio of one segment, or four times what was expected: beyond both the engine has run away."""
 
 SILENT_PEAK = 32
 """A take whose largest sample is below this (-60 dB) has no sound in it."""
 
-MARKS = 20_000
-"""Most marks of one take."""
+MARKS_BYTES = BODY_BYTES // 2
+"""Most bytes of marks of one take: read back, they go out in one body, somewhat longer where words were respelled."""
 
 PROBE_TEXT = "one two"
 """Our own words, with which a provider is tried out before callers' words go there again."""
@@ -161,6 +161,8 @@ def chunk(world: World, worker: Worker, message: Chunk, body: bytes, now: float)
         or samples > attempt.granted
     ):
         return f"frame {message.seq} at {message.offset} of {size} bytes, expected {attempt.seq} at {take.samples}"
+    if samples > max(SEGMENT_S * attempt.rate, 4 * attempt.expected):
+        return f"{samples / attempt.rate:.0f} s of audio for one segment"
     attempt.seq += 1
     if attempt.first_at is None:
         _first_sound(worker, attempt, now)
@@ -186,15 +188,16 @@ def _first_sound(worker: Worker, attempt: Attempt, now: float) -> None:
 
 
 def _grant_more(world: World, attempt: Attempt, samples: int) -> None:
-    if samples <= SEGMENT_S * attempt.rate and world.memory <= world.settings.limits.memory_bytes:
+    if world.memory <= world.settings.limits.memory_bytes:
         leases.grant(world, attempt)
 
 
-def grant_again(world: World) -> None:
-    """Memory has been freed: attempts that were kept waiting may go on."""
+def grant_again(world: World, now: float) -> None:
+    """Memory has been freed: attempts that were kept waiting may go on, and their deadlines begin anew."""
     for worker in world.workers.values():
         for attempt in worker.leases.values():
             if attempt.stopping is None and attempt.take.samples >= attempt.granted:
+                attempt.progress_at = now
                 _grant_more(world, attempt, attempt.take.samples)
 
 
@@ -223,8 +226,11 @@ def take_marks(world: World, worker: Worker, message: TakeMarks, body: bytes, no
     take = attempt.take
     if attempt.respelled is not None:
         rows = [_in_source(row, attempt.respelled) for row in rows]
-    if len(take.marks) + len(rows) > MARKS or not all(_sane(row, segment) for row in rows):
-        return "marks outside of the text, out of order or too many"
+    take.marks_bytes += len(body)
+    if len(take.marks) + len(rows) > MARKS or take.marks_bytes > MARKS_BYTES:
+        return "too many marks"
+    if not all(_sane(row, segment) for row in rows):
+        return "marks outside of the text"
     take.marks += rows
     if segment.number == job.placed and segment.offset >= 0:
         readers.marks_came(world, job, segment, take)

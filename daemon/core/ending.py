@@ -12,7 +12,7 @@ from ...bus.messages import Terminal
 from . import leases, log, readers, schedule
 from .lifecycle import JOB, move
 from .state import Job
-from .world import Pending, World
+from .world import TEXT_CHARS, Pending, World
 
 
 def finish_if_done(world: World, job: Job, now: float) -> None:
@@ -38,8 +38,11 @@ def end(world: World, job: Job, state: str, code: str, message: str, now: float,
     for attempt in list(job.attempts.values()):
         leases.stop(world, attempt, state, now)
         job.attempts.pop(attempt.name)
-        if attempt.segment is not None and attempt.segment.state in ("leased", "writing"):
-            log.drop(world, job, attempt.segment, message or state)
+        assert attempt.segment is not None
+        log.drop(world, job, attempt.segment, message or state)
+    for segment in list(job.writing.values()):
+        log.drop(world, job, segment, message or state)
+    message = message[:TEXT_CHARS]
     job.verdict = Terminal(
         job=job.id,
         state=state,  # type: ignore[arg-type]
@@ -86,14 +89,12 @@ def trim(world: World) -> None:
     """Forget the oldest finished jobs that nobody reads, beyond what is to be kept."""
     limits = world.settings.limits
     surplus = len(world.finished) - limits.finished_jobs
-    full = world.disk > limits.disk_bytes
-    if surplus <= 0 and not full and world.memory <= limits.memory_bytes:
-        return
     for key, job in list(world.finished.items()):
-        crowded = world.memory > limits.memory_bytes and job.memory > 0
-        if surplus <= 0 and world.disk <= limits.disk_bytes and not crowded:
-            break
-        if not job.readers:
+        full, crowded = world.disk >= limits.disk_bytes, world.memory > limits.memory_bytes
+        if surplus <= 0 and not full and not crowded:
+            return
+        useful = surplus > 0 or (full and job.disk > 0) or (crowded and job.memory > 0)
+        if useful and not job.readers:
             del world.finished[key]
             del world.jobs[key]
             log.discard(world, job)

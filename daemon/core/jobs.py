@@ -8,7 +8,6 @@ name is refused; what is refused has left no trace.
 from __future__ import annotations
 
 import hashlib
-import math
 
 from ...bus.codec import JOB_NAME, encode
 from ...bus.messages import (
@@ -57,6 +56,8 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
             text = body.decode()
         except UnicodeDecodeError:
             problem = Problem("invalid", "The text is not UTF-8.")
+    if problem is None and len(body) > world.settings.limits.text_bytes:
+        problem = Problem("too_long", f"A text of {len(body)} bytes; at most {world.settings.limits.text_bytes}.")
     if problem is None and message.complete and not text.strip():
         problem = Problem("empty_text", "There is nothing to say: the text is empty.")
     if problem is None and message.ssml and len(text) > SSML_CHARS:
@@ -142,14 +143,12 @@ def _again(world: World, client: Client, job: Job, message: Submit, digest: byte
         return
     pieces = len(job.piece_digests) + 1
     answer = Accepted(job=job.id, existing=True, state=job.told, rate=job.rate, pieces=pieces)
-    if not job.committed:
-        for pending in world.commits.values():
-            if pending.job == job.key and pending.kind == "text":
-                world.after(pending, client.peer, answer)
-                break
+    world.behind("text", job, client.peer, answer)
+    if message.read == "none" or client.peer in job.readers:
+        return
+    if not readers.kept(job, 0, 0):
+        world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id)
     else:
-        world.to_client(client.peer, answer)
-    if message.read != "none" and client.peer not in job.readers:
         readers.pump(world, job, readers.subscribe(world, client, job, message.read, message.credit))
         schedule.update(world, job)
 
@@ -183,7 +182,7 @@ def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
         ("volume", style.volume, 0.0, 2.0),
         ("patience", message.patience_s, 0.0, 86400.0),
     ):
-        if not (math.isfinite(value) and low <= value <= high):
+        if not low <= value <= high:
             return Problem("invalid", f"{name} is {value:g}; it goes from {low:g} to {high:g}.")
     if message.rate and not LOWEST_RATE <= message.rate <= HIGHEST_RATE:
         return Problem(
@@ -224,7 +223,7 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
             text = f"Piece {message.n} of {job.id} came before with other words."
             world.error(client.peer, "conflict", text, job=job.id)
         else:
-            _answer_piece(world, job, client, Appended(job=job.id, n=message.n))
+            world.behind("text", job, client.peer, Appended(job=job.id, n=message.n))
         return
     problem = _unfit_piece(world, job, message.n, have, body)
     if problem is not None:
@@ -253,22 +252,12 @@ def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Prob
     return None
 
 
-def _answer_piece(world: World, job: Job, client: Client, answer: Appended) -> None:
-    """Answer what was answered before; not before its commit, so it queues behind the newest one of that job."""
-    for ticket in reversed(world.commits):
-        pending = world.commits[ticket]
-        if pending.job == job.key and pending.kind == "text":
-            world.after(pending, client.peer, answer)
-            return
-    world.to_client(client.peer, answer)
-
-
 def end_text(world: World, client: Client, job: Job, message: End, body: bytes, now: float) -> None:
     """The text is complete."""
     have = len(job.piece_digests) + 1
     answer = Appended(job=job.id, n=message.n, ended=True)
     if job.complete and message.n == have:
-        _answer_piece(world, job, client, answer)
+        world.behind("text", job, client.peer, answer)
     elif job.over:
         world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
     elif message.n != have:
@@ -338,9 +327,8 @@ def cancel(world: World, client: Client, job: Job, message: Cancel, body: bytes,
         world.to_client(client.peer, job.terminal)
         readers.unsubscribe(world, job, client.peer, now)
     elif job.verdict is not None:
-        for pending in world.commits.values():
-            if pending.kind == "end" and pending.job == job.key and client.peer not in job.readers:
-                world.after(pending, client.peer, job.verdict)
+        readers.unsubscribe(world, job, client.peer, now)
+        world.behind("end", job, client.peer, job.verdict)
     else:
         ending.end(world, job, "cancelled", "cancelled", "Cancelled by its owner.", now, tell=client.peer)
 
@@ -361,11 +349,14 @@ def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, no
 def sweep(world: World, now: float) -> None:
     """Jobs that wait for somebody who does not come, once a second."""
     limits = world.settings.limits
+    present = {schedule.client_key(client) for client in world.clients.values()}
     for job in list(world.unfinished.values()):
         if job.over:
             continue
+        if job.readers or job.client in present:
+            job.text_at = now
         stalled = not job.complete and job.placed == len(job.segments) and not job.attempts
-        if stalled and now - job.text_at > limits.text_wait_s and not _fed(world, job):
+        if stalled and now - job.text_at > limits.text_wait_s:
             ending.end(world, job, "failed", "text_incomplete", "The rest of the text never came.", now)
         elif job.alone_since is not None and job.submit.pace == "listen" and now - job.alone_since > limits.abandon_s:
             ending.end(world, job, "cancelled", "abandoned", "Nobody was listening.", now)
@@ -385,16 +376,12 @@ def _make_room(world: World, now: float) -> None:
     elif now - world.crowded_since > CROWDED_S:
         stuck = [job for job in world.unfinished.values() if not job.over and job.submit.pace == "render"]
         if stuck:
+            world.crowded_since = now
             text = (
                 "The logs of all jobs have reached their limit (limits.disk_bytes) and nothing can be forgotten. "
                 "Raise it, or render one thing after the other."
             )
             ending.end(world, max(stuck, key=lambda job: job.order), "failed", "disk_full", text, now)
-
-
-def _fed(world: World, job: Job) -> bool:
-    """Whether the caller who writes the text is still there."""
-    return any(job.key in client.jobs for client in world.clients.values())
 
 
 def _keep_going(world: World, job: Job, now: float) -> None:
@@ -404,7 +391,7 @@ def _keep_going(world: World, job: Job, now: float) -> None:
         reroute(world, job, now)
         if not job.over:
             _explain(world, job, now)
-    elif not job.over:
+    else:
         schedule.update(world, job)
 
 
@@ -412,6 +399,8 @@ def reroute(world: World, job: Job, now: float) -> None:
     """Look again where the job can go on."""
     if job.over or job.attempts:
         return
+    if job.starved_since is None and job.queued_at_provider:
+        job.starved_since = now
     nobody = routing.route(world, job, now)
     if nobody:
         ending.end(world, job, "failed", job.entry.code or "unavailable", nobody, now)
@@ -435,7 +424,7 @@ def _explain(world: World, job: Job, now: float) -> None:
     else:
         reason = provider.reason or next((worker.reason for worker in workers), "")
         what, data, kind = f"waiting {reason}", {"provider": provider.name, "reason": reason}, "waiting"
-    if what != job.noticed and job.committed:
+    if what != job.noticed:
         job.noticed = what
         world.notice(job, kind, -1, **data)
 
@@ -443,8 +432,7 @@ def _explain(world: World, job: Job, now: float) -> None:
 def client_left(world: World, keys: set[JobKey], peer: bytes, now: float) -> None:
     """A client is gone: its readings end, its jobs do not."""
     for key in keys:
-        job = world.jobs.get(key)
-        if job is not None:
-            readers.unsubscribe(world, job, peer, now)
-            if not job.over:
-                schedule.update(world, job)
+        job = world.jobs[key]
+        readers.unsubscribe(world, job, peer, now)
+        if not job.over:
+            schedule.update(world, job)

@@ -67,9 +67,7 @@ def complete(world: World, job: Job, segment: Segment) -> None:
 
 def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size: int) -> None:
     """A whole take is in its journal: it can leave memory, and what comes next can be heard."""
-    segment = job.writing.pop(name, None)
-    if segment is None:
-        return
+    segment = job.writing.pop(name)
     take = segment.take
     assert take is not None
     move(SEGMENT, segment, "written")
@@ -91,7 +89,7 @@ def advance(world: World, job: Job) -> None:
         if segment.state == "whole" and segment.take is not None:
             segment.offset = job.length
             job.length += segment.take.samples
-        elif segment.state in ("skipped", "quarantined"):
+        elif segment.state == "skipped":
             segment.offset = job.length
         else:
             if segment.take is not None:
@@ -113,10 +111,9 @@ def forget_chunks(world: World, job: Job, take: Take) -> None:
 def drop(world: World, job: Job, segment: Segment, reason: str) -> None:
     """A take that is not final is lost; whoever heard some of it goes back to the segment's start."""
     take = segment.take
+    assert take is not None
     move(SEGMENT, segment, "void")
     segment.attempt = ""
-    if take is None:
-        return
     job.writing.pop(take.name, None)
     job.made -= take.samples
     forget_chunks(world, job, take)

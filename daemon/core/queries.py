@@ -192,5 +192,5 @@ def _segment(segment: Segment) -> Row:
         "deaths": segment.deaths,
         "offset": segment.offset,
         "samples": take.samples if whole and take else 0,
-        "trail": segment.trail,
+        "trail": segment.trail[-20:],
     }

@@ -51,24 +51,20 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
         return _only_the_end(world, client, job)
     number, at = _locate(job, message.offset)
     segment = job.segments[number] if number < len(job.segments) else None
-    if message.offset > 0 and not _holds(segment, at, message.take):
+    if message.offset > 0 and not _holds(segment, at, message):
         start = segment.offset if segment is not None and segment.offset >= 0 else job.length
         world.to_client(
             client.peer,
             Rewind(job=job.id, segment=number, offset=start, take=message.take, reason="this take is not in the log"),
         )
         return None
-    if number < job.released:
+    if not kept(job, number, at):
         world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id)
         return None
     reader = subscribe(world, client, job, message.read, message.credit)
     reader.segment, reader.at = number, at
     reader.heard = message.offset
-    job.heard = max(job.heard, reader.heard)
-    world.to_client(
-        client.peer,
-        Attached(job=job.id, offset=message.offset, rate=job.rate, state=job.told),
-    )
+    world.tell(job, client.peer, Attached(job=job.id, offset=message.offset, rate=job.rate, state=job.told))
     pump(world, job, reader)
     return reader
 
@@ -76,7 +72,7 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
 def _only_the_end(world: World, client: Client, job: Job) -> Reader:
     """No audio, but what is going on and how it ends."""
     reader = subscribe(world, client, job, "none", 0)
-    world.to_client(client.peer, Attached(job=job.id, offset=0, rate=job.rate, state=job.told))
+    world.tell(job, client.peer, Attached(job=job.id, offset=0, rate=job.rate, state=job.told))
     pump(world, job, reader)
     return reader
 
@@ -96,16 +92,24 @@ def _locate(job: Job, offset: int) -> tuple[int, int]:
     return number, offset - job.segments[number].offset
 
 
-def _holds(segment: Segment | None, at: int, name: str) -> bool:
+def _holds(segment: Segment | None, at: int, message: Attach) -> bool:
+    """Whether a reading can go on there. One of whole takes cannot inside a growing one, which may be taken back."""
     take = segment.take if segment is not None else None
-    return take is not None and at <= take.samples and name in ("", take.name)
+    if segment is None or take is None or at > take.samples or message.take not in ("", take.name):
+        return False
+    return segment.state == "whole" or message.read == "live"
+
+
+def kept(job: Job, number: int, at: int) -> bool:
+    """Whether all audio from that place on is still there. What listeners have heard may have left memory."""
+    needed = job.segments[number : job.released]
+    return all(s.take is None or s.take.samples <= (at if s.number == number else 0) for s in needed)
 
 
 def credit(world: World, job: Job, reader: Reader, message: Credit) -> None:
     """A reader's consent to more audio, and how far it has been heard."""
     reader.credit = message.up_to
-    reader.heard = min(max(0, message.heard), position(job, reader))
-    job.heard = max(job.heard, reader.heard)
+    reader.heard = min(message.heard, position(job, reader))
     pump(world, job, reader)
 
 
@@ -124,15 +128,15 @@ def pump_all(world: World, job: Job) -> None:
 
 def pump(world: World, job: Job, reader: Reader) -> None:
     """Send a reader what it may have, at most a burst; what is left makes the core hungry."""
-    client = world.clients.get(reader.peer)
-    if client is None or client.full or not job.committed:
+    client = world.clients[reader.peer]
+    if client.full or not job.committed:
         return
     budget = BURST
     silent = reader.mode == "none"
     while not silent and reader.segment <= job.placed and reader.segment < len(job.segments):
         segment = job.segments[reader.segment]
         take = segment.take
-        if segment.state in ("skipped", "quarantined"):
+        if segment.state == "skipped":
             _next_segment(reader)
             continue
         if take is None or segment.offset < 0 or segment.end > job.committed_chars:
@@ -229,7 +233,7 @@ def forward(world: World, job: Job, segment: Segment, take: Take, at: int, chunk
     count = len(chunk) >> 1
     end = segment.offset + at + count
     header = b""
-    for reader in list(job.readers.values()) if len(job.readers) > 1 else job.readers.values():
+    for reader in job.readers.values():
         if (
             reader.at == at
             and reader.take == take.name
@@ -244,15 +248,12 @@ def forward(world: World, job: Job, segment: Segment, take: Take, at: int, chunk
             reader.at = at + count
         elif reader.mode == "live":
             pump(world, job, reader)
-            if not job.readers:
-                return
 
 
 def marks_came(world: World, job: Job, segment: Segment, take: Take) -> None:
     """New marks of the growing take in place: those who hear it get them at once."""
     for reader in job.readers.values():
-        client = world.clients.get(reader.peer)
-        if client is not None and not client.full and reader.take == take.name and reader.mode == "live":
+        if reader.take == take.name and not world.clients[reader.peer].full:
             _flush_marks(world, job, reader, segment, take)
 
 
@@ -266,7 +267,7 @@ def take_whole(world: World, job: Job, segment: Segment, take: Take) -> None:
 def rewind(world: World, job: Job, segment: Segment, take: Take, reason: str) -> None:
     """A growing take is gone: readers that were sent some of it go back to the segment's start, others hear nothing."""
     for reader in job.readers.values():
-        if reader.take == take.name:
+        if _inside(reader, segment):
             world.to_client(
                 reader.peer,
                 Rewind(job=job.id, segment=segment.number, offset=segment.offset, take=take.name, reason=reason),
@@ -277,23 +278,26 @@ def rewind(world: World, job: Job, segment: Segment, take: Take, reason: str) ->
             reader.heard = min(reader.heard, segment.offset)
 
 
-def touched(job: Job, take: Take) -> bool:
-    """Whether anybody was sent some of this take."""
-    return any(reader.take == take.name for reader in job.readers.values())
+def _inside(reader: Reader, segment: Segment) -> bool:
+    """Whether a reader has some of the segment's take: from this reading, or from one before, where it attached."""
+    return reader.segment == segment.number and (reader.at > 0 or bool(reader.take))
+
+
+def touched(job: Job, segment: Segment) -> bool:
+    """Whether anybody has some of this segment's take."""
+    return any(_inside(reader, segment) for reader in job.readers.values())
 
 
 def announce_rate(world: World, job: Job) -> None:
     """The rate was unknown when the job was accepted; now it is not."""
     for reader in job.readers.values():
-        world.to_client(
-            reader.peer,
-            Attached(job=job.id, offset=position(job, reader), rate=job.rate, state=job.told),
-        )
+        attached = Attached(job=job.id, offset=position(job, reader), rate=job.rate, state=job.told)
+        world.tell(job, reader.peer, attached)
 
 
 def heard_up_to(job: Job) -> int:
-    """Up to where the furthest listener has heard, for deciding how far to make audio ahead of him."""
-    return max((UNLIMITED if r.credit >= UNLIMITED else r.heard for r in listeners(job)), default=job.heard)
+    """Up to where the furthest listener (there is one) has heard, for deciding how far to make audio ahead of him."""
+    return max(UNLIMITED if r.credit >= UNLIMITED else r.heard for r in listeners(job))
 
 
 def rows(marks: list[MarkRow]) -> bytes:

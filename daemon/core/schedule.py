@@ -86,19 +86,21 @@ def next_job(world: World, provider: ProviderState, now: float) -> Job | None:
     share = world.settings.limits.class_share_s
     for priority in PRIORITIES:
         queue = provider.queues.get(priority)
-        if queue is None or not queue.clients:
+        job = _next_of(queue, now) if queue is not None else None
+        if queue is None or job is None:
             continue
         if queue.since is None:
             queue.since = now
         if chosen is None:
-            chosen = queue
+            chosen = queue, job
         elif now - queue.since >= share:
-            chosen = queue
+            chosen = queue, job
             break
     if chosen is None:
         return None
-    chosen.since = now
-    return _next_of(chosen, now)
+    queue, job = chosen
+    queue.since = now
+    return job
 
 
 def _next_of(queue: Queue, now: float) -> Job | None:
@@ -158,13 +160,13 @@ def wait_s(worker: Worker) -> float:
 def due_s(world: World, attempt: Attempt) -> float:
     """How long an attempt will still hold its slot."""
     worker = world.workers[attempt.worker]
-    return max(attempt.expected - attempt.take.samples, 0) / max(attempt.rate, 1) * worker.factor
+    return max(attempt.expected - attempt.take.samples, 0) / max(attempt.rate, 1) * (worker.factor or 1.0)
 
 
 def victim(world: World, provider: ProviderState, now: float) -> Attempt | None:
     """Which attempt to stop so that an urgent job is heard at once; None where nothing urgent waits, a slot is about
     to be free, or everybody has been stopped often enough. Unheard takes first, then the least advanced."""
-    urgent = next((p for p in URGENT if (queue := provider.queues.get(p)) and queue.clients), None)
+    urgent = next((p for p in URGENT if (queue := provider.queues.get(p)) and _next_of(queue, now)), None)
     if urgent is None:
         return None
     running = [attempt for name in provider.workers for attempt in world.workers[name].leases.values()]
@@ -182,7 +184,12 @@ def victim(world: World, provider: ProviderState, now: float) -> Attempt | None:
     ]
     if not lower or any(attempt.first_at is not None and due_s(world, attempt) < SOON_S for attempt in running):
         return None
-    return min(lower, key=lambda a: (a.job is not None and readers.touched(a.job, a.take), a.take.samples))
+    return min(lower, key=lambda a: (_heard(a), a.take.samples))
+
+
+def _heard(attempt: Attempt) -> bool:
+    job, segment = attempt.job, attempt.segment
+    return job is not None and segment is not None and readers.touched(job, segment)
 
 
 def client_key(client: Client) -> ClientKey:

@@ -152,7 +152,6 @@ class Job:
     memory: int = 0
     disk: int = 0
     readers: dict[bytes, Reader] = field(default_factory=dict)
-    heard: int = 0
     attempts: dict[str, Attempt] = field(default_factory=dict)
     verdict: Terminal | None = None
     terminal: Terminal | None = None

@@ -19,6 +19,9 @@ from .pronunciations import Pronunciations
 from .settings import Settings
 from .state import Attempt, Client, Job, JobKey, ProviderState, Worker
 
+TEXT_CHARS = 4000
+"""Longest text for people in one message. With four bytes a character it leaves three quarters of a header free."""
+
 
 class Chance(Protocol):
     """Where randomness comes from."""
@@ -95,15 +98,28 @@ class World:
         """Tell a client that something cannot be done."""
         blame: Any = "caller" if code in CALLER_CODES else "daemon"
         self.to_client(
-            peer, Error(job=job, request=request, code=code, message=message, blame=blame, retry_after=retry_after)
+            peer,
+            Error(
+                job=job,
+                request=request,
+                code=code,
+                message=message[:TEXT_CHARS],
+                blame=blame,
+                retry_after=retry_after,
+            ),
         )
 
     def notice(self, job: Job, kind: str, segment: int = -1, **data: Any) -> None:
         """Tell all readers of a job what is going on."""
-        if not job.committed:
-            return
         for peer in job.readers:
-            self.to_client(peer, Notice(job=job.id, kind=kind, segment=segment, data=data))
+            self.tell(job, peer, Notice(job=job.id, kind=kind, segment=segment, data=data))
+
+    def tell(self, job: Job, peer: bytes, message: Message) -> None:
+        """Tell a client something about a job: at once, but not before the job is durable."""
+        if job.committed:
+            self.to_client(peer, message)
+        else:
+            self.behind("text", job, peer, message)
 
     def report(self, level: str, text: str) -> None:
         """A line for the log. Texts of jobs never come into it."""
@@ -127,6 +143,14 @@ class World:
         """Send this to a client when the commit is done."""
         message.epoch = self.epoch
         pending.effects.append(ToClient(peer, encode(message)))
+
+    def behind(self, kind: str, job: Job, peer: bytes, message: Message) -> None:
+        """Send this to a client behind the newest commit of that kind that this job waits for, or now if for none."""
+        for pending in reversed(self.commits.values()):
+            if pending.kind == kind and pending.job == job.key:
+                self.after(pending, peer, message)
+                return
+        self.to_client(peer, message)
 
     def flush_commits(self) -> None:
         """Commits go out last in a batch: work is under way before anything waits for a disk."""
