@@ -64,6 +64,7 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
     reader = subscribe(world, client, job, message.read, message.credit)
     reader.segment, reader.at = number, at
     reader.heard = message.offset
+    job.heard = max(job.heard, reader.heard)
     world.tell(job, client.peer, Attached(job=job.id, offset=message.offset, rate=job.rate, state=job.told))
     pump(world, job, reader)
     return reader
@@ -110,6 +111,7 @@ def credit(world: World, job: Job, reader: Reader, message: Credit) -> None:
     """A reader's consent to more audio, and how far it has been heard."""
     reader.credit = message.up_to
     reader.heard = min(message.heard, position(job, reader))
+    job.heard = max(job.heard, reader.heard)
     pump(world, job, reader)
 
 

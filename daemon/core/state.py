@@ -88,6 +88,7 @@ class Segment:
     tries_here: int = 0
     deaths: int = 0
     stops: int = 0
+    fences: int = 0
     reseeds: int = 0
     trail: list[str] = field(default_factory=list)
 
@@ -152,11 +153,13 @@ class Job:
     memory: int = 0
     disk: int = 0
     readers: dict[bytes, Reader] = field(default_factory=dict)
+    heard: int = 0
     attempts: dict[str, Attempt] = field(default_factory=dict)
     verdict: Terminal | None = None
     terminal: Terminal | None = None
     queued_at_provider: str = ""
     starved_since: float | None = None
+    failing_since: float | None = None
     alone_since: float | None = None
     text_at: float = 0.0
     spoken: tuple[str, str] = ("", "")
