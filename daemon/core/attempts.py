@@ -62,51 +62,53 @@ def probe_due(provider: ProviderState, now: float) -> bool:
 
 def start(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment, now: float) -> None:
     """Send a segment to a worker."""
-    entry = job.entry
-    text = job.text.slice(segment.start, segment.end)
-    respelled = world.pronunciations.respell(text) if not job.submit.ssml else None
     if not job.rate:
         job.rate = provider.rate
         readers.announce_rate(world, job)
-    name = world.attempt_name()
-    take = Take(name, provider.name, provider.version, entry.resolved)
+    source = job.text.slice(segment.start, segment.end)
+    said = Respelled(source) if job.submit.ssml else world.pronunciations.respell(source)
+    take = Take(world.attempt_name(), provider.name, provider.version, job.entry.resolved)
     expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
     granted = leases.window(job.rate)
-    attempt = Attempt(name, worker.id, job, segment, take, job.rate, now, now, granted, expected)
-    if respelled is not None and respelled.edits:
-        attempt.respelled, text = respelled, respelled.text
-    worker.leases[name] = attempt
-    job.attempts[name] = attempt
+    attempt = Attempt(take.name, worker.id, job, segment, take, job.rate, now, now, granted, expected, said)
     move(SEGMENT, segment, "lease")
     move(JOB, job, "lease")
-    segment.attempt, segment.take = name, take
+    segment.attempt, segment.take = take.name, take
+    job.starved_since = None
+    if not said.text.strip():
+        _whole(world, job, segment, now)
+        return
+    worker.leases[take.name] = job.attempts[take.name] = attempt
     segment.tries += 1
     job.tries += 1
-    job.starved_since = None
     schedule.charge(provider, job, expected / job.rate)
-    world.to_worker(
-        worker.peer,
-        Work(
-            session=worker.session,
-            attempt=name,
-            voice=entry.resolved,
-            language=job.language,
-            rate=job.rate,
-            ssml=job.submit.ssml,
-            style=job.submit.style,
-            seed=((job.submit.seed or 0) + segment.number + 7919 * segment.reseeds) & 0x7FFFFFFF,
-            credit=granted,
-        ),
-        text.encode(),
+    _send(world, worker, attempt, job, segment)
+    _announce(world, provider, job, segment)
+
+
+def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Segment) -> None:
+    work = Work(
+        session=worker.session,
+        attempt=attempt.name,
+        voice=attempt.take.voice,
+        language=job.language,
+        rate=job.rate,
+        ssml=job.submit.ssml,
+        style=job.submit.style,
+        seed=((job.submit.seed or 0) + segment.number + 7919 * segment.reseeds) & 0x7FFFFFFF,
+        credit=attempt.granted,
     )
-    said = (provider.name, entry.resolved)
-    if job.spoken != said:
+    world.to_worker(worker.peer, work, attempt.said.text.encode())
+
+
+def _announce(world: World, provider: ProviderState, job: Job, segment: Segment) -> None:
+    """Tell the readers who speaks, when that has changed."""
+    name, voice = speaker = (provider.name, job.entry.resolved)
+    if job.spoken != speaker:
         kind = "started" if job.spoken == ("", "") else "moved"
         reason = job.trail[-1] if job.trail else ""
-        job.spoken = said
-        world.notice(
-            job, kind, segment.number, provider=said[0], version=provider.version, voice=said[1], reason=reason
-        )
+        job.spoken = speaker
+        world.notice(job, kind, segment.number, provider=name, version=provider.version, voice=voice, reason=reason)
 
 
 def probe(world: World, provider: ProviderState, worker: Worker, now: float) -> None:
@@ -115,7 +117,8 @@ def probe(world: World, provider: ProviderState, worker: Worker, now: float) -> 
     name = world.attempt_name()
     rate = provider.rate
     take = Take(name, provider.name, provider.version, "")
-    attempt = Attempt(name, worker.id, None, None, take, rate, now, now, leases.window(rate), rate)
+    said = Respelled(PROBE_TEXT)
+    attempt = Attempt(name, worker.id, None, None, take, rate, now, now, leases.window(rate), rate, said)
     worker.leases[name] = attempt
     provider.probe = name
     voice = provider.catalogue.resolve("", world.settings.language)
@@ -129,7 +132,7 @@ def probe(world: World, provider: ProviderState, worker: Worker, now: float) -> 
             rate=rate,
             credit=attempt.granted,
         ),
-        PROBE_TEXT.encode(),
+        said.text.encode(),
     )
 
 
@@ -224,8 +227,8 @@ def take_marks(world: World, worker: Worker, message: TakeMarks, body: bytes, no
     except BadMessage as error:
         return str(error)
     take = attempt.take
-    if attempt.respelled is not None:
-        rows = [_in_source(row, attempt.respelled) for row in rows]
+    if attempt.said.edits:
+        rows = [_in_source(row, attempt.said) for row in rows]
     take.marks_bytes += len(body)
     if len(take.marks) + len(rows) > MARKS or take.marks_bytes > MARKS_BYTES:
         return "too many marks"
@@ -268,13 +271,19 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
     _learn(provider, worker, attempt, message)
     provider.breaker.success(now)
     job.attempts.pop(attempt.name)
+    job.failing_since = None
+    _whole(world, job, segment, now)
+    return ""
+
+
+def _whole(world: World, job: Job, segment: Segment, now: float) -> None:
+    """A segment's take is complete: into the log with it. One that has no sound in it is a take as well."""
     if segment.number == job.placed and segment.offset < 0:
         segment.offset = job.length
     log.complete(world, job, segment)
     if job.in_memory:
         ending.finish_if_done(world, job, now)
     schedule.update(world, job)
-    return ""
 
 
 def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure | None:
@@ -283,7 +292,7 @@ def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure |
     if message.samples != take.samples:
         return Failure("truncated", f"{take.samples} of {message.samples} samples came")
     length = segment.end - segment.start
-    if message.peak < SILENT_PEAK and speakable(job.text.slice(segment.start, segment.end), job.language):
+    if message.peak < SILENT_PEAK and speakable(attempt.said.text, job.language):
         return Failure("silent", f"{length} characters gave {take.samples / attempt.rate:.2f} s of silence")
     usual = length * provider.char_s / job.submit.style.rate
     known = provider.takes >= 20 and length >= 40 and not job.submit.ssml

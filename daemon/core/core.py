@@ -24,7 +24,7 @@ from ...bus.messages import (
     TakeMarks,
     WorkerMessage,
 )
-from . import attempts, clientele, ending, jobs, log, readers, stopping, supervise
+from . import attempts, clientele, ending, fleet, jobs, log, readers, stopping, supervise
 from .effects import Effect
 from .settings import Settings
 from .state import Worker
@@ -62,13 +62,13 @@ class Core:
         """Begin: the fleet is started."""
         world = self.world
         world.started_at = world.swept_at = world.idle_since = now
-        supervise.configure(world, world.settings, now)
+        fleet.configure(world, world.settings, now)
         self._settle(now)
 
     def reload(self, settings: Settings, now: float) -> None:
         """The configuration has changed."""
         self.world.report("info", "the configuration was read again")
-        supervise.configure(self.world, settings, now)
+        fleet.configure(self.world, settings, now)
         self._settle(now)
 
     def terminate(self, now: float) -> None:
@@ -119,7 +119,8 @@ class Core:
         world = self.world
         jobs.sweep(world, now)
         clientele.sweep(world, now)
-        attempts.grant_again(world)
+        fleet.drop_retired(world)
+        attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
                 world.unsettled.add(provider.name)
@@ -145,21 +146,12 @@ class Core:
                 for job in list(world.unfinished.values()):
                     if any(entry.provider in rerouted for entry in job.chain):
                         jobs.reroute(world, job, now)
-                self._drop_retired(rerouted)
             names, world.unsettled = world.unsettled, set()
             for name in names:
                 provider = world.providers.get(name)
                 if provider is not None:
                     attempts.fill(world, provider, now)
         world.flush_commits()
-
-    def _drop_retired(self, names: set[str]) -> None:
-        world = self.world
-        for name in names:
-            provider = world.providers.get(name)
-            unused = provider is not None and not provider.workers and name not in world.settings.providers
-            if unused and not any(e.provider == name for job in world.unfinished.values() for e in job.chain):
-                del world.providers[name]
 
     # ------------------------------------------------------------------------------------------------------- clients
 

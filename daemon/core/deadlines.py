@@ -11,6 +11,10 @@ from .failing import Failure
 from .state import Attempt, Worker
 from .world import World
 
+FENCES = 2
+"""How often a segment is moved from a silent worker on suspicion; after that it is the whole deadline that counts, so
+that a text which silences every engine is found out."""
+
 BIG_BYTES = 256 * 1024 * 1024
 """From this size on a worker's death is reported late (65 to 80 ms a GB), so that silence has to count first."""
 
@@ -23,14 +27,21 @@ def deadline(world: World, worker: Worker, attempt: Attempt) -> float | None:
         return None
     if attempt.first_at is None:
         return attempt.progress_at + max(worker.settings.first_chunk_s, 4 * worker.first_audio_s)
-    if worker.rss >= BIG_BYTES and _spare(world, worker):
+    if _fenced(world, worker, attempt):
         return attempt.progress_at + max(worker.settings.fence_s, 4 * worker.gap_s)
-    return attempt.progress_at + max(worker.settings.chunk_s, 8 * worker.gap_s)
+    return attempt.progress_at + _longest_gap(worker)
 
 
-def _spare(world: World, worker: Worker) -> bool:
-    provider = world.providers[worker.provider]
-    return any(world.workers[name].free > 0 for name in provider.workers if name != worker.id)
+def _longest_gap(worker: Worker) -> float:
+    return max(worker.settings.chunk_s, 8 * worker.gap_s)
+
+
+def _fenced(world: World, worker: Worker, attempt: Attempt) -> bool:
+    """Whether silence alone moves this attempt: a spare of the same provider must be there to take it."""
+    if worker.rss < BIG_BYTES or attempt.first_at is None or attempt.segment is None:
+        return False
+    others = (name for name in world.providers[worker.provider].workers if name != worker.id)
+    return attempt.segment.fences < FENCES and any(world.workers[name].free > 0 for name in others)
 
 
 def overdue(world: World, worker: Worker, now: float) -> None:
@@ -43,7 +54,8 @@ def overdue(world: World, worker: Worker, now: float) -> None:
         if attempt.stopping is not None:
             _hung(world, worker, f"did not stop within {worker.settings.stop_s:g} s ({attempt.why})")
             leases.release(world, worker, attempt)
-        elif worker.rss >= BIG_BYTES and silent_s < worker.settings.chunk_s and _spare(world, worker):
+        elif attempt.segment is not None and silent_s < _longest_gap(worker) and _fenced(world, worker, attempt):
+            attempt.segment.fences += 1
             world.count("fenced attempts", f"{worker.id} was silent for {silent_s * 1000:.0f} ms")
             failing.void(world, attempt, f"{worker.provider} fell silent", now)
         else:

@@ -16,6 +16,12 @@ from .lifecycle import SEGMENT, move
 from .state import Attempt, Job, ProviderState, Segment
 from .world import World
 
+PASSING = ("rate_limited", "unavailable")
+"""Classes of failure that pass by themselves: where no other entry is left, the job waits as long as its patience."""
+
+AGAIN_S = 1.0
+"""Shortest pause before the last entry of a chain is asked again."""
+
 
 @dataclass(slots=True)
 class Failure:
@@ -60,7 +66,7 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
         return
     line = f"{provider.name}: {failure.code} ({failure})"
     segment.trail.append(line)
-    segment.tries_here += 1
+    segment.tries_here += rule.tries > 0
     segment.deaths += rule.blames and (attempt.begun or failure.code == "hang")
     segment.reseeds += rule.reseeds
     return_segment(world, attempt, line)
@@ -87,10 +93,12 @@ def _tell_breaker(world: World, provider: ProviderState, rule: Rule, failure: Fa
 
 def _next_entry(world: World, job: Job, segment: Segment, failure: Failure, line: str, now: float) -> None:
     """This entry of the chain will not do it; go on with the next, or wait where that is all that is left."""
-    before = job.entry.provider
-    if failure.code == "rate_limited" and job.position + 1 >= len(job.chain):
-        job.not_before = now + max(failure.retry_after, 1.0)
-        world.notice(job, "waiting", segment.number, provider=before, reason=line, seconds=failure.retry_after)
+    if failure.code in PASSING and job.position + 1 >= len(job.chain) and _patient(job, now):
+        pause = max(failure.retry_after, AGAIN_S)
+        job.not_before = now + pause
+        if line not in job.trail:
+            job.trail.append(line)
+        world.notice(job, "waiting", segment.number, provider=job.entry.provider, reason=line, seconds=pause)
         return
     nobody = routing.move_down(world, job, line, now)
     if nobody:
@@ -100,6 +108,13 @@ def _next_entry(world: World, job: Job, segment: Segment, failure: Failure, line
         if world.workers[other.worker].provider != job.entry.provider and other.segment is not None:
             void(world, other, line, now)
     schedule.update(world, job)
+
+
+def _patient(job: Job, now: float) -> bool:
+    """Whether a job still waits for its last entry; it has since that failed it for the first time in a row."""
+    if job.failing_since is None:
+        job.failing_since = now
+    return now - job.failing_since < job.submit.patience_s
 
 
 def _give_up(world: World, job: Job, segment: Segment, code: str, message: str, now: float) -> None:
@@ -128,6 +143,6 @@ def probed(world: World, provider: ProviderState, attempt: Attempt, failure: Fai
             provider.breaker.success(now)
             provider.reason = ""
             world.reroute.add(provider.name)
-        else:
+        elif failure.code != "killed":
             provider.breaker.failure(now)
     world.unsettled.add(provider.name)

@@ -49,8 +49,7 @@ def kill(world: World, worker: Worker, why: str) -> None:
     """End a worker's process; it is not asked. An external one only loses its session."""
     worker.ours = why
     worker.reason = why
-    if worker.state != "stopping":
-        move(WORKER, worker, "kill")
+    move(WORKER, worker, "kill")
     if not worker.external:
         world.effects.append(Kill(worker.id))
 

@@ -82,8 +82,11 @@ def condition(world: World, provider: ProviderState, now: float) -> str:
 
 
 def route(world: World, job: Job, now: float) -> str:
-    """Find the entry that the job goes on with; "" if there is one, else why there is none (the job cannot go on)."""
-    patient = _patience_left(job, now) > 0
+    """Find the entry that the job goes on with; "" if there is one, else why there is none (the job cannot go on).
+
+    One that starts is waited for; one that rests after failures is not, unless there is nobody else.
+    """
+    waited = now - job.starved_since if job.starved_since is not None else 0.0
     waiting: int | None = None
     reasons = []
     for index in range(job.position, len(job.chain)):
@@ -96,9 +99,9 @@ def route(world: World, job: Job, now: float) -> str:
         if state == "ready":
             _settle_on(job, index, reasons)
             return ""
-        if state == "starting" or (state.endswith("rests") and patient):
+        if state == "starting" or (state.endswith("rests") and waited < job.submit.patience_s):
             waiting = index if waiting is None else waiting
-            if state == "starting" and patient:
+            if state == "starting" and waited < _patience(job):
                 break
         reasons.append(f"{entry.provider} is not ready yet" if state == "starting" else state)
     if waiting is None:
@@ -107,13 +110,12 @@ def route(world: World, job: Job, now: float) -> str:
     return ""
 
 
-def _patience_left(job: Job, now: float) -> float:
-    """How long a job still waits for a better entry of its chain. Who is listening already is not kept waiting for
+def _patience(job: Job) -> float:
+    """How long a job waits for a better entry of its chain. Who is listening already is not kept waiting for
     long: a silence in mid-sentence is worse than a change that the chain allows."""
-    patience = job.submit.patience_s
     if job.length > 0 or job.heard > 0:
-        patience = min(patience, HEARD_PATIENCE_S)
-    return patience - (now - job.starved_since if job.starved_since is not None else 0.0)
+        return min(job.submit.patience_s, HEARD_PATIENCE_S)
+    return job.submit.patience_s
 
 
 def _settle_on(job: Job, index: int, reasons: list[str]) -> None:
@@ -132,7 +134,7 @@ def move_down(world: World, job: Job, reason: str, now: float) -> str:
     if job.position + 1 >= len(job.chain):
         return "; ".join(job.trail)
     job.position += 1
-    job.starved_since = None
+    job.starved_since = job.failing_since = None
     for segment in job.segments[job.placed :]:
         segment.tries_here = 0
     return route(world, job, now)

@@ -211,8 +211,8 @@ class Client:
 class Attempt:
     """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED.
 
-    job: None for a probe. granted: up to which sample its audio may come. respelled: the text as it was sent, where
-    words were replaced. stopping: when STOP was sent, None before; why: what for.
+    job: None for a probe. granted: up to which sample its audio may come. said: the text as it was sent, with words
+    respelled. stopping: when STOP was sent, None before; why: what for.
     """
 
     name: str
@@ -225,7 +225,7 @@ class Attempt:
     progress_at: float
     granted: int
     expected: int
-    respelled: Respelled | None = None
+    said: Respelled
     seq: int = 0
     begun: bool = False
     first_at: float | None = None

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from . import ending, leases
 from .effects import Leave
+from .fleet import NO_PROCESS
 from .state import Worker
 from .world import World
 
 STEP_S = 5.0
 """Longest time for each of the steps."""
-
-GONE = ("down", "fatal", "backoff")
-"""States of a worker without a process."""
 
 
 def begin(world: World, now: float) -> None:
@@ -34,7 +32,7 @@ def go_on(world: World, now: float) -> None:
             world.draining, world.drain_since = "readers", now
     elif world.draining == "readers":
         fetching = any(job.readers for job in world.jobs.values())
-        if (not fetching or waited >= STEP_S) and not world.commits:
+        if not (fetching or world.commits) or waited >= STEP_S:
             _dismiss(world, now)
             world.draining, world.drain_since = "workers", now
     elif world.draining == "workers":
@@ -52,13 +50,13 @@ def _dismiss(world: World, now: float) -> None:
     for worker in list(world.workers.values()):
         if worker.session and worker.state != "stopping":
             leases.dismiss(world, worker, now)
-        elif worker.state not in (*GONE, "stopping", "dead"):
+        elif worker.state not in NO_PROCESS:
             leases.kill(world, worker, "the daemon stops")
 
 
 def _wait_for_workers(world: World, waited: float) -> None:
     running = _running(world)
-    if not running:
+    if not running or waited >= 2 * STEP_S:
         at_once(world)
     elif waited >= STEP_S:
         for worker in running:
@@ -66,7 +64,7 @@ def _wait_for_workers(world: World, waited: float) -> None:
 
 
 def _running(world: World) -> list[Worker]:
-    return [worker for worker in world.workers.values() if not worker.external and worker.state not in GONE]
+    return [worker for worker in world.workers.values() if not worker.external and worker.state not in NO_PROCESS]
 
 
 def at_once(world: World) -> None:

@@ -1,27 +1,24 @@
 """Workers: started, let in, found ready, watched, replaced, drained.
 
-Owns: the life of every worker. Must not know: jobs, except that losing a worker loses its attempts (`deadlines.lose`).
-Invariant: one process at a time in each place; it is started again only when the old one is known to be gone; whoever
-registers without the ticket that was given out is refused; a daemon that was itself late judges nobody.
+Owns: the life of every worker. Must not know: how many there are to be (`fleet`); jobs, except that losing a worker
+loses its attempts (`deadlines.lose`). Invariant: one process at a time in each place; it is started again only when the
+old one is known to be gone; whoever registers without the ticket that was given out is refused; a daemon that was
+itself late judges nobody.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...bus.codec import decode_map
 from ...bus.errors import BadMessage
 from ...bus.messages import PROTOCOL, PROTOCOL_LOW, Beat, Ready, Refused, Register, Welcome
-from . import deadlines, leases
-from .breaker import Breaker
+from . import deadlines, fleet, leases
 from .catalogue import Catalogue
 from .effects import Spawn
 from .failing import Failure
 from .lifecycle import WORKER, move
-from .pronunciations import Pronunciations
-from .restart import RestartPolicy
-from .settings import HIGHEST_RATE, LOWEST_RATE, Provider, Settings
-from .state import ProviderState, Worker
+from .restart import EXIT_BAD_CONFIG, RestartPolicy
+from .settings import HIGHEST_RATE, LOWEST_RATE
+from .state import Worker
 from .world import World
 
 MISSED_BEATS = 3.5
@@ -38,100 +35,6 @@ QUIT_S = 10.0
 
 KILLED_OUTSIDE = frozenset({1, 2, 9, 15})
 """Signals that nobody sends himself: HUP, INT, KILL, TERM."""
-
-
-# -------------------------------------------------------------------------------------------------- configuration
-
-
-def configure(world: World, settings: Settings, now: float) -> None:
-    """Make the fleet what the settings say: what changed is restarted, the rest is left alone."""
-    for name, provider in list(world.providers.items()):
-        if name not in settings.providers:
-            _retire(world, provider, now)
-    for name, wanted in settings.providers.items():
-        provider = world.providers.get(name) or _new_provider(world, wanted, settings)
-        changed = replace(wanted, workers=0) != replace(provider.settings, workers=0)
-        provider.settings = wanted
-        provider.rate = wanted.rate or provider.rate
-        _resize(world, provider, settings, now)
-        if changed:
-            _restart_all(world, provider, now)
-    world.settings = settings
-    world.pronunciations = Pronunciations(settings.pronunciations)
-
-
-def _new_provider(world: World, wanted: Provider, settings: Settings) -> ProviderState:
-    provider = ProviderState(wanted.name, wanted, Breaker(settings.breaking), rate=wanted.rate)
-    world.providers[wanted.name] = provider
-    return provider
-
-
-def _resize(world: World, provider: ProviderState, settings: Settings, now: float) -> None:
-    started = bool(provider.settings.module or provider.settings.command)
-    count = provider.settings.workers if started else 0
-    own = [name for name in provider.workers if not world.workers[name].external]
-    for name in own[count:]:
-        let_go(world, world.workers[name], now)
-    for index in range(count):
-        name = f"{provider.name}/{index}"
-        worker = world.workers.get(name)
-        if worker is None:
-            worker = Worker(name, provider.name, provider.settings, RestartPolicy(settings.restart))
-            world.workers[name] = worker
-            provider.workers.append(name)
-        worker.wanted = "up" if worker.wanted == "down" else worker.wanted
-
-
-def _restart_all(world: World, provider: ProviderState, now: float) -> None:
-    for name in provider.workers:
-        worker = world.workers[name]
-        worker.settings = provider.settings
-        worker.restart.clear()
-        if worker.state in ("fatal", "backoff"):
-            move(WORKER, worker, "forgive")
-            worker.retry_at = now
-        elif worker.state != "down" and not worker.external:
-            worker.wanted = "restart"
-            _quit(world, worker, now)
-
-
-def _retire(world: World, provider: ProviderState, now: float) -> None:
-    provider.reason = "it is no longer configured"
-    for name in list(provider.workers):
-        let_go(world, world.workers[name], now)
-    if not provider.workers:
-        del world.providers[provider.name]
-    world.reroute.add(provider.name)
-
-
-def let_go(world: World, worker: Worker, now: float) -> None:
-    """Let a worker finish what it has and leave for good."""
-    worker.wanted = "down"
-    if worker.state in ("down", "fatal", "backoff"):
-        forget(world, worker)
-    else:
-        _quit(world, worker, now)
-
-
-def _quit(world: World, worker: Worker, now: float) -> None:
-    if worker.state == "stopping":
-        return
-    if worker.session:
-        leases.dismiss(world, worker, now)
-    else:
-        worker.quit_at = now
-        leases.kill(world, worker, "it is not needed any more")
-
-
-def forget(world: World, worker: Worker) -> None:
-    """Remove a worker's place. The one function that does."""
-    world.workers.pop(worker.id, None)
-    world.by_peer.pop(worker.peer, None)
-    provider = world.providers.get(worker.provider)
-    if provider is not None and worker.id in provider.workers:
-        provider.workers.remove(worker.id)
-        if not provider.workers and worker.provider not in world.settings.providers:
-            world.reroute.add(worker.provider)
 
 
 # ---------------------------------------------------------------------------------------------- coming and going
@@ -166,20 +69,19 @@ def exited(world: World, worker: Worker, code: int | None, signal: int | None, s
     outside = not worker.ours and signal in KILLED_OUTSIDE
     how = _how(worker, code, signal)
     worker.stderr = stderr[-20:]
-    if was_ready or worker.wanted == "up":
-        worker.reason = how
+    worker.reason = how
     on_purpose = worker.quit_at is not None and (code == 0 or bool(worker.ours))
     if not on_purpose:
         worker.last_failure = f"{how}: {stderr[-1]}" if stderr and not was_ready else how
         world.report("warning", f"{worker.id} (pid {worker.pid}) {worker.last_failure}")
     drop_session(world, worker)
-    deadlines.lose(world, worker, Failure("killed" if outside else "crash", how), now)
+    deadlines.lose(world, worker, Failure("killed" if outside else "crash", how), now, blame=not worker.ours)
     move(WORKER, worker, "exit")
     worker.pid, worker.ticket = 0, ""
     if world.draining or worker.wanted == "down":
         move(WORKER, worker, "leave")
         if worker.wanted == "down" and not world.draining:
-            forget(world, worker)
+            fleet.forget(world, worker)
         return
     worker.restarts += 1
     _restart(world, worker, code, was_ready, lasted, outside, on_purpose, now)
@@ -218,7 +120,8 @@ def _restart(
     if pause is None:
         move(WORKER, worker, "give_up")
         last = f" ({worker.stderr[-1]})" if worker.stderr else ""
-        worker.reason = f"{worker.id} died too often before it was ready; the last time it {worker.reason}{last}"
+        what = "cannot work as it is configured" if code == EXIT_BAD_CONFIG else "died too often before it was ready"
+        worker.reason = f"{worker.id} {what}; the last time it {worker.reason}{last}"
         world.providers[worker.provider].reason = worker.reason
         world.report("error", f"{worker.reason}. It is left alone until its configuration changes.")
     else:
@@ -350,6 +253,8 @@ def misbehaved(world: World, worker: Worker, what: str, now: float) -> None:
     worker.last_failure = f"protocol: {what}"
     deadlines.lose(world, worker, Failure("protocol", what), now)
     leases.kill(world, worker, f"broke the protocol ({what})")
+    if worker.external:
+        _part(world, worker, now)
 
 
 def unreachable(world: World, worker: Worker, now: float) -> None:
@@ -372,6 +277,8 @@ def due(world: World, worker: Worker) -> float | None:
         times.append(worker.retry_at)
     elif state in ("spawned", "connected") and not worker.external:
         times.append(worker.spawned_at + worker.settings.load_s)
+    elif state == "stopping" and worker.external:
+        times.append(worker.heard_at)
     elif state == "draining" and worker.quit_at is not None:
         times.append(worker.quit_at + QUIT_S)
     if worker.lost_at is not None and state != "stopping":
@@ -403,9 +310,14 @@ def watch(world: World, worker: Worker, now: float) -> None:
     elif worker.session and quiet >= SILENT_S and (worker.external or (state == "suspect" and not worker.leases)):
         leases.kill(world, worker, f"was silent for {quiet:.0f} s")
     if worker.external and worker.state == "stopping":
-        deadlines.lose(world, worker, Failure("hang", worker.ours), now)
-        drop_session(world, worker)
-        forget(world, worker)
+        _part(world, worker, now)
+
+
+def _part(world: World, worker: Worker, now: float) -> None:
+    """An external worker has no process of ours: losing its session is its end."""
+    deadlines.lose(world, worker, Failure("unavailable", worker.ours), now, blame=False)
+    drop_session(world, worker)
+    fleet.forget(world, worker)
 
 
 def shift(world: World, by: float) -> None:
@@ -430,3 +342,5 @@ def shift(world: World, by: float) -> None:
             job.alone_since += by
         if job.starved_since is not None:
             job.starved_since += by
+        if job.failing_since is not None:
+            job.failing_since += by
