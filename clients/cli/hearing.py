@@ -250,7 +250,7 @@ def near_names(client: Client, error: VoicebusError) -> str:
         "unknown_language": lambda: [tag for row in client.voices() for tag in row["languages"]],
         "unknown_provider": lambda: [row["provider"] for row in client.providers()],
     }
-    if not quoted or error.code not in names or "Did you mean" in error.message:
+    if not quoted or error.code not in names:
         return ""
     with contextlib.suppress(VoicebusError):
         return did_you_mean(quoted[0], names[error.code]()).strip()

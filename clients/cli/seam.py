@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ...bus.errors import InvalidRequest
+
 if TYPE_CHECKING:
     from ..events import Event
     from ..playing import Player
@@ -16,6 +18,19 @@ if TYPE_CHECKING:
 
 BACKEND_VARIABLE = "VOICEBUS_SOUND"
 """Names the sound system to play with, where the one that is chosen by itself is the wrong one; `null` is nobody's."""
+
+
+def _backend() -> str | None:
+    """The sound system that the environment names. Raises InvalidRequest for one that nobody knows."""
+    wanted = os.environ.get(BACKEND_VARIABLE, "").lower()
+    if not wanted:
+        return None
+    import miniaudio
+
+    known = sorted(backend.name.lower() for backend in miniaudio.Backend if backend.name != "CUSTOM")
+    if wanted not in known:
+        raise InvalidRequest(f"{BACKEND_VARIABLE} is {wanted!r}; it can be {', '.join(known)}")
+    return wanted
 
 
 def connect(*, start: bool = False) -> Client:
@@ -30,7 +45,7 @@ def devices() -> list[dict[str, Any]]:
     """The sound devices to play on, each with its `name` and whether it is the `default`."""
     from .. import playing
 
-    rows = playing.devices(os.environ.get(BACKEND_VARIABLE) or None)
+    rows = playing.devices(_backend())
     return [{"name": row["name"], "default": number == 0} for number, row in enumerate(rows)]
 
 
@@ -38,4 +53,4 @@ def player(speech: Speech, *, device: str | None, on_event: Callable[[Event], ob
     """What plays a speech: `run` it; `pause`, `resume` and `stop` may be called from signal handlers."""
     from ..playing import Player
 
-    return Player(speech, device=device, on_event=on_event, backend=os.environ.get(BACKEND_VARIABLE) or None)
+    return Player(speech, device=device, on_event=on_event, backend=_backend())

@@ -81,7 +81,7 @@ class Teller:
 
     def _show(self, text: str) -> None:
         room = max(shutil.get_terminal_size().columns - 1, 20)
-        self._shown = output.short(text, room)
+        self._shown = output.clean(text)[:room]
         sys.stderr.write(f"\r\x1b[K{self._shown}")
         sys.stderr.flush()
 

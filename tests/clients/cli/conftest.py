@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any, Self
 
 import pytest
@@ -133,6 +134,8 @@ class Player:
 
     def run(self):
         self.speech.client.calls.append(("play", self.device))
+        if self.speech.client.interrupt:
+            signal.raise_signal(self.speech.client.interrupt)
         return self.speech._run(self.on_event)
 
     def stop(self):
@@ -147,6 +150,7 @@ class Client:
         self.asked: dict[str, Any] = {}
         self.refusal: Exception | None = None
         self.failure: BaseException | None = None
+        self.interrupt = 0
         self.events = [
             Segment(0, "e.1", 0, 0, 5, "espeak", "en-us"),
             Frame(memoryview(bytes(8820)), 0, 22050, 0, "e.1"),

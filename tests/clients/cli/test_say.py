@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 import pytest
@@ -162,11 +163,14 @@ def test_a_cancellation_from_elsewhere_is_told(client, run):
     assert run("say", "hi").exit_code == 6
 
 
-def test_ctrl_c_cancels_and_exits_with_130(client, run):
-    """An interrupt while it speaks cancels the job, and the exit code is 130."""
-    client.failure = KeyboardInterrupt()
-    assert run("say", "hi").exit_code == 130
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_leave_cancels(client, run, number, code):
+    """Ctrl-C, TERM and a lost terminal while it speaks cancel the job; the exit code is 128 and the signal."""
+    client.interrupt = number
+    assert run("say", "hi").exit_code == code
     assert client.speech.cancelled
+    assert ("cancel", "kitchen-1") in client.calls
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_fault_of_our_own_shows_no_traceback_unless_asked(client, run):
@@ -229,11 +233,12 @@ def test_lines_come_as_they_are_written():
 
 
 def test_attach_begins_at_seconds_and_leaves_the_job_alone(client, run):
-    """--from counts in seconds of the job's rate; an interrupt ends the listening and not the job."""
+    """--from counts in seconds of the job's rate; an interrupt is silence, and ends the listening and not the job."""
     run("attach", "kitchen-1", "--from", "2", "-o", "a.mp3")
     assert client.asked == {"job": "kitchen-1", "offset": 44100, "whole": True}
-    client.failure = KeyboardInterrupt()
+    client.interrupt = signal.SIGINT
     assert run("attach", "kitchen-1").exit_code == 130
+    assert ("silence",) in client.calls
     assert ("cancelled",) not in client.calls
 
 

@@ -29,6 +29,7 @@ def place():
         "VOICEBUS_RUNTIME_DIR": str(folder / "run"),
         "VOICEBUS_STATE_DIR": str(folder / "state"),
         "VOICEBUS_CONFIG": str(folder / "voicebus.toml"),
+        "VOICEBUS_SOUND": "null",
     }
     yield folder, environment
     subprocess.run(command("daemon", "stop", "--now"), env=environment, capture_output=True, timeout=20)
@@ -65,6 +66,7 @@ def begin(place):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
+            process_group=0,  # so that a terminal's stop can stop it
         )
         started.append(process)
         return process
@@ -139,6 +141,40 @@ def test_ctrl_c_cancels_the_job(run, begin):
     assert saying.wait(20) == 130
     assert saying.stderr.read() == b""
     assert json.loads(run("jobs", "--json").stdout)[-1]["state"] == "cancelled"
+
+
+def until(condition):
+    """Ask again and again, in processes that take their time, until something is so."""
+    while not condition():
+        pass
+
+
+@pytest.mark.slow
+def test_a_player_pauses_with_the_terminal_and_falls_silent_with_it(run, begin):
+    """A terminal's stop pauses the player, SIGCONT goes on, SIGINT is exit 130 and cancels the job."""
+    run("daemon", "start")
+    before = len(json.loads(run("jobs", "--json").stdout))
+    saying = begin("say", BOOK)
+    until(lambda: len(json.loads(run("jobs", "--json").stdout)) > before)
+    saying.send_signal(signal.SIGTSTP)
+    assert os.WIFSTOPPED(os.waitpid(saying.pid, os.WUNTRACED)[1])
+    saying.send_signal(signal.SIGCONT)
+    saying.send_signal(signal.SIGINT)
+    assert saying.wait(20) == 130
+    assert json.loads(run("jobs", "--json").stdout)[-1]["state"] == "cancelled"
+
+
+@pytest.mark.slow
+def test_a_listener_who_leaves_does_not_end_the_job(run, begin, place):
+    """SIGINT to attach is exit 130, and the job goes on."""
+    run("daemon", "start")
+    name = run("say", "--detach", SENTENCES * 20).stdout.decode().strip()
+    listening = begin("attach", name)
+    until(lambda: run("status").returncode == 0 and list((place[0] / "run" / "players").glob("*")))
+    listening.send_signal(signal.SIGINT)
+    assert listening.wait(20) == 130
+    job = next(row for row in json.loads(run("jobs", "--json").stdout) if row["job"] == name)
+    assert job["state"] != "cancelled"
 
 
 @pytest.mark.slow
