@@ -128,7 +128,8 @@ class FakeWorker:
     def ready(self, **changes: Any) -> None:
         """Be loaded."""
         body = {**READY_BODY, "capabilities": {**READY_BODY["capabilities"], **changes.pop("capabilities", {})}}  # type: ignore[dict-item]
-        self.say(Ready(rate=1000, load_s=0.1, first_audio_s=0.01, factor=0.01, **changes), codec.encode(body))
+        told = {"rate": 1000, "load_s": 0.1, "first_audio_s": 0.01, "factor": 0.01, **changes}
+        self.say(Ready(**told), codec.encode(body))
 
     def receive(self, message: Any, body: bytes) -> None:
         """The core sent something."""
