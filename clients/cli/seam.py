@@ -20,6 +20,10 @@ BACKEND_VARIABLE = "VOICEBUS_SOUND"
 """Names the sound system to play with, where the one that is chosen by itself is the wrong one; `null` is nobody's."""
 
 
+SWALLOWS = "Discard all samples"
+"""What ALSA calls the device that it has on a machine without any. Playing there would be a false success."""
+
+
 def _backend() -> str | None:
     """The sound system that the environment names. Raises InvalidRequest for one that nobody knows."""
     wanted = os.environ.get(BACKEND_VARIABLE, "").lower()
@@ -45,7 +49,7 @@ def devices() -> list[dict[str, Any]]:
     """The sound devices to play on, each with its `name` and whether it is the `default`."""
     from .. import playing
 
-    rows = playing.devices(_backend())
+    rows = [row for row in playing.devices(_backend()) if not row["name"].startswith(SWALLOWS)]
     return [{"name": row["name"], "default": number == 0} for number, row in enumerate(rows)]
 
 
