@@ -70,19 +70,27 @@ for _name, _languages in _WRITTEN.items():
 _WORDS: dict[str, frozenset[str]] = {
     language: frozenset(words.split())
     for language, words in {
-        "en": "the and of to is that it was for you with are this have not be what i",
-        "de": "der die das und ist nicht ein eine ich sie mit den von zu auf es wir auch dem",
-        "fr": "le la les et est un une des que je pas vous nous dans il elle du pour ce c'est",
-        "es": "el los las y es que un una de por con no para está muy pero como se lo del",
-        "it": "il che di è non un una per con sono gli della anche ma come si lo questo ho i",
-        "pt": "o os as e que não um uma de do da em para com é você mais mas eu muito",
-        "nl": "de het een en van ik niet is dat je op te zijn met voor maar ook we wij aan",
-        "sv": "och det att är som en på jag inte för med har av till den vi ett om du",
-        "pl": "i nie w się na to jest z że do jak co ale tak czy po jestem dla",
-        "tr": "ve bir bu da de için çok ne ben o ama gibi var değil mi daha ile",
-        "cs": "a se je na že to v jsem není s jako ale by tak jsou pro co",
-        "ru": "и в не на что я с он как это по но она мы вы из все так за",
-        "uk": "і в не на що я з він як це та але вона ми ви із все так за до",
+        "en": "the and of to is that it was for you with are this "
+        "have not be what i good morning evening hello thank please today how",
+        "de": "der die das und ist nicht ein eine ich sie mit den von zu "
+        "auf es wir auch dem guten tag morgen abend danke bitte heute wie geht",
+        "fr": "le la les et est un une des que je pas vous nous dans "
+        "il elle du pour ce c'est bonjour bonsoir merci comment allez aujourd'hui oui êtes",
+        "es": "el los las y es que un una de por con no para está "
+        "muy pero como se lo del hola gracias buenos días buenas cómo hoy me",
+        "it": "il che di è non un una per con sono gli della anche "
+        "ma come si lo questo ho i ciao grazie buongiorno buonasera oggi come",
+        "pt": "o os as e que não um uma de do da em para "
+        "com é você mais mas eu muito olá obrigado obrigada bom dia hoje",
+        "nl": "de het een en van ik niet is dat je op te "
+        "zijn met voor maar ook we wij aan goedemorgen dank vandaag hoe",
+        "sv": "och det att är som en på jag inte för med har av till den vi ett om du hej god morgon tack idag hur",
+        "pl": "i nie w się na to jest z że do jak co ale tak czy po jestem dla dzień dobry cześć dziękuję dziś",
+        "tr": "ve bir bu da de için çok ne ben o ama "
+        "gibi var değil mi daha ile merhaba günaydın teşekkürler bugün nasıl",
+        "cs": "a se je na že to v jsem není s jako ale by tak jsou pro co dobrý den ahoj děkuji dnes",
+        "ru": "и в не на что я с он как это по но она мы вы из все так за здравствуйте спасибо сегодня",
+        "uk": "і в не на що я з він як це та але вона ми ви із все так за до привіт дякую сьогодні добрий",
         "ar": "في من على أن إلى هذا لا ما هو التي كان مع عن هل أنا",
         "fa": "و در به از که این را است با برای آن من یک می تو",
         "ur": "اور کے کی میں ہے یہ سے کو نہیں کا ہیں آپ",
