@@ -9,7 +9,23 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from voicebus.bus.messages import PRIORITIES, UNLIMITED, Beat, Bye, CancelAll, Failed, Greet, Query
+from voicebus.bus import codec
+from voicebus.bus.messages import (
+    PRIORITIES,
+    UNLIMITED,
+    Beat,
+    Begun,
+    Bye,
+    CancelAll,
+    Chunk,
+    Done,
+    Failed,
+    Greet,
+    Query,
+    Ready,
+    Stopped,
+    TakeMarks,
+)
 from voicebus.daemon.core.settings import Limits
 
 from .world_of_one import FakeClient, FakeWorker, Stage, settings
@@ -107,6 +123,18 @@ class Daemon(RuleBasedStateMachine):
         for name in killed:
             if name in self.stage.processes:
                 self.stage.exit(name, None, 9)
+
+    @rule(data=st.data(), kind=st.sampled_from([Begun, Chunk, TakeMarks, Done, Failed, Stopped, Ready, Beat]))
+    def nonsense(self, data: Any, kind: type) -> None:
+        """A worker says anything at any time, of its own attempts, of another's, of none."""
+        worker = self._worker(data)
+        if worker is None:
+            return
+        message = kind()
+        if hasattr(message, "attempt"):
+            known = sorted({name for w in self.stage.processes.values() for name in w.sent})
+            message.attempt = data.draw(st.sampled_from([*known[-5:], "none"]))
+        worker.say(message, data.draw(st.sampled_from([b"", b"\0\0", b"\0\1\2", codec.encode([])])))
 
     # ------------------------------------------------------------------------------------------------ clients
 

@@ -321,6 +321,12 @@ class Stage:
         worker.ready(**changes)
         return worker
 
+    def external(self, provider: str, key: str) -> FakeWorker:
+        """A worker that somebody else started, registered with a provider's key."""
+        worker = FakeWorker(self, "", key, provider)
+        worker.register()
+        return worker
+
     def client(self, uid: int = 1000, pid: int = 0) -> FakeClient:
         """A client that has greeted."""
         self.peers += 1
