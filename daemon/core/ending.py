@@ -17,7 +17,7 @@ from .world import TEXT_CHARS, Pending, World
 
 def finish_if_done(world: World, job: Job, now: float) -> None:
     """End a job whose text is complete and whose segments are all in place."""
-    if job.over or not job.complete or job.placed < len(job.segments) or not job.committed:
+    if job.over or not job.cut or job.placed < len(job.segments) or not job.committed:
         return
     skipped = sum(segment.state == "skipped" for segment in job.segments)
     if not job.segments:

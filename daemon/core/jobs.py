@@ -23,12 +23,12 @@ from ...bus.messages import (
     End,
     Submit,
 )
-from . import ending, log, readers, routing, schedule
+from . import cutting, ending, log, readers, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .segmentation import Splitter
 from .settings import HIGHEST_RATE, LOWEST_RATE
-from .state import Client, Entry, Job, JobKey, Segment
+from .state import Client, Entry, Job, JobKey
 from .world import Pending, World
 
 SSML_CHARS = 60_000
@@ -74,9 +74,9 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
         return
     assert not isinstance(chain, Problem)
     job = _create(world, client, message, digest, language, chain, now)
-    _feed(world, job, text, now)
+    cutting.add(job, text)
     if message.complete:
-        _complete(world, job)
+        cutting.finish(job)
     if message.read != "none":
         readers.subscribe(world, client, job, message.read, message.credit)
     else:
@@ -231,7 +231,7 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         return
     job.piece_digests.append(digest)
     job.text_at = now
-    _feed(world, job, body.decode(), now)
+    cutting.add(job, body.decode())
     pending = Pending("text", job.key, job.text.length)
     world.after(pending, client.peer, Appended(job=job.id, n=message.n))
     world.commit({"what": "append", "job": job.id, "uid": job.key[0], "n": message.n, "text": body}, pending)
@@ -263,32 +263,11 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
     elif message.n != have:
         world.error(client.peer, "out_of_order", f"{have} pieces of {job.id} have come, not {message.n}.", job=job.id)
     else:
-        _complete(world, job)
+        cutting.finish(job)
         pending = Pending("text", job.key, job.text.length)
         world.after(pending, client.peer, answer)
         world.commit({"what": "text_end", "job": job.id, "uid": job.key[0], "n": message.n}, pending)
         schedule.update(world, job)
-
-
-def _feed(world: World, job: Job, text: str, now: float) -> None:
-    job.text.append(text)
-    if not job.submit.ssml:
-        job.splitter.feed(text)
-        _new_segments(job)
-
-
-def _complete(world: World, job: Job) -> None:
-    job.complete = True
-    if job.submit.ssml:
-        job.segments.append(Segment(0, 0, job.text.length))
-    else:
-        job.splitter.finish()
-        _new_segments(job)
-
-
-def _new_segments(job: Job) -> None:
-    for start, end in job.splitter.take():
-        job.segments.append(Segment(len(job.segments), start, end))
 
 
 # ------------------------------------------------------------------------------------------------------ reading
@@ -355,7 +334,7 @@ def sweep(world: World, now: float) -> None:
             continue
         if job.readers or job.client in present:
             job.text_at = now
-        stalled = not job.complete and job.placed == len(job.segments) and not job.attempts
+        stalled = not job.complete and not job.uncut and job.placed == len(job.segments) and not job.attempts
         if stalled and now - job.text_at > limits.text_wait_s:
             ending.end(world, job, "failed", "text_incomplete", "The rest of the text never came.", now)
         elif job.alone_since is not None and job.submit.pace == "listen" and now - job.alone_since > limits.abandon_s:

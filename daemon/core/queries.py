@@ -166,7 +166,7 @@ def _job(job: Job, now: float) -> Row:
         "done": job.placed,
         "samples": job.length,
         "pieces": len(job.piece_digests) + 1,
-        "complete": job.complete,
+        "complete": job.cut,
         "provider": job.spoken[0],
         "voice": job.spoken[1],
         "age_s": now - job.accepted_at,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 
 from ...bus.messages import PRIORITIES
-from . import readers
+from . import cutting, readers
 from .lifecycle import JOB, move
 from .state import Attempt, Client, ClientKey, Job, ProviderState, Queue, Segment, Worker
 from .world import World
@@ -128,6 +128,7 @@ def take_segment(job: Job) -> Segment:
         return job.segments[heapq.heappop(job.again)]
     segment = job.segments[job.fresh]
     job.fresh += 1
+    cutting.ahead(job)
     return segment
 
 

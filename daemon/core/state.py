@@ -7,6 +7,7 @@ timer is never stored, only the moments from which one can be derived.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,8 +123,13 @@ class Reader:
 
 @dataclass(slots=True)
 class Job:
-    """One request. placed: how many segments are final and in place; length: their samples. made: samples in all its
-    takes, placed or not. verdict: how it ends, once decided; its state says so only when that is committed."""
+    """One request.
+
+    placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
+    not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
+    are known. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
+    so only when that is committed.
+    """
 
     key: JobKey
     client: ClientKey
@@ -146,6 +152,9 @@ class Job:
     position: int = 0
     segments: list[Segment] = field(default_factory=list)
     fresh: int = 0
+    uncut: deque[str] = field(default_factory=deque)
+    uncut_from: int = 0
+    cut: bool = False
     again: list[int] = field(default_factory=list)
     placed: int = 0
     length: int = 0
