@@ -203,7 +203,6 @@ class AsyncClient:
         for speech in self._speeches.values():
             speech._stop_feeding()  # noqa: SLF001
         link.close()
-        link.session.close(Disconnected("The client was closed."))
         self._hand_over(link.session)
         self._wake()
 

@@ -119,9 +119,11 @@ class Session:
         asked.error = self.error
         return asked
 
-    def bye(self) -> None:
-        """The client leaves."""
-        if self.ready:
+    def leave(self) -> None:
+        """The client leaves: what waits ends, and BYE is the last message."""
+        ready = self.ready
+        self.close(Disconnected("The client was closed."))
+        if ready:
             self._put(Bye())
 
     def sleep_until(self) -> float:
@@ -234,9 +236,8 @@ class Session:
             return
         self.ready = True
         self.outbox.clear()
-        if before is not None:
-            for reading in self.readings.values():
-                reading.resume(now, reborn=reborn)
+        for reading in self.readings.values():
+            reading.resume(now, reborn=reborn)
         for asked in self._asked.values():
             asked.repeat_at = now
 

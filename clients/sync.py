@@ -234,7 +234,6 @@ class Client:
 
     def close(self) -> None:
         """Leave. Jobs go on; whoever still reads gets Disconnected."""
-        self._service.post(lambda session, _now: session.close(Disconnected("The client was closed.")))
         self._service.stop()
 
     @property

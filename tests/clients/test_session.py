@@ -1,0 +1,279 @@
+"""The session of a client, played through without sockets or clocks."""
+
+import pytest
+
+from voicebus.bus import codec
+from voicebus.bus.errors import BadMessage, Disconnected, NotFound, QueueFull, VersionMismatch
+from voicebus.bus.messages import (
+    Accepted,
+    Append,
+    Attach,
+    Attached,
+    Audio,
+    Bye,
+    Cancel,
+    CancelAll,
+    CancelledAll,
+    Detach,
+    Error,
+    Greet,
+    Hello,
+    Page,
+    Query,
+    Refused,
+    Submit,
+    Terminal,
+    Welcome,
+)
+from voicebus.clients.reading import Reading
+from voicebus.clients.session import Session
+
+
+class Play:
+    """A session, its clock, and a daemon that says what the test wants. It is greeted unless told otherwise."""
+
+    def __init__(self, greeted=True, **options):
+        self.now = 50.0
+        self.session = Session(self.now, name="test", version="1", **options)
+        if greeted:
+            assert self.kinds() == [Hello]
+            self.say(Welcome(epoch="e1", version="0.1.0", beat_s=10.0))
+
+    def say(self, message, *body):
+        if not message.epoch and not isinstance(message, (Greet, Refused)):
+            message.epoch = "e1"
+        self.session.receive([codec.encode(message), *body], self.now)
+
+    def after(self, seconds):
+        self.now += seconds
+        self.session.tick(self.now)
+        sent = [message for message, _ in self.session.outbox]
+        self.session.outbox.clear()
+        return sent
+
+    def kinds(self, seconds=0):
+        return [type(message) for message in self.after(seconds)]
+
+    def read(self, job="j", **fields):
+        reading = Reading(job, now=self.now, submit=Submit(job=job, **fields), text=b"Hello.")
+        self.session.add(reading)
+        return reading
+
+
+def test_greeting() -> None:
+    """HELLO without an epoch comes first and is repeated every 250 ms; WELCOME's epoch is in everything after it."""
+    play = Play(greeted=False)
+    reading = play.read()
+    (hello,) = play.after(0)
+    assert isinstance(hello, Hello)
+    assert (hello.epoch, hello.name, hello.version) == ("", "test", "1")
+    assert play.kinds(0.2) == []
+    assert play.kinds(0.1) == [Hello]
+    play.say(Welcome(epoch="e1"))
+    (submit,) = play.after(0)
+    assert (type(submit), submit.epoch) == (Submit, "e1")
+    assert not reading.over
+
+
+def test_several_greets_are_one_hello() -> None:
+    """Each message that was thrown away brings a GREET; one HELLO answers all of them."""
+    play = Play()
+    for _ in range(3):
+        play.say(Greet())
+    assert play.kinds() == [Hello]
+    play.say(Greet())
+    assert play.kinds(0.1) == []
+
+
+def test_going_on_after_greet() -> None:
+    """After GREET and a WELCOME of the same epoch, what had no answer is said again and readings attach."""
+    play = Play()
+    accepted = play.read("a")
+    asked = play.session.ask(CancelAll(), play.now)
+    play.after(0)
+    play.say(Accepted(job="a", rate=8000, pieces=1))
+    play.read("b")
+    play.after(0)
+    play.say(Greet())
+    play.after(0)
+    play.say(Welcome(epoch="e1"))
+    assert play.kinds() == [CancelAll, Attach, Submit]
+    assert not asked.over
+    assert not accepted.over
+
+
+def test_a_new_epoch_without_greet() -> None:
+    """A WELCOME of another epoch, as the answer to a sign of life, makes all readings attach to the new daemon."""
+    play = Play()
+    play.read()
+    play.after(0)
+    play.say(Accepted(job="j", rate=8000))
+    play.say(Welcome(epoch="e2"))
+    (attach,) = play.after(0)
+    assert (type(attach), attach.epoch) == (Attach, "e2")
+
+
+def test_what_is_of_another_epoch_is_ignored() -> None:
+    """A message of an earlier run of the daemon changes nothing."""
+    play = Play()
+    reading = play.read()
+    play.after(0)
+    play.say(Accepted(job="j", rate=8000, epoch="e0"))
+    assert not reading.answered
+
+
+def test_what_cannot_be_read_is_ignored() -> None:
+    """Bytes that are no message, and messages of a later version, are thrown away."""
+    play = Play()
+    for parts in ([b"\xc1"], [b""], [], [b"\x93\xa6thanks\x01\xa0"]):
+        play.session.receive(parts, play.now)
+    assert play.session.error is None
+
+
+def test_signs_of_life() -> None:
+    """A client that has nothing to say greets every ten seconds, so that a paused reader is not forgotten."""
+    play = Play()
+    assert play.kinds(9.0) == []
+    assert play.session.sleep_until() == pytest.approx(60.0)
+    assert play.kinds(1.1) == [Hello]
+    play.say(Welcome(epoch="e1", beat_s=10.0))
+    assert play.kinds(9.0) == []
+
+
+def test_a_daemon_that_falls_silent() -> None:
+    """Where an answer is owed, silence is noticed after three seconds, the daemon is greeted every 250 ms, and after
+    `reconnect_s` everything that waits ends with Disconnected."""
+    play = Play(reconnect_s=5.0)
+    reading = play.read()
+    asked = play.session.ask(Query(what="jobs"), play.now)
+    for _ in range(29):
+        play.after(0.1)
+    assert not play.session.lost
+    play.after(0.3)
+    assert play.session.lost
+    assert play.kinds(0.3) == [Hello]
+    for _ in range(60):
+        play.after(0.1)
+    assert isinstance(play.session.error, Disconnected)
+    assert reading.error is asked.error is play.session.error
+    assert play.after(1.0) == []
+
+
+def test_a_daemon_that_comes_back() -> None:
+    """A WELCOME after silence ends the search, and things go on."""
+    play = Play(reconnect_s=5.0)
+    play.read()
+    for _ in range(40):
+        play.after(0.1)
+    assert play.session.lost
+    play.say(Welcome(epoch="e2"))
+    assert not play.session.lost
+    assert play.kinds() == [Submit]
+
+
+def test_a_daemon_that_never_was() -> None:
+    """A client that gets no WELCOME gives up after `reconnect_s`."""
+    play = Play(greeted=False, reconnect_s=1.0)
+    for _ in range(11):
+        play.after(0.1)
+    assert "did not answer" in str(play.session.error)
+
+
+def test_nothing_is_repeated_into_a_full_pipe() -> None:
+    """While the socket takes nothing, nothing is added to what waits for it, and nobody is woken for repeats."""
+    play = Play()
+    play.read()
+    play.session.tick(play.now)
+    before = list(play.session.outbox)
+    play.session.tick(play.now + 1.0)
+    assert list(play.session.outbox) == before
+    assert play.session.sleep_until() == pytest.approx(play.now + 3.0)
+
+
+def test_questions_and_answers() -> None:
+    """Each question gets the answer that names it, an ERROR becomes the exception of its code."""
+    play = Play()
+    page = play.session.ask(Query(what="jobs"), play.now)
+    count = play.session.ask(CancelAll(), play.now)
+    wrong = play.session.ask(Query(what="nonsense"), play.now)
+    end = play.session.ask(Cancel(job="j"), play.now)
+    lost = play.session.ask(Cancel(job="k"), play.now)
+    names = [getattr(message, "request", "") for message in play.after(0)]
+    assert play.kinds(0.3) == [Query, CancelAll, Query, Cancel, Cancel]
+    play.say(CancelledAll(request=names[1], count=7))
+    play.say(Page(request=names[0], what="jobs"), codec.encode([{"job": "x"}]))
+    play.say(Error(request=names[2], code="queue_full", retry_after=1.5))
+    play.say(Terminal(job="j", state="cancelled"))
+    play.say(Error(job="k", code="not_found"))
+    assert codec.decode_rows(page.answer[1]) == [{"job": "x"}]
+    assert count.answer.count == 7
+    assert isinstance(wrong.error, QueueFull)
+    assert end.answer.state == "cancelled"
+    assert isinstance(lost.error, NotFound)
+    assert play.kinds(1.0) == [Hello] or play.kinds(1.0) == []
+
+
+def test_an_answer_to_nobody() -> None:
+    """Answers that nobody waits for, and messages about jobs nobody reads, are ignored."""
+    play = Play()
+    play.say(CancelledAll(request="q99", count=7))
+    play.say(Audio(job="x"), b"\0\0")
+    play.say(Attached(job="x"))
+    assert play.session.error is None
+
+
+def test_an_unreadable_request() -> None:
+    """`bad_message` names no job, since none could be read: whoever waits hears of it."""
+    play = Play()
+    reading = play.read()
+    play.after(0)
+    play.say(Error(code="bad_message", message="what?"))
+    assert isinstance(reading.error, BadMessage)
+
+
+@pytest.mark.parametrize(("code", "kind"), [("version", VersionMismatch), ("full", Exception)])
+def test_not_let_in(code, kind) -> None:
+    """REFUSED ends the session; for another version the error names the command that mends it."""
+    play = Play(greeted=False)
+    reading = play.read()
+    play.after(0)
+    play.say(Refused(code=code, low=2, high=3))
+    assert isinstance(play.session.error, kind)
+    assert ("voicebus daemon restart" in str(play.session.error)) is (code == "version")
+    assert reading.error is play.session.error
+
+
+def test_leaving_readings_and_the_daemon() -> None:
+    """DETACH ends a reading that is not over, BYE the session."""
+    play = Play()
+    play.read()
+    play.after(0)
+    play.session.drop("j")
+    play.session.drop("j")
+    assert play.kinds() == [Detach]
+    play.session.leave()
+    assert [type(message) for message, _ in play.session.outbox] == [Bye]
+
+
+def test_the_first_error_is_kept() -> None:
+    """What ended the session is what later readings and questions are told."""
+    play = Play()
+    play.session.close(Disconnected("one"))
+    play.session.close(Disconnected("two"))
+    reading = play.read()
+    assert str(reading.error) == "one"
+    assert str(play.session.ask(CancelAll(), play.now).error) == "one"
+
+
+def test_unanswered_pieces_go_to_the_new_connection() -> None:
+    """Pieces that were not kept are said again after a reconnect."""
+    play = Play()
+    reading = play.read(complete=False)
+    play.after(0)
+    play.say(Accepted(job="j", rate=8000, pieces=1))
+    reading.append(b"more", play.now)
+    assert play.kinds() == [Append]
+    play.say(Greet())
+    play.after(0)
+    play.say(Welcome(epoch="e1"))
+    assert play.kinds() == [Attach, Append]
