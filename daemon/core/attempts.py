@@ -323,7 +323,8 @@ def failed(world: World, worker: Worker, message: Failed, body: bytes, now: floa
     leases.release(world, worker, attempt)
     if attempt.stopping is None:
         code = message.code if message.code in FAILURES else "unavailable"
-        failing.fail(world, attempt, Failure(code, message.message[:500], max(message.retry_after, 0.0)), now)
+        told = Failure(code, message.message[:500], max(message.retry_after, 0.0), told=True)
+        failing.fail(world, attempt, told, now)
     return ""
 
 

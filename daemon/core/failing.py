@@ -25,11 +25,13 @@ AGAIN_S = 1.0
 
 @dataclass(slots=True)
 class Failure:
-    """How an attempt ended badly. code: a class of `bus.errors.FAILURES`."""
+    """How an attempt ended badly. code: a class of `bus.errors.FAILURES`. told: its worker lived to tell it, so that no
+    death can be laid to the text."""
 
     code: str
     message: str = ""
     retry_after: float = 0.0
+    told: bool = False
 
     def __str__(self) -> str:
         return self.message or FAILURES.get(self.code, self.code)
@@ -67,7 +69,7 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     line = f"{provider.name}: {failure.code} ({failure})"
     segment.trail.append(line)
     segment.tries_here += rule.tries > 0
-    segment.deaths += rule.blames and (attempt.begun or failure.code == "hang")
+    segment.deaths += rule.blames and not failure.told and (attempt.begun or failure.code == "hang")
     segment.reseeds += rule.reseeds
     return_segment(world, attempt, line)
     world.count("failed attempts", line)
