@@ -12,6 +12,7 @@ CONFIG = f"""
 [providers.tone]
 module = "voicebus.workers.tone"
 workers = 2
+first_chunk_s = 0.6
 chunk_s = 0.6
 settings = {{ {TONE}, once_dir = "@ONCE@" }}
 [defaults]
@@ -32,7 +33,7 @@ def test_it_is_found_by_its_deadline_and_killed(service, client):
 
 def test_it_dies_with_the_daemon(launch):
     """When the daemon is killed, even such a worker ends: by the signal that the end of its standard input sends."""
-    service = launch(CONFIG.replace("chunk_s = 0.6", "chunk_s = 60"))
+    service = launch(CONFIG.replace("= 0.6", "= 60"))
     client = service.client()
     workers = {row["pid"] for row in service.ready(client, "tone", 2)}
     heard = Heard(client.speak(TEXT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from voicebus.clients.events import Frame
 
@@ -51,7 +52,7 @@ def test_stopped_for_a_moment_it_goes_on(service, client):
         if isinstance(event, Frame) and not stopped:
             stopped.extend(service.busy(client, "tone"))
             os.kill(stopped[0], signal.SIGSTOP)
-            until(lambda: "T (stopped)" in open(f"/proc/{stopped[0]}/status").read())
+            until(lambda: "T (stopped)" in Path(f"/proc/{stopped[0]}/status").read_text(), "the stop")
             os.kill(stopped[0], signal.SIGCONT)
 
     heard.listen(on_event)
