@@ -185,8 +185,10 @@ class Compressed:
         container, subtype = _SOUNDFILE[form]
         self._stream = stream
         self._forward = _Forward(stream, rewrites=rewrites)
+        # An mp3 stream cannot tell its length at its beginning; players guess it right if the bit rate is constant.
+        more = {"bitrate_mode": "CONSTANT"} if form == "mp3" and not rewrites else {}
         self._file: Any = soundfile.SoundFile(
-            self._forward, "w", samplerate=rate, channels=1, format=container, subtype=subtype
+            self._forward, "w", samplerate=rate, channels=1, format=container, subtype=subtype, **more
         )
 
     def write(self, pcm: memoryview) -> None:

@@ -14,25 +14,15 @@ import zmq
 from voicebus.bus import codec, sockets
 from voicebus.bus.messages import (
     Accepted,
-    Append,
     Appended,
-    Attach,
     Attached,
     Audio,
-    Bye,
-    Cancel,
-    CancelAll,
     CancelledAll,
-    Credit,
-    Detach,
-    End,
     Greet,
     Hello,
     MarkRow,
     Marks,
     Page,
-    Query,
-    Submit,
     Terminal,
     Welcome,
 )
@@ -49,7 +39,8 @@ def pcm(value, samples):
 class Job:
     """A job whose segments are (samples, take); credit is kept to."""
 
-    def __init__(self, submit, segments):
+    def __init__(self, name, submit, segments):
+        self.name = name
         self.submit = submit
         self.segments = segments
         self.sent = 0
@@ -155,7 +146,7 @@ class Daemon(threading.Thread):
                     function()
                     done.set()
                 self._drain()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - shown by the test, when it stops the daemon
             self.failure = error
 
     def _drain(self):
@@ -201,10 +192,12 @@ class Daemon(threading.Thread):
 
     def on_submit(self, peer, message, body):
         existing = message.job in self.jobs
-        job = self.jobs.setdefault(message.job, Job(message, self.segments))
+        job = self.jobs.setdefault(message.job, Job(message.job, message, self.segments))
         job.text = body
         job.pieces = {0: body}
-        self.send(peer, Accepted(job=message.job, existing=existing, state="running", rate=message.rate or RATE, pieces=1))
+        self.send(
+            peer, Accepted(job=message.job, existing=existing, state="running", rate=message.rate or RATE, pieces=1)
+        )
         if message.complete:
             self.pump(peer, job)
 
@@ -224,10 +217,10 @@ class Daemon(threading.Thread):
             self.pump(peer, job)
 
     def on_attach(self, peer, message, body):
-        job = self.jobs.setdefault(message.job, Job(None, self.segments))
+        job = self.jobs.setdefault(message.job, Job(message.job, None, self.segments))
         job.sent, job.credit, job.over = message.offset, message.credit, False
         self.send(peer, Attached(job=message.job, offset=message.offset, rate=RATE, state="running"))
-        self.pump(peer, job, message.job)
+        self.pump(peer, job)
 
     def on_detach(self, peer, message, body):
         pass
@@ -236,7 +229,8 @@ class Daemon(threading.Thread):
         self.known.discard(peer)
 
     def on_cancel(self, peer, message, body):
-        self.jobs[message.job].over = True
+        if message.job in self.jobs:
+            self.jobs[message.job].over = True
         self.send(peer, Terminal(job=message.job, state="cancelled", code="cancelled", message="Cancelled."))
 
     def on_cancelall(self, peer, message, body):
@@ -247,11 +241,11 @@ class Daemon(threading.Thread):
         more = "" if message.cursor else "2"
         self.send(peer, Page(request=message.request, what=message.what, next=more), codec.encode(rows))
 
-    def pump(self, peer, job, name=None):
+    def pump(self, peer, job):
         """Send what credit allows, and the end behind it."""
         if job.over:
             return
-        name = name or job.submit.job
+        name = job.name
         for number, take, begin, offset, count in job.frames():
             if offset == begin:
                 rows = codec.encode([MarkRow("word", 10, 1, 4)])
@@ -271,9 +265,6 @@ class Daemon(threading.Thread):
             )
 
 
-
 def expected_pcm(segments):
     """What a job of such segments sounds like."""
     return b"".join(pcm(number + 1, samples) for number, (samples, _) in enumerate(segments))
-
-

@@ -70,9 +70,7 @@ class Play:
 
 
 def attached(offset=0, take=""):
-    play = Play(
-        accepted=False, reading=Reading("j", now=100.0, window_s=10.0, offset=offset, take=take, read="live")
-    )
+    play = Play(accepted=False, reading=Reading("j", now=100.0, window_s=10.0, offset=offset, take=take, read="live"))
     play.out()
     play.say(Attached(job="j", offset=offset, rate=RATE))
     return play
@@ -451,7 +449,7 @@ def test_what_was_said_of_a_piece_on_accepting() -> None:
     assert play.after(0.5) == []
 
 
-# ----------------------------------------------------------------------------------------------------- ends and restarts
+# ------------------------------------------------------------------------------------- ends and restarts
 
 
 def test_a_job_that_fails() -> None:
@@ -485,9 +483,7 @@ def test_cancelling_what_is_not_there() -> None:
     assert play.reading.result.state == "cancelled"
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"), [("conflict", Conflict), ("queue_full", QueueFull), ("not_found", NotFound)]
-)
+@pytest.mark.parametrize(("code", "kind"), [("conflict", Conflict), ("queue_full", QueueFull), ("not_found", NotFound)])
 def test_refusals(code, kind) -> None:
     """An ERROR about the job becomes the exception that stands for its code."""
     play = Play(accepted=False)

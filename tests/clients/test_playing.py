@@ -1,0 +1,226 @@
+"""The player on miniaudio's null device, which plays to nobody in real time, and its buffer without any device."""
+
+import threading
+
+import pytest
+
+from voicebus.bus.errors import JobFailed
+from voicebus.bus.messages import Accepted, Audio, Cancel, Rewind, Submit, Terminal
+from voicebus.clients import playing
+from voicebus.clients.events import Frame
+from voicebus.clients.playing import Buffer, NoSoundDevice, Player, Speed
+from voicebus.clients.sync import Client
+
+from .scripted import RATE, pcm
+
+
+@pytest.fixture
+def client(daemon):
+    with Client(endpoint=daemon.endpoint) as client:
+        yield client
+
+
+def buffer_with(*chunks):
+    buffer = Buffer(1000)
+    buffer.open = True
+    offset = 0
+    for value, samples in chunks:
+        buffer.put(offset, memoryview(pcm(value, samples)))
+        offset += samples
+    return buffer
+
+
+def test_samples_come_out_in_order() -> None:
+    """The device gets what was put in, cut as it wants it, and `heard` follows."""
+    buffer = buffer_with((1, 5), (2, 5))
+    assert buffer.take(3) == pcm(1, 3)
+    assert buffer.take(4) == pcm(1, 2) + pcm(2, 2)
+    assert buffer.heard == 7
+    assert buffer.seconds == 0.003
+
+
+def test_an_empty_buffer_is_an_underrun_once() -> None:
+    """Too few samples are followed by silence, counted once, and then it waits to be opened again."""
+    buffer = buffer_with((1, 5))
+    assert buffer.take(8) == pcm(1, 5) + pcm(0, 3)
+    assert buffer.take(8) == pcm(0, 8)
+    assert (buffer.underruns, buffer.open) == (1, False)
+
+
+def test_the_end_is_no_underrun() -> None:
+    """Silence behind the last sample is no lack of it."""
+    buffer = buffer_with((1, 5))
+    buffer.ended = True
+    buffer.take(8)
+    assert buffer.underruns == 0
+
+
+def test_what_is_void_is_dropped() -> None:
+    """A rewind drops what was not played behind its offset, also inside a chunk, and sets back what was heard."""
+    buffer = buffer_with((1, 5), (2, 5), (3, 5))
+    buffer.take(2)
+    buffer.drop(7)
+    buffer.ended = True
+    assert buffer.take(10) == pcm(1, 3) + pcm(2, 2) + pcm(0, 5)
+    buffer.drop(4)
+    assert buffer.heard == 4
+
+
+def test_when_there_is_enough() -> None:
+    """Fast audio is played at once; slow audio when what is there lasts until the rest has come."""
+    speed = Speed()
+    assert speed.enough(0.1, 100.0, 1000)
+    speed.came(100, 0.0)
+    speed.came(500, 1.0)
+    assert speed.factor(1000) == pytest.approx(0.5)
+    assert not speed.enough(5.0, 10.0, 1000)
+    assert speed.enough(10.0, 10.0, 1000)
+    assert speed.enough(playing.ENOUGH_S, 1000.0, 1000)
+    speed.came(5000, 2.0)
+    assert speed.enough(0.1, 100.0, 1000)
+
+
+def test_playing_to_the_end(client, daemon) -> None:
+    """`play` returns when the last sample was given to the device, and tells the daemon what was heard."""
+    daemon.segments = [(RATE // 4, "t1"), (RATE // 4, "t2")]
+    seen = []
+    speech = client.speak("Hello.")
+    player = Player(speech, backend="null", on_event=seen.append)
+    result = player.run()
+    assert result.state == "finished"
+    assert player.heard == RATE // 2
+    assert player.underruns == 0
+    assert sum(event.samples for event in seen if isinstance(event, Frame)) == RATE // 2
+
+
+def test_volume(client, daemon) -> None:
+    """A factor is applied to the samples, which do not wrap around."""
+    player = Player(client.speak("Hello."), backend="null", volume=2.0)
+    assert bytes(player._scaled(memoryview(pcm(300, 4) + pcm(30000, 1)))) == pcm(600, 4) + pcm(32767, 1)
+
+
+def test_interrupting_is_silence_then_cancel(client, daemon) -> None:
+    """An exception while playing closes the device, cancels the job and goes on."""
+    daemon.segments = [(60 * RATE, "t1")]
+
+    def interrupt(event):
+        if isinstance(event, Frame):
+            raise KeyboardInterrupt
+
+    player = Player(client.speak("Long."), backend="null", on_event=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        player.run()
+    assert player._device is None
+    daemon.expect(Cancel)
+
+
+def test_stopping_from_another_thread(client, daemon) -> None:
+    """`cancel` from anywhere ends the playing without an error."""
+    daemon.segments = [(60 * RATE, "t1")]
+    speech = client.speak("Long.")
+    begun = threading.Event()
+    thread = threading.Thread(target=lambda: speech.play(backend="null", on_event=lambda _: begun.set()))
+    thread.start()
+    assert begun.wait(5.0)
+    speech.cancel()
+    thread.join(5.0)
+    assert not thread.is_alive()
+
+
+def test_pausing(client, daemon) -> None:
+    """A paused player gives silence and keeps its place; `resume` goes on to the end."""
+    daemon.segments = [(RATE // 4, "t1")]
+    speech = client.speak("Hello.")
+    paused = threading.Event()
+
+    def pause_once(event):
+        if isinstance(event, Frame) and not paused.is_set():
+            speech.pause()
+            paused.set()
+            assert speech._player.paused
+
+    thread = threading.Thread(target=lambda: speech.play(backend="null", on_event=pause_once))
+    thread.start()
+    assert paused.wait(5.0)
+    thread.join(0.3)
+    assert thread.is_alive()
+    speech.resume()
+    thread.join(5.0)
+    assert not thread.is_alive()
+    assert speech._player.heard == RATE // 4
+
+
+def test_a_sentence_is_said_again(client, daemon) -> None:
+    """After a rewind the segment is heard from its beginning."""
+
+    def twice(peer, message, _):
+        job = message.job
+        daemon.send(peer, Accepted(job=job, rate=RATE, pieces=1))
+        daemon.send(peer, Audio(job=job, take="t1", offset=0), pcm(1, 1000))
+        daemon.send(peer, Rewind(job=job, take="t1", offset=0, reason="crash"))
+        daemon.send(peer, Audio(job=job, take="t2", offset=0), pcm(2, 2000))
+        daemon.send(peer, Terminal(job=job, samples=2000, segments=1))
+
+    daemon.on[Submit] = twice
+    player = Player(client.speak("Hello."), backend="null")
+    player.run()
+    assert player.heard == 2000
+
+
+def test_a_job_that_fails_is_played_first(client, daemon) -> None:
+    """What is whole is heard before the failure is raised."""
+
+    def fail(peer, message, _):
+        daemon.send(peer, Accepted(job=message.job, rate=RATE, pieces=1))
+        daemon.send(peer, Audio(job=message.job, take="t"), pcm(1, 1000))
+        daemon.send(peer, Terminal(job=message.job, state="failed", code="crash", message="No.", samples=1000))
+
+    daemon.on[Submit] = fail
+    player = Player(client.speak("Hello."), backend="null")
+    with pytest.raises(JobFailed):
+        player.run()
+    assert player.heard == 1000
+
+
+def test_a_device_that_is_gone(client, daemon) -> None:
+    """When the device goes away the player pauses, loses nothing, and goes on after `resume`."""
+    daemon.segments = [(RATE // 2, "t1")]
+    speech = client.speak("Hello.")
+    player = Player(speech, backend="null")
+    unplugged = threading.Event()
+
+    def unplug(event):
+        if isinstance(event, Frame) and not unplugged.is_set():
+            player._device_stopped()
+            unplugged.set()
+
+    player._on_event = unplug
+    thread = threading.Thread(target=player.run)
+    thread.start()
+    assert unplugged.wait(5.0)
+    thread.join(0.3)
+    assert player.paused
+    player.resume()
+    thread.join(5.0)
+    assert player.heard == RATE // 2
+
+
+def test_no_such_device(client) -> None:
+    """A device that is not there is an error that names those that are."""
+    with pytest.raises(NoSoundDevice, match="no sound device 'toaster'"):
+        Player(client.speak("Hello."), backend="null", device="toaster").run()
+
+
+def test_no_device_at_all(client, monkeypatch) -> None:
+    """Without any device the error says how to write a file; the null device is never taken by itself."""
+    monkeypatch.setattr(playing, "_backends", lambda miniaudio, _: [miniaudio.Backend.WASAPI])
+    with pytest.raises(NoSoundDevice, match="Write a file"):
+        Player(client.speak("Hello.")).run()
+    assert playing.devices() == []
+
+
+def test_devices() -> None:
+    """The null backend has one device, with a name to choose it by."""
+    rows = playing.devices("null")
+    assert rows
+    assert all(row["name"] for row in rows)

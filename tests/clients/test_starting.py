@@ -1,0 +1,181 @@
+"""Finding and starting the daemon, with programs in its place that do one thing each."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from voicebus.bus import endpoints
+from voicebus.bus.errors import NotRunning, VersionMismatch
+from voicebus.clients import starting
+
+
+@pytest.fixture(autouse=True)
+def own_place(short_dir, monkeypatch):
+    (short_dir / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("VOICEBUS_RUNTIME_DIR", str(short_dir / "run"))
+    monkeypatch.setenv("VOICEBUS_STATE_DIR", str(short_dir / "state"))
+    return short_dir
+
+
+@pytest.fixture
+def instead(monkeypatch, own_place):
+    """Have a little program run in place of the daemon. It knows `path`, `ready` (the descriptor)."""
+    started = []
+    real = subprocess.Popen
+
+    def use(program):
+        code = "import sys, os, socket; ready = int(sys.argv[-1]); path = sys.argv[1]\n" + textwrap.dedent(program)
+        path = str(own_place / "run" / endpoints.CLIENT_SOCKET)
+
+        def popen(command, **options):
+            started.append((command, options))
+            return real([sys.executable, "-c", code, path, command[-1]], **options)
+
+        monkeypatch.setattr(starting.subprocess, "Popen", popen)
+        return started
+
+    return use
+
+
+SERVE = """
+s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen()
+os.write(ready, b"ready\\n"); os.close(ready)
+s.accept(); s.accept()
+"""
+
+
+def test_who_is_not_there() -> None:
+    """Without a daemon `require_daemon` says how to start one."""
+    assert not starting.running()
+    with pytest.raises(NotRunning, match="voicebus daemon start"):
+        starting.require_daemon()
+
+
+def test_starting_one(instead) -> None:
+    """A daemon is started in a session of its own, as a client's, and is there when it says so."""
+    started = instead(SERVE)
+    endpoint = starting.ensure_daemon()
+    assert endpoint == starting.require_daemon()
+    command, options = started[0]
+    assert command[1:7] == ["-m", "voicebus.daemon", "run", "--started-by", "client", "--idle-exit"]
+    assert options["start_new_session"]
+
+
+def test_one_that_runs_is_left_alone(instead, own_place) -> None:
+    """Nothing is started where somebody listens."""
+    started = instead("")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(own_place / "run" / endpoints.CLIENT_SOCKET))
+        listener.listen()
+        starting.ensure_daemon()
+    assert started == []
+
+
+def test_losing_the_race(instead, own_place) -> None:
+    """A daemon that leaves because another already runs is success, once that one listens."""
+    instead(
+        """
+        s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen()
+        if os.fork():
+            os._exit(100)
+        os.close(ready); s.accept()
+        """
+    )
+    assert starting.ensure_daemon().endswith(endpoints.CLIENT_SOCKET)
+
+
+def test_one_that_fails(instead, own_place) -> None:
+    """A daemon that ends while starting is an error with its exit code, its log and the last lines of it."""
+    (own_place / "state").mkdir()
+    (own_place / "state" / "daemon.log").write_text("one\ntwo\nthe disk is full\n")
+    instead("sys.exit(3)")
+    with pytest.raises(starting.StartFailed, match="exit code 3") as caught:
+        starting.ensure_daemon()
+    assert "the disk is full" in str(caught.value)
+    assert "daemon.log" in str(caught.value)
+
+
+def test_one_that_never_comes(instead) -> None:
+    """A daemon that says nothing within the time is ended, and the error names the log."""
+    instead("import signal; signal.pause()")
+    with pytest.raises(starting.StartFailed, match="in time"):
+        starting.ensure_daemon(0.3)
+
+
+def test_no_program_at_all(monkeypatch) -> None:
+    """An interpreter that cannot be run is an error of ours and no traceback."""
+    monkeypatch.setattr(starting.sys, "executable", "/nowhere/python")
+    with pytest.raises(starting.StartFailed, match="could not be started"):
+        starting.ensure_daemon()
+
+
+def test_what_the_daemon_inherits(monkeypatch) -> None:
+    """Keys and everything of the terminal stay here; paths, language and our own variables go along."""
+    monkeypatch.setattr(
+        os,
+        "environ",
+        {
+            "PATH": "/bin",
+            "OPENAI_API_KEY": "secret",
+            "TERM": "xterm",
+            "LC_ALL": "C",
+            "VOICEBUS_CONFIG": "x",
+            "PYTHONPATH": ".",
+        },
+    )
+    assert starting.clean_environment() == {"PATH": "/bin", "LC_ALL": "C", "VOICEBUS_CONFIG": "x"}
+
+
+def test_a_unit_is_asked_first(monkeypatch, own_place) -> None:
+    """Where a unit is installed and the directories are the usual ones, the service manager is asked."""
+    unit = own_place / "systemd/user/voicebus.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    asked = []
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(own_place))
+    monkeypatch.setattr(starting.sys, "platform", "linux")
+    monkeypatch.setattr(starting.shutil, "which", lambda name: name)
+    monkeypatch.setattr(starting, "_worked", lambda command: bool(asked.append(command) or True))
+    assert not starting._ask_service_manager()
+    monkeypatch.delenv("VOICEBUS_RUNTIME_DIR")
+    monkeypatch.delenv("VOICEBUS_STATE_DIR")
+    assert starting._ask_service_manager()
+    assert asked == [["systemctl", "--user", "start", "--no-block", "voicebus.service"]]
+    unit.unlink()
+
+
+def test_a_manager_that_does_not_work() -> None:
+    """A service manager that is missing or fails is no daemon."""
+    assert not starting._worked(["/nowhere/systemctl"])
+    assert not starting._worked(["false"])
+
+
+def test_who_listens(own_place) -> None:
+    """The kernel tells which process listens; nobody is 0."""
+    path = own_place / "run" / endpoints.CLIENT_SOCKET
+    assert starting.daemon_pid(f"ipc://{path}") == 0
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        assert starting.daemon_pid(f"ipc://{path}") == os.getpid()
+        with pytest.raises(VersionMismatch, match="voicebus daemon restart"):
+            starting.restart_daemon(f"ipc://{path}")
+
+
+def test_restarting_one_of_another_version(instead) -> None:
+    """An idle daemon is ended, and another one started in its place."""
+    started = instead(SERVE.replace("s.accept(); s.accept()", "import signal; signal.pause()"))
+    endpoint = starting.ensure_daemon()
+    before = starting.daemon_pid(endpoint)
+    instead("os.unlink(path)\n" + SERVE)
+    starting.restart_daemon(endpoint)
+    assert len(started) == 2
+    assert starting.daemon_pid(endpoint) != before
+    deadline = time.monotonic() + 5
+    while starting.running() and time.monotonic() < deadline:
+        pass
