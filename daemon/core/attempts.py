@@ -44,10 +44,13 @@ def fill(world: World, provider: ProviderState, now: float) -> None:
             continue
         if not provider.breaker.allows(now):
             return
-        job = schedule.next_job(world, provider, now)
+        job, shared = schedule.next_job(world, provider, now)
         if job is None:
             return
-        start(world, provider, worker, job, schedule.take_segment(job), now)
+        segment = schedule.take_segment(job)
+        start(world, provider, worker, job, segment, now)
+        if segment.attempt in worker.leases:
+            worker.leases[segment.attempt].shared = shared
         schedule.update(world, job)
     attempt = schedule.victim(world, provider, now)
     if attempt is not None:

@@ -36,7 +36,7 @@ def wanting(world: World, job: Job) -> bool:
     if job.in_memory and job.memory >= limits.memory_job_bytes:
         return False
     if job.submit.pace == "render":
-        return world.disk < limits.disk_bytes
+        return job.in_memory or world.disk < limits.disk_bytes
     if not readers.listeners(job):
         return False
     rate = job.rate or 22050
@@ -80,9 +80,10 @@ def dequeue(world: World, job: Job) -> None:
         queue.spent.clear()
 
 
-def next_job(world: World, provider: ProviderState, now: float) -> Job | None:
-    """The job whose segment is made next at this provider."""
+def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | None, bool]:
+    """The job whose segment is made next at this provider, and whether that is its class's share only."""
     chosen = None
+    shared = False
     share = world.settings.limits.class_share_s
     for priority in PRIORITIES:
         queue = provider.queues.get(priority)
@@ -94,13 +95,13 @@ def next_job(world: World, provider: ProviderState, now: float) -> Job | None:
         if chosen is None:
             chosen = queue, job
         elif now - queue.since >= share:
-            chosen = queue, job
+            chosen, shared = (queue, job), True
             break
     if chosen is None:
-        return None
+        return None, False
     queue, job = chosen
     queue.since = now
-    return job
+    return job, shared
 
 
 def _next_of(queue: Queue, now: float) -> Job | None:
@@ -181,6 +182,7 @@ def victim(world: World, provider: ProviderState, now: float) -> Attempt | None:
         and attempt.segment is not None
         and PRIORITIES.index(attempt.job.submit.priority) > max(rank, PRIORITIES.index("message"))
         and attempt.segment.stops < STOPS
+        and not attempt.shared
         and world.workers[attempt.worker].state == "ready"
     ]
     if not lower or any(attempt.first_at is not None and due_s(world, attempt) < SOON_S for attempt in running):

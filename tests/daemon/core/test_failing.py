@@ -224,12 +224,10 @@ def test_unavailable_at_the_last_entry_is_tried_again_for_the_jobs_patience() ->
     stage = Stage(settings(breaking=Breaking(failures=100)))
     worker, client = stage.worker(), stage.client()
     client.submit("j", TEXT)
-    tries = 0
     for _ in range(10):
         fail(worker, "unavailable")
         assert not worker.work
         alive(stage, 2.0)
-        tries += 1
         assert worker.work
     assert kinds(client).count("waiting") == 10
     worker.speak(worker.current)
@@ -318,7 +316,7 @@ def test_skip_bad_with_a_quarantined_segment() -> None:
     assert (client.terminals["j"].code, client.terminals["j"].skipped) == ("incomplete", 1)
 
 
-# ------------------------------------------------------------------------------------------------- breakers and probes
+# ------------------------------------------------------------------------------------------ resting and being tried out
 
 
 def rest(stage: Stage, worker: FakeWorker, client: FakeClient) -> None:

@@ -419,7 +419,7 @@ def test_who_is_being_killed_is_not_listened_to() -> None:
     assert stage.core.world.workers["a/0"].last_failure.startswith("broke the protocol")
 
 
-# ------------------------------------------------------------------------------------------------------ a new configuration
+# ---------------------------------------------------------------------------------------------- a new configuration
 
 
 def test_what_has_not_changed_is_left_alone() -> None:
