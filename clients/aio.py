@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
 from .. import __version__
-from ..bus.codec import BODY_BYTES, decode_rows
+from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
 from ..bus.messages import Cancel, CancelAll, Query, Terminal
 from . import asking, starting
@@ -27,8 +27,7 @@ from .connection import Link
 from .events import Event, Frame, Result
 from .reading import Reading
 from .session import Session
-from .speech import SpeechBase
-from .sync import AHEAD_S, FEED_BYTES
+from .speech import FEED_BYTES, SpeechBase, attached_reading, reading_for
 
 
 class AsyncSpeech(SpeechBase):
@@ -224,16 +223,7 @@ class AsyncClient:
         self, text: str | Iterable[str] | AsyncIterable[str], **options: Unpack[asking.Options]
     ) -> AsyncSpeech:
         """Have a text said; see `Client.speak`. text may also be an asynchronous iterable of pieces."""
-        whole = isinstance(text, str)
-        ssml = bool(options.get("ssml"))
-        if ssml and not isinstance(text, str):
-            raise InvalidRequest("SSML cannot come in pieces: join them first.", code="unsupported")
-        body = asking.checked_text(text, ssml=ssml) if isinstance(text, str) else b""
-        submit = asking.submit_for(options, complete=whole and len(body) <= BODY_BYTES)
-        now = time.monotonic()
-        reading = Reading(submit.job, now=now, read=submit.read, window_s=AHEAD_S, submit=submit, text=body)
-        if whole and not submit.complete:
-            reading.end(now)
+        reading = reading_for(text, options, time.monotonic())
         speech = await self._adopt(reading)
         if not isinstance(text, str):
             speech._feeder = asyncio.create_task(speech._feed(text))  # noqa: SLF001
@@ -241,11 +231,7 @@ class AsyncClient:
 
     async def attach(self, job: str, offset: int = 0, *, take: str = "", whole: bool = False) -> AsyncSpeech:
         """Hear a job that is there; see `Client.attach`."""
-        read = "whole" if whole else "live"
-        name = asking.job_name(job)
-        return await self._adopt(
-            Reading(name, now=time.monotonic(), read=read, window_s=AHEAD_S, offset=offset, take=take)  # type: ignore[arg-type]
-        )
+        return await self._adopt(attached_reading(job, offset, take, whole, time.monotonic()))
 
     async def _adopt(self, reading: Reading) -> AsyncSpeech:
         session = self._session

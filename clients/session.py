@@ -31,10 +31,14 @@ from ..bus.messages import (
     ToClient,
     Welcome,
 )
-from .reading import REPEAT_MAX_S, REPEAT_S, STARVED_S, Reading
+from .reading import Reading
+from .requests import REPEAT_MAX_S, REPEAT_S, STARVED_S
 
 BEAT_S = 10.0
 """A client that has nothing to say greets this often at least; the daemon forgets it after 30 s of silence."""
+
+BLOCKED_S = 0.5
+"""After so long without a way to send what has to be said, there is no connection."""
 
 SILENCE_S = 3.0
 """After so long without any answer that is owed, the daemon counts as gone."""
@@ -79,6 +83,7 @@ class Session:
         self._said = now
         self._greet_at = now
         self._lost_at: float | None = now
+        self._blocked_since: float | None = None
 
     # ------------------------------------------------------------------------------------------------- the outside
 
@@ -129,8 +134,10 @@ class Session:
     def sleep_until(self) -> float:
         """When `tick` has something to do at the latest."""
         if self.outbox:  # until the socket takes it, only the end of patience is left to wait for
-            lost = self._lost_at
-            return self._heard + SILENCE_S if lost is None else lost + self.reconnect_s
+            if self._lost_at is not None:
+                return self._lost_at + self.reconnect_s
+            # When it began to wait is noted in the next `tick`.
+            return self._said + BLOCKED_S if self._blocked_since is None else self._blocked_since + BLOCKED_S
         times = [self._greet_at if not self.ready else self._said + self._beat()]
         if self._lost_at is not None:
             times.append(self._lost_at + self.reconnect_s)
@@ -146,6 +153,7 @@ class Session:
         if self.error is not None:
             return
         self._watch(now)
+        self._blocked_since = (self._blocked_since or now) if self.outbox else None
         if self.outbox:
             return  # nothing goes out at the moment, so nothing has to be said twice
         if not self.ready:
@@ -197,8 +205,10 @@ class Session:
     def _watch(self, now: float) -> None:
         """Notice that the daemon is silent where it owes something, and give up in the end."""
         if self._lost_at is None:
-            if self.waiting and now - self._heard >= SILENCE_S and self._said > self._heard:
-                self.look_again(now)
+            stuck = self._blocked_since is not None and now - self._blocked_since >= BLOCKED_S
+            silent = now - self._heard >= SILENCE_S and self._said > self._heard
+            if self.waiting and (stuck or silent):
+                self._look_again(now)
         elif now - self._lost_at >= self.reconnect_s:
             self.close(
                 Disconnected(
@@ -208,7 +218,7 @@ class Session:
                 )
             )
 
-    def look_again(self, now: float) -> None:
+    def _look_again(self, now: float) -> None:
         """The connection counts as lost: greet until somebody answers."""
         if self._lost_at is None:
             self._lost_at = now

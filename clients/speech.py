@@ -1,21 +1,53 @@
-"""What the readers with and without asyncio have in common.
+"""What the clients with and without asyncio have in common.
 
-Owns: how a reading ends for its consumer, and how consumption turns into credit. Must not know: threads, event loops,
-sockets. Invariant: a consumer gets every event in order, then exactly one end: nothing (finished, or cancelled by
-himself) or the error that says how the job ended.
+Owns: how a reading begins and ends for its consumer, and how consumption turns into credit. Must not know: threads,
+event loops, sockets. Invariant: a consumer gets every event in order, then exactly one end: nothing (finished, or
+cancelled by himself) or the error that says how the job ended.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from ..bus.errors import JobCancelled, JobFailed
+from ..bus.codec import BODY_BYTES
+from ..bus.errors import InvalidRequest, JobCancelled, JobFailed
+from ..bus.messages import UNLIMITED
+from . import asking
 from .events import Event, Frame, Result, Rewound
 from .reading import Reading
 
+AHEAD_S = 30.0
+"""How much audio may come beyond what was consumed."""
+
+FEED_BYTES = 1 << 20
+"""An iterator of text is read on when less than this is still on its way to the daemon."""
+
 Act = Callable[[Callable[[Reading, float], None]], None]
 """Have something done to the reading, by whoever may touch it, with the time."""
+
+
+def reading_for(text: object, options: Mapping[str, Any], now: float) -> Reading:
+    """The reading of a new job. text: the whole of it, or anything else for one whose pieces come later. Raises
+    InvalidRequest."""
+    ssml = bool(options.get("ssml"))
+    if not isinstance(text, str) and ssml:
+        raise InvalidRequest("SSML cannot come in pieces: join them first.", code="unsupported")
+    body = asking.checked_text(text, ssml=ssml) if isinstance(text, str) else b""
+    submit = asking.submit_for(options, complete=isinstance(text, str) and len(body) <= BODY_BYTES)
+    reading = Reading(submit.job, now=now, read=submit.read, window_s=AHEAD_S, submit=submit, text=body)
+    if isinstance(text, str) and not submit.complete:
+        reading.end(now)
+    return reading
+
+
+def attached_reading(job: str, offset: int, take: str, whole: bool, now: float) -> Reading:
+    """The reading of a job that is there. Raises InvalidRequest."""
+    read: Literal["live", "whole"] = "whole" if whole else "live"
+    if not 0 <= offset <= UNLIMITED:
+        raise InvalidRequest(f"offset is {offset!r}; it is counted in samples, from 0.")
+    return Reading(asking.job_name(job), now=now, read=read, window_s=AHEAD_S, offset=offset, take=take)
 
 
 class SpeechBase:
@@ -70,7 +102,7 @@ class SpeechBase:
 
     def _report(self, offset: int, heard: int | None = None) -> None:
         """The consumer is done with the audio before `offset`; now and then that is passed on as credit."""
-        step = max(1, int(self._reading.window_s * (self.rate or 8000)) // 16)
+        step = max(1, int(self._reading.window.seconds * (self.rate or 8000)) // 16)
         if abs(offset - self._told) >= step or offset < self._told:
             self._told = offset
             self._act(lambda reading, now: reading.consumed(offset, heard, now))

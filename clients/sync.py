@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 
 from .. import __version__
-from ..bus.codec import BODY_BYTES, decode_rows
+from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
 from ..bus.messages import Cancel, CancelAll, Query, Terminal
 from . import asking, starting
@@ -25,16 +25,10 @@ from .connection import Link, Service
 from .events import Event, Frame, Result
 from .reading import Reading
 from .session import Asked, Session
-from .speech import SpeechBase
+from .speech import FEED_BYTES, SpeechBase, attached_reading, reading_for
 
 if TYPE_CHECKING:
     from .playing import Player
-
-AHEAD_S = 30.0
-"""How much audio may come beyond what was consumed."""
-
-FEED_BYTES = 1 << 20
-"""An iterator of text is read on when less than this is still on its way to the daemon."""
 
 
 class Speech(SpeechBase):
@@ -250,21 +244,12 @@ class Client:
         cut anywhere, also inside a word. options: see `asking.Options`. Raises InvalidRequest for what cannot be,
         Conflict for a job name that is taken, QueueFull, StorageError, Disconnected.
         """
-        whole = isinstance(text, str)
-        ssml = bool(options.get("ssml"))
-        if not whole:
-            if ssml:
-                text = "".join(text)
-                whole = True
-            elif not isinstance(text, Iterable):
+        if not isinstance(text, str):
+            if not isinstance(text, Iterable):
                 raise TypeError(f"a text or an iterable of texts is wanted, not {type(text).__name__}")
-        body = asking.checked_text(text, ssml=ssml) if isinstance(text, str) else b""
-        submit = asking.submit_for(options, complete=whole and len(body) <= BODY_BYTES)
-        reading = Reading(
-            submit.job, now=time.monotonic(), read=submit.read, window_s=AHEAD_S, submit=submit, text=body
-        )
-        if whole and not submit.complete:
-            reading.end(time.monotonic())
+            if options.get("ssml"):
+                text = "".join(text)
+        reading = reading_for(text, options, time.monotonic())
         speech = self._adopt(reading)
         if not isinstance(text, str):
             threading.Thread(target=speech._feed, args=(iter(text),), name="voicebus-text", daemon=True).start()  # noqa: SLF001
@@ -289,15 +274,7 @@ class Client:
     def attach(self, job: str, offset: int = 0, *, take: str = "", whole: bool = False) -> Speech:
         """Hear a job that is there, running or over, from a sample offset on. take: the take of the sample before, if
         you have heard so far and want to go on exactly there. Raises NotFound."""
-        reading = Reading(
-            asking.job_name(job),
-            now=time.monotonic(),
-            read="whole" if whole else "live",
-            window_s=AHEAD_S,
-            offset=offset,
-            take=take,
-        )
-        return self._adopt(reading)
+        return self._adopt(attached_reading(job, offset, take, whole, time.monotonic()))
 
     def _adopt(self, reading: Reading) -> Speech:
         """Take a reading on, and wait until the daemon has answered it."""

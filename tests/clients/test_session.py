@@ -185,9 +185,9 @@ def test_nothing_is_repeated_into_a_full_pipe() -> None:
     play.read()
     play.session.tick(play.now)
     before = list(play.session.outbox)
-    play.session.tick(play.now + 1.0)
+    play.session.tick(play.now + 0.4)
     assert list(play.session.outbox) == before
-    assert play.session.sleep_until() == pytest.approx(play.now + 3.0)
+    assert play.session.sleep_until() == pytest.approx(play.now + 0.4 + 0.5)
 
 
 def test_questions_and_answers() -> None:
