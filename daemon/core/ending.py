@@ -31,8 +31,6 @@ def finish_if_done(world: World, job: Job, now: float) -> None:
 
 def end(world: World, job: Job, state: str, code: str, message: str, now: float, *, tell: bytes = b"") -> None:
     """Decide a job's end: stop what is being made for it, and commit. tell: who asked for it and is not a reader."""
-    if job.over:
-        return
     move(JOB, job, "end")
     schedule.dequeue(world, job)
     for attempt in list(job.attempts.values()):

@@ -353,7 +353,8 @@ def _make_room(world: World, now: float) -> None:
     elif world.crowded_since is None:
         world.crowded_since = now
     elif now - world.crowded_since > CROWDED_S:
-        stuck = [job for job in world.unfinished.values() if not job.over and job.submit.pace == "render"]
+        writers = (job for job in world.unfinished.values() if not job.over and not job.in_memory)
+        stuck = [job for job in writers if job.submit.pace == "render"]
         if stuck:
             world.crowded_since = now
             text = (

@@ -78,8 +78,7 @@ def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size:
         take.marks = []
         job.disk += size
         world.disk += size
-    if not job.over:
-        advance(world, job)
+    advance(world, job)
 
 
 def advance(world: World, job: Job) -> None:
