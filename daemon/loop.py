@@ -154,6 +154,8 @@ class Loop:
     def _watch_doors(self) -> None:
         for moved in self._doors.watch():
             log.warning("%s", moved)
+            # Nobody tells when there is room again.
+            self._check_at = min(self._check_at, self._now + BUSY_CHECK_S)
 
     def _check(self, now: float) -> None:
         """Now and then: doors open or shut, and whether their files are still there."""
