@@ -147,10 +147,8 @@ class Core:
                     if any(entry.provider in rerouted for entry in job.chain):
                         jobs.reroute(world, job, now)
             names, world.unsettled = world.unsettled, set()
-            for name in names:
-                provider = world.providers.get(name)
-                if provider is not None:
-                    attempts.fill(world, provider, now)
+            for name in names & world.providers.keys():
+                attempts.fill(world, world.providers[name], now)
         world.flush_commits()
 
     # ------------------------------------------------------------------------------------------------------- clients
@@ -205,7 +203,7 @@ class Core:
         else:
             wrong = _FROM_WORKER[type(message)](world, worker, message, body, now)
         if worker.state == "suspect":
-            supervise.heard(world, worker, now)
+            supervise.heard(world, worker)
         if wrong:
             supervise.misbehaved(world, worker, wrong, now)
         if world.unsettled or world.reroute:
@@ -279,7 +277,7 @@ class Core:
             return
         if pending.kind == "end":
             ending.committed(world, job, now)
-        elif pending.kind == "text":
+        else:
             job.committed = True
             job.committed_chars = max(job.committed_chars, pending.chars)
             readers.pump_all(world, job)

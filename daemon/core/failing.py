@@ -46,8 +46,8 @@ def void(world: World, attempt: Attempt, reason: str, now: float) -> None:
 def return_segment(world: World, attempt: Attempt, reason: str) -> None:
     """The attempt's take is lost, and its segment waits again."""
     job, segment = attempt.job, attempt.segment
-    if job is None or segment is None or job.attempts.pop(attempt.name, None) is None:
-        return
+    assert job is not None and segment is not None
+    del job.attempts[attempt.name]
     log.drop(world, job, segment, reason)
     schedule.give_back(job, segment)
     schedule.update(world, job)
@@ -64,8 +64,6 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
         probed(world, provider, attempt, failure, now)
         return
     job, segment = attempt.job, attempt.segment
-    if attempt.name not in job.attempts:
-        return
     line = f"{provider.name}: {failure.code} ({failure})"
     segment.trail.append(line)
     segment.tries_here += rule.tries > 0
@@ -107,8 +105,7 @@ def _next_entry(world: World, job: Job, segment: Segment, failure: Failure, line
         _give_up(world, job, segment, failure.code, nobody, now)
         return
     for other in list(job.attempts.values()):
-        if world.workers[other.worker].provider != job.entry.provider and other.segment is not None:
-            void(world, other, line, now)
+        void(world, other, line, now)
     schedule.update(world, job)
 
 
@@ -121,8 +118,6 @@ def _patient(job: Job, now: float) -> bool:
 
 def _give_up(world: World, job: Job, segment: Segment, code: str, message: str, now: float) -> None:
     """Nobody can say this segment: leave it out where the caller wants that, else the job fails."""
-    if job.over:
-        return
     event = "quarantine" if code == "quarantined" else "skip"
     schedule.withdraw(job, segment)
     if job.submit.skip_bad:
@@ -139,12 +134,11 @@ def _give_up(world: World, job: Job, segment: Segment, code: str, message: str, 
 
 def probed(world: World, provider: ProviderState, attempt: Attempt, failure: Failure | None, now: float) -> None:
     """A probe has ended: the provider may serve again, or not yet."""
-    if provider.probe == attempt.name:
-        provider.probe = ""
-        if failure is None:
-            provider.breaker.success(now)
-            provider.reason = ""
-            world.reroute.add(provider.name)
-        elif failure.code != "killed":
-            provider.breaker.failure(now)
+    provider.probe = ""
+    if failure is None:
+        provider.breaker.success(now)
+        provider.reason = ""
+        world.reroute.add(provider.name)
+    elif failure.code != "killed":
+        provider.breaker.failure(now)
     world.unsettled.add(provider.name)

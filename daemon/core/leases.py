@@ -36,7 +36,8 @@ def stop(world: World, attempt: Attempt, why: str, now: float) -> None:
         worker = world.workers[attempt.worker]
         attempt.stopping = now
         attempt.why = why
-        world.to_worker(worker.peer, Stop(session=worker.session, attempt=attempt.name))
+        if worker.session:
+            world.to_worker(worker.peer, Stop(session=worker.session, attempt=attempt.name))
 
 
 def release(world: World, worker: Worker, attempt: Attempt) -> None:

@@ -140,9 +140,8 @@ def give_back(job: Job, segment: Segment) -> None:
 
 def withdraw(job: Job, segment: Segment) -> None:
     """A segment is not to be made again."""
-    if segment.number in job.again:
-        job.again.remove(segment.number)
-        heapq.heapify(job.again)
+    job.again.remove(segment.number)
+    heapq.heapify(job.again)
 
 
 def free_worker(world: World, provider: ProviderState) -> Worker | None:

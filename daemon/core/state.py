@@ -221,8 +221,8 @@ class Attempt:
     """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED.
 
     job: None for a probe. granted: up to which sample its audio may come. said: the text as it was sent, with words
-    respelled. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why: what
-    for.
+    respelled. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why:
+    what for.
     """
 
     name: str

@@ -35,7 +35,7 @@ def go_on(world: World, now: float) -> None:
         if not (fetching or world.commits) or waited >= STEP_S:
             _dismiss(world, now)
             world.draining, world.drain_since = "workers", now
-    elif world.draining == "workers":
+    else:
         _wait_for_workers(world, waited)
 
 

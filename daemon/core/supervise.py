@@ -83,8 +83,8 @@ def exited(world: World, worker: Worker, code: int | None, signal: int | None, s
         if worker.wanted == "down" and not world.draining:
             fleet.forget(world, worker)
         return
-    worker.restarts += 1
     _restart(world, worker, code, was_ready, lasted, outside, on_purpose, now)
+    worker.restarts += worker.state == "backoff"
     world.reroute.add(worker.provider)
     world.unsettled.add(worker.provider)
 
@@ -210,13 +210,11 @@ def beat(world: World, worker: Worker, message: Beat, body: bytes, now: float) -
     return ""
 
 
-def heard(world: World, worker: Worker, now: float) -> None:
-    """Any message is a sign of life."""
-    worker.heard_at = now
-    if worker.state == "suspect":
-        move(WORKER, worker, "heard")
-        worker.reason = ""
-        world.unsettled.add(worker.provider)
+def heard(world: World, worker: Worker) -> None:
+    """Any message is a sign of life: a suspect is well again."""
+    move(WORKER, worker, "heard")
+    worker.reason = ""
+    world.unsettled.add(worker.provider)
 
 
 def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float) -> str:

@@ -162,15 +162,23 @@ def test_marks_of_respelled_text_count_in_the_callers_text() -> None:
         b"\xc1",
         codec.encode([MarkRow("word", 0, 40, 100)]),
         codec.encode([MarkRow("mark", 0, 0, 1, "x" * 1001)]),
-        codec.encode([MarkRow("word", 0, 0, 1)] * 20_001),
     ],
-    ids=["unreadable", "outside", "long name", "too many"],
+    ids=["unreadable", "outside", "long name"],
 )
 def test_bad_marks_cost_their_worker(body: bytes) -> None:
     """Marks that cannot be are a broken protocol."""
     stage, worker, _ = scene()
     worker.say(TakeMarks(attempt=worker.current), body)
     assert stage.killed == ["a/0"]
+
+
+def test_too_many_marks_cost_their_worker() -> None:
+    """However many messages they come in, a take has only so many."""
+    stage, worker, _ = scene()
+    body = codec.encode([MarkRow("word", 0, 0, 1)] * 6000)
+    while not stage.killed:
+        worker.say(TakeMarks(attempt=worker.current), body)
+    assert "too many marks" in stage.core.world.workers["a/0"].last_failure
 
 
 def test_marks_of_a_probe_mean_nothing() -> None:

@@ -459,3 +459,42 @@ def test_a_named_entry_that_rests_is_waited_for_within_the_patience() -> None:
     alive(stage, 3.0)
     assert client.terminals["j"].code == "unavailable"
     assert "has failed too often lately" in client.terminals["j"].message
+
+
+def test_a_dead_worker_is_sent_nothing() -> None:
+    """Where its death ends a job, the other attempts of that job on the same worker need no STOP."""
+    stage = Stage()
+    worker, client = stage.worker(slots=2), stage.client()
+    client.submit("j", "One here. Two here.")
+    stage.core.world.jobs[1000, "j"].segments[0].deaths = 1
+    for attempt in worker.work:
+        worker.begin(attempt)
+    stage.exit("a/0", None, 11)
+    assert client.terminals["j"].code == "quarantined"
+    assert worker.stops == []
+
+
+def test_an_attempt_that_is_being_stopped_is_nobodys_when_its_worker_dies() -> None:
+    """A cancelled job does not hear of a crash, and the crash is not the next job's."""
+    stage = Stage()
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", TEXT)
+    worker.begin(worker.current)
+    client.cancel("j")
+    stage.exit("a/0", None, 11)
+    assert client.terminals["j"].state == "cancelled"
+    assert stage.core.world.counters["failed attempts"] == 0
+
+
+def test_moving_down_within_one_provider_changes_the_voice_of_all_that_is_under_way() -> None:
+    """A chain may name a provider twice with different voices; what is under way in the voice before is stopped."""
+    stage = Stage()
+    worker, client = stage.worker(slots=2), stage.client()
+    client.submit("j", "One here. Two here.", chain=[Choice("a", "en"), Choice("a", "de")])
+    second = list(worker.work)[1]
+    fail(worker, "invalid_input")
+    assert worker.stops == [second]
+    worker.answer_stops()
+    for _ in range(2):
+        worker.speak(worker.current)
+    assert client.terminals["j"].speakers == [{"provider": "a", "version": "1", "voice": "de", "segments": 2}]
