@@ -645,3 +645,17 @@ def test_external_workers_of_a_changed_provider_stay() -> None:
     stage.pass_time(12.0)
     assert "a/x1" not in stage.core.world.workers
     assert stage.killed == []
+
+
+def test_a_suspect_that_loses_its_connection_or_dies_is_replaced() -> None:
+    """Silence was the first sign; what comes after it is dealt with as ever."""
+    stage = Stage(settings(workers=2))
+    one = stage.worker("a/0")
+    stage.worker("a/1")
+    stage.pass_time(4.0)
+    assert (state(stage, "a/0"), state(stage, "a/1")) == ("suspect", "suspect")
+    stage.core.worker_gone(one.peer, stage.now)
+    assert state(stage, "a/0") == "suspect"
+    stage.exit("a/0", None, 9)
+    stage.exit("a/1", None, 9)
+    assert (state(stage, "a/0"), state(stage, "a/1")) == ("spawned", "spawned")
