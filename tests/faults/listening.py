@@ -134,15 +134,13 @@ def sounds(row: dict[str, Any], text: str, salts: Iterable[str], rate: int, spee
     for reseeds in range(len(row["trail"]) + 1):
         seed = row["segment"] + 7919 * reseeds
         for salt in salts:
-            yield tone.expected(
-                words, sample_rate=rate, seconds_per_char=CHAR_S, rate=speed, seed=seed, salt=salt
-            )
+            yield tone.expected(words, sample_rate=rate, seconds_per_char=CHAR_S, rate=speed, seed=seed, salt=salt)
 
 
 def plausible(
     client: Client, heard: Heard | bytes, text: str, *, job: str = "", rate: int = 22050, speed: float = 1.0
 ) -> list[dict[str, Any]]:
-    """espeak cannot be foretold: all is there, in order, one take a segment, each about as long as its text."""
+    """Espeak cannot be foretold: all is there, in order, one take a segment, each about as long as its text."""
     pcm, job = (heard.pcm, heard.speech.job) if isinstance(heard, Heard) else (heard, job)
     rows = placed(client, job, pcm, text)
     for row, sound in rows:

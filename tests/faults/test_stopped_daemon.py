@@ -28,7 +28,7 @@ STOP_S = 3.0
 def test_it_judges_nobody(service, client):
     """Deadlines do not run while the daemon stands still: nobody is suspected, killed or started again, no sentence
     is made twice, and the audio is exact."""
-    text = sentences(20)
+    text = sentences(8)
     before = {row["pid"] for row in service.ready(client, "tone", 2)}
     heard = Heard(client.speak(text))
     stops = []
