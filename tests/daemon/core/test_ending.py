@@ -107,7 +107,7 @@ def test_however_long_a_reason_is_the_end_can_be_told() -> None:
     client = stage.client()
     client.submit("j", "Only one.")
     for worker in workers:
-        lose(worker, "invalid_input", "\U0001f600" * 500)
+        lose(worker, "quota", "\U0001f600" * 500)
     end = client.last(Terminal)
     assert end.state == "failed" and len(codec.encode(end)) < codec.HEADER_BYTES
 

@@ -23,6 +23,7 @@ from voicebus.bus.messages import (
     Submit,
     Terminal,
 )
+from voicebus.daemon.core.segmentation import Splitter
 from voicebus.daemon.core.settings import Limits, Settings
 
 from .scenes import THREE, Scene, heard, kinds, lose, scene, speak_all
@@ -603,3 +604,18 @@ def test_many_pieces_do_not_need_a_commit_each_to_be_waited_for() -> None:
     worker.chunk(worker.current)
     stage.pass_time(2)
     assert stage.core.world.jobs[1000, "j"].state == "running"
+
+
+def test_a_long_text_is_cut_as_if_at_once() -> None:
+    """Segments do not depend on where the slices end in which a long text is cut: a line's end that falls there ends
+    no sentence."""
+    stage = Scene()
+    worker, client = stage.worker(), stage.client()
+    text = "Go on. " * 585 + "\nit goes on. " * 10
+    assert text[4095] == "\n"
+    client.submit("j", text)
+    speak_all(worker, 1)
+    splitter = Splitter("en", limit=600)
+    splitter.feed(text)
+    splitter.finish()
+    assert [(segment.start, segment.end) for segment in stage.job().segments] == splitter.take()
