@@ -70,13 +70,8 @@ class Link:
         return bool(self.session.outbox)
 
     def _events(self) -> int:
-        """What the socket is ready for; asking is also what arms the descriptor.
-
-        It has to be asked before each message is received: libzmq 4.3.5 looks for news of the connection in every
-        hundredth receive, and where that finds the connection gone between the two parts of a message, a socket with
-        ZMQ_IMMEDIATE ends the whole process (``Assertion failed: !_more (src/fq.cpp:80)``, within 100 deaths of a
-        streaming peer in 5 of 5 trials; asked before, never in 500). Asking takes the news in between messages.
-        """
+        """What the socket is ready for; asking is also what arms the descriptor, and takes in news of the connection
+        between messages."""
         events = self.socket.getsockopt(zmq.EVENTS)
         assert isinstance(events, int)
         return events

@@ -20,7 +20,7 @@ from .core.effects import Body, Stored, ToClient
 from .journal import Journals
 from .logs import log
 
-RETRY_S = 0.02
+RETRY_S = 0.001
 RETRY_MAX_S = 0.5
 """Between two tries of full pipes, doubled while nothing moves: a stopped client must not keep a core
 awake."""

@@ -150,7 +150,6 @@ class Peer:
         self.reading = True
         self.socket = stage.context.socket(zmq.DEALER)
         for option, value in (
-            (zmq.IMMEDIATE, 1),
             (zmq.SNDHWM, 64),
             (zmq.RCVHWM, 64),
             (zmq.MAXMSGSIZE, BODY_LIMIT),
