@@ -41,19 +41,25 @@ def section(name: str, **values: Any) -> str:
     return f"[{name}]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in values.items())
 
 
+def spawned(name: str, workers: int, **values: Any) -> str:
+    """A provider whose workers the daemon starts, from the same tree as this program: workers inherit no PYTHONPATH."""
+    path = os.environ.get("PYTHONPATH")
+    return section(f"providers.{name}", workers=workers, **values, **({"env": {"PYTHONPATH": path}} if path else {}))
+
+
 def espeak(workers: int = 1, **values: Any) -> str:
-    return section("providers.espeak", workers=workers, **values)
+    return spawned("espeak", workers, **values)
 
 
 def tone(workers: int = 1, settings: dict[str, Any] | None = None, **values: Any) -> str:
     """The scripted engine, which is there for tests: nothing starts it unless asked to."""
     more = {"settings": settings} if settings else {}
-    return section("providers.tone", module="voicebus.workers.tone", workers=workers, **values, **more)
+    return spawned("tone", workers, module="voicebus.workers.tone", **values, **more)
 
 
 def keyed(name: str, rate: int = 24000, **values: Any) -> str:
     """A provider whose workers come by themselves, with the key `key_of(name)`."""
-    return section(f"providers.{name}", key=key_of(name), rate=rate, **values)
+    return section(f"providers.{name}", key=key_of(name), workers=0, rate=rate, **values)
 
 
 def key_of(name: str) -> str:
@@ -142,8 +148,7 @@ class Daemon:
 
     def output(self) -> str:
         """What it said."""
-        logs = [self.root / "output", self.root / "s" / "daemon.log"]
-        return "".join(path.read_text("utf-8", "replace") for path in logs if path.exists())
+        return (self.root / "output").read_text("utf-8", "replace")
 
 
 # ------------------------------------------------------------------------------------------ what the system knows

@@ -34,6 +34,7 @@ FRAMES_PER_SENTENCE = int(SENTENCE_S / FRAME_S)
 CREDIT_AHEAD = 2 * RATE
 CREDIT_EVERY = 5
 SWEEP_S = 0.01
+HEAR_S = 0.005
 
 _STAMP = struct.Struct("<q")
 _REST = bytes(range(1, 241)) * 8
@@ -63,73 +64,99 @@ def context(sockets: int) -> zmq.Context[Any]:
 # ---------------------------------------------------------------------------------------------------------- worker
 
 
+SLOTS = 256
+"""Most that one worker may have; there are as many workers as it takes, all in one process."""
+
+
+@dataclass
+class Sentence:
+    """An attempt and the worker that it was given to."""
+
+    worker: RawWorker
+    attempt: str
+    credit: int
+
+
 @dataclass
 class Stream:
-    """What one listener is being told: its attempts, in the order of its sentences."""
+    """What one listener is being told, in the order of his sentences."""
 
-    waiting: deque[m.Work] = field(default_factory=deque)
+    waiting: deque[Sentence] = field(default_factory=deque)
     seq: int = 0
     due: float = 0.0
 
 
-def paced_worker(runtime: Path, slots: int) -> Callable[[float], float]:
-    """Speaks to every listener in real time, one sentence after the other; gives how late it was itself (p99, ms)."""
-    worker = RawWorker(runtime, "paced", key_of("paced"), rate=RATE, slots=slots)
-    streams: dict[str, Stream] = {}
-    grants: dict[str, int] = {}
-    queue: list[tuple[float, str]] = []
-    lags: list[float] = []
+class Pacer:
+    """Speaks to every listener in real time, one sentence after the other."""
 
-    def hear(now: float) -> None:
-        while worker.waiting():
-            message = worker.next()
-            if isinstance(message, m.Work):
-                listener = re.findall(rb"\d+", worker.body)[0].decode()
-                grants[message.attempt] = message.credit
-                stream = streams.setdefault(listener, Stream())
-                stream.waiting.append(message)
-                if len(stream.waiting) == 1:
-                    stream.due = max(now, stream.due)
-                    heapq.heappush(queue, (stream.due, listener))
-            elif isinstance(message, m.Grant):
-                grants[message.attempt] = message.up_to
-            elif isinstance(message, m.Stop):
-                worker.send(m.Stopped(session=worker.session, attempt=message.attempt))
-                for stream in streams.values():
-                    stream.waiting = deque(w for w in stream.waiting if w.attempt != message.attempt)
+    def __init__(self, runtime: Path, slots: int) -> None:
+        count = -(-slots // SLOTS)
+        self.workers = [RawWorker(runtime, "paced", key_of("paced"), rate=RATE, slots=SLOTS) for _ in range(count)]
+        self.streams: dict[str, Stream] = {}
+        self.attempts: dict[str, Sentence] = {}
+        self.queue: list[tuple[float, str]] = []
+        self.lags: list[float] = []
+        self.poller = zmq.Poller()
+        for worker in self.workers:
+            self.poller.register(worker.socket, zmq.POLLIN)
 
-    def speak(listener: str, now: float) -> None:
-        stream = streams[listener]
-        if not stream.waiting:
-            return
-        attempt = stream.waiting[0].attempt
+    def hear(self, timeout_ms: float) -> None:
+        """Take what has come for any worker."""
+        came = dict(self.poller.poll(timeout_ms))
+        for worker in self.workers:
+            while worker.socket in came and worker.waiting():
+                self.take(worker, worker.next())
+
+    def take(self, worker: RawWorker, message: m.ToWorker) -> None:
+        if isinstance(message, m.Work):
+            listener = re.findall(rb"\d+", worker.body)[0].decode()
+            sentence = self.attempts[message.attempt] = Sentence(worker, message.attempt, message.credit)
+            stream = self.streams.setdefault(listener, Stream())
+            stream.waiting.append(sentence)
+            if len(stream.waiting) == 1:
+                stream.due = max(time.monotonic(), stream.due)
+                heapq.heappush(self.queue, (stream.due, listener))
+        elif isinstance(message, m.Grant):
+            self.attempts[message.attempt].credit = message.up_to
+        elif isinstance(message, m.Stop):
+            raise RuntimeError(f"told to stop: {message}")
+
+    def speak(self, listener: str, now: float) -> None:
+        """Send a listener's next frame."""
+        stream = self.streams[listener]
+        sentence = stream.waiting[0]
+        worker, attempt = sentence.worker, sentence.attempt
         if not stream.seq:
             worker.begun(attempt)
-        if (stream.seq + 1) * FRAME > grants[attempt]:
+        if (stream.seq + 1) * FRAME > sentence.credit:
             raise RuntimeError(f"no credit for {listener} after {stream.seq * FRAME_S} s of a sentence")
         worker.chunk(attempt, stream.seq, stream.seq * FRAME, body(stream.due))
-        lags.append((now - stream.due) * 1000)
+        self.lags.append((now - stream.due) * 1000)
         stream.seq += 1
         stream.due += FRAME_S
         if stream.seq == FRAMES_PER_SENTENCE:
             worker.done(attempt, stream.seq * FRAME)
-            stream.waiting.popleft()
+            del self.attempts[stream.waiting.popleft().attempt]
             stream.seq = 0
         if stream.waiting:
-            heapq.heappush(queue, (stream.due, listener))
+            heapq.heappush(self.queue, (stream.due, listener))
 
-    def run(seconds: float) -> float:
-        end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:
-            hear(now)
-            while queue and queue[0][0] <= now:
-                speak(heapq.heappop(queue)[1], now)
+    def run(self, seconds: float) -> float:
+        """Speak for so long; how late the frames were sent (p99, ms)."""
+        begin = time.monotonic()
+        heard = begin
+        while (now := time.monotonic()) < begin + seconds:
+            while self.queue and self.queue[0][0] <= now and now < heard + HEAR_S:
+                self.speak(heapq.heappop(self.queue)[1], now)
                 now = time.monotonic()
-            worker.beat_if_due(now)
-            worker.waiting(max(0.0, (queue[0][0] - now) * 1000) if queue else 20)
-        return percentile(lags or [0.0], 0.99)
+            self.hear(max(0.0, min(self.queue[0][0] - now, 0.02) * 1000) if self.queue else 20)
+            heard = time.monotonic()
+        return percentile(self.lags or [0.0], 0.99)
 
-    return run
+
+def paced_worker(runtime: Path, slots: int) -> Callable[[float], float]:
+    """The process of all workers."""
+    return Pacer(runtime, slots).run
 
 
 def bare_source(folder: Path, count: int) -> Callable[[float], float]:

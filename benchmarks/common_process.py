@@ -76,7 +76,7 @@ def _serve(there: Connection, function: Callable[..., Callable[..., Any]], argum
         while True:
             asked = there.recv()
             there.send((True, answer(*asked)))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, ConnectionError, KeyboardInterrupt):
         return
     except BaseException:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
         there.send((False, traceback.format_exc()))

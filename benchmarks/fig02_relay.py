@@ -106,7 +106,7 @@ def listening_client(runtime: Path) -> Callable[[int, int], tuple[float, float]]
 
 def measure(runs: int) -> list[Row]:
     rows: list[Row] = []
-    config = keyed("flood", RATE, first_chunk_s=60.0, chunk_s=60.0)
+    config = keyed("flood", RATE, first_chunk_s=60.0, chunk_s=60.0, beat_s=60.0)
     with (
         Daemon(config) as daemon,
         Relay(relay_multipart) as usual,

@@ -33,7 +33,7 @@ def through_daemon(count: int) -> Found:
     """One run with the daemon."""
     slots = 3 * count
     config = (
-        keyed("paced", RATE, first_chunk_s=60.0, chunk_s=10.0),
+        keyed("paced", RATE, first_chunk_s=60.0, chunk_s=10.0, beat_s=60.0),
         section("limits", clients=count + 10, jobs=2 * count + 10, jobs_per_client=2 * count),
     )
     with Daemon(*config) as daemon, Child(paced_worker, daemon.runtime, slots) as worker:
@@ -60,6 +60,8 @@ def _run(halves: list[Child], generator: Child, pid: int) -> Found:
         late_ms = [late for half in halves for late in half.wait()]
         used = cpu_s(pid) - begin
         generator_lag = generator.wait()
+        if not late_ms:
+            raise RuntimeError("nobody heard anything")
     finally:
         for half in halves:
             half.close()

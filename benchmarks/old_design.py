@@ -12,6 +12,15 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
+from pydantic import BaseModel
+
+
+class Asked(BaseModel):
+    """A request."""
+
+    text: str
+
+
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -30,14 +39,10 @@ def child(there: Connection) -> None:
 def main(port: int) -> None:
     import uvicorn
     from fastapi import FastAPI
-    from pydantic import BaseModel
 
     here, there = SPAWN.Pipe()
     SPAWN.Process(target=child, args=(there,), daemon=True).start()
     app = FastAPI()
-
-    class Asked(BaseModel):
-        text: str
 
     @app.post("/generate")
     def generate(asked: Asked) -> dict[str, Any]:
