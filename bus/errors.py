@@ -142,6 +142,7 @@ CALLER_CODES = frozenset(
         "conflict",
         "out_of_order",
         "ended",
+        "not_reading",
     }
 )
 """Codes of ERROR whose blame is the caller's."""

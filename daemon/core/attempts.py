@@ -86,7 +86,7 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
     job.tries += 1
     schedule.charge(provider, job, expected / job.rate)
     _send(world, worker, attempt, job, segment)
-    _announce(world, provider, job, segment)
+    _announce(world, provider, worker, job, segment)
 
 
 def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Segment) -> None:
@@ -104,14 +104,24 @@ def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Seg
     world.to_worker(worker.peer, work, attempt.said.text.encode())
 
 
-def _announce(world: World, provider: ProviderState, job: Job, segment: Segment) -> None:
-    """Tell the readers who speaks, when that has changed."""
+def _announce(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment) -> None:
+    """Tell the readers who speaks, when that has changed, and how fast he is: a player of a slow engine waits."""
     name, voice = speaker = (provider.name, job.entry.resolved)
     if job.spoken != speaker:
         kind = "started" if job.spoken == ("", "") else "moved"
         reason = job.trail[-1] if job.trail else ""
         job.spoken = speaker
-        world.notice(job, kind, segment.number, provider=name, version=provider.version, voice=voice, reason=reason)
+        world.notice(
+            job,
+            kind,
+            segment.number,
+            provider=name,
+            version=provider.version,
+            voice=voice,
+            reason=reason,
+            factor=worker.factor,
+            first_audio_s=worker.first_audio_s,
+        )
 
 
 def probe(world: World, provider: ProviderState, worker: Worker, now: float) -> None:
@@ -295,7 +305,7 @@ def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure |
     if message.samples != take.samples:
         return Failure("truncated", f"{take.samples} of {message.samples} samples came")
     length = segment.end - segment.start
-    if message.peak < SILENT_PEAK and speakable(attempt.said.text, job.language):
+    if (message.peak < SILENT_PEAK or not take.samples) and speakable(attempt.said.text, job.language):
         return Failure("silent", f"{length} characters gave {take.samples / attempt.rate:.2f} s of silence")
     usual = length * provider.char_s / job.submit.style.rate
     known = provider.takes >= 20 and length >= 40 and not job.submit.ssml

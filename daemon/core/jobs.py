@@ -284,12 +284,20 @@ def credit(world: World, client: Client, message: Credit, body: bytes, now: floa
     job = world.jobs.get((client.uid, message.job))
     reader = job.readers.get(client.peer) if job is not None else None
     if job is None or reader is None:
-        world.counters["credit without reading"] += 1
+        _not_reading(world, client, job, message.job)
         return
     readers.credit(world, job, reader, message)
     log.release_heard(world, job)
     if not job.over:
         schedule.update(world, job)
+
+
+def _not_reading(world: World, client: Client, job: Job | None, name: str) -> None:
+    """A connection that broke and came back is another one to ZeroMQ, and has lost its readings without a word. What
+    comes late for a job that is over is only counted."""
+    world.counters["credit without reading"] += 1
+    if job is not None and job.terminal is None:
+        world.error(client.peer, "not_reading", f"You do not read {name}: attach to it again.", job=name)
 
 
 def detach(world: World, client: Client, job: Job, message: Detach, body: bytes, now: float) -> None:

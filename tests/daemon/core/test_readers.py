@@ -603,3 +603,14 @@ def test_the_rate_is_told_as_soon_as_it_is_known() -> None:
     assert kinds(client)[1:3] == ["Accepted", "Attached"]
     assert (client.last(Accepted).rate, client.last(Attached).rate) == (0, 1000)
     assert heard(client) == 100
+
+
+def test_credit_from_a_connection_that_lost_its_reading_is_answered() -> None:
+    """A client whose connection broke and came back unnoticed is told that it has to attach again."""
+    stage = Scene()
+    stage.worker()
+    client = stage.client()
+    client.submit("j", "One. Two.", credit=0)
+    again = stage.client()
+    again.grant("j", 100)
+    assert (again.last(Error).code, again.last(Error).job) == ("not_reading", "j")
