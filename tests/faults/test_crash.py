@@ -11,6 +11,8 @@ CONFIG = f"""
 module = "voicebus.workers.tone"
 workers = 2
 settings = {{ {TONE}, factor = 0.05, once_dir = "@ONCE@" }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 [restart]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 
 import pytest
 
@@ -15,9 +16,16 @@ CONFIG = f"""
 module = "voicebus.workers.tone"
 workers = 2
 settings = {{ {TONE} }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """
+NARROW = (
+    "import os, resource, sys;"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000));"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 LONG, SHORT = sentences(40), sentences(3)
 
 
@@ -36,22 +44,44 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_it_fails_by_name_and_what_is_not_kept_still_speaks(launch, small_disk):
-    """A job that is to be kept ends as `disk_full`, and what had been written of it is exact; one that is not to be
-    kept is said in full; and once there is room, so is the next."""
-    service = launch(CONFIG, state=small_disk / "s")
-    client = service.client()
-    service.ready(client, "tone", 2)
-    (small_disk / "filler").write_bytes(bytes(300_000))
+def fails_by_name(client):
+    """A long job that is to be kept fails, and what had been written of it is there; returns the reason."""
     heard = Heard(client.speak(LONG))
     with pytest.raises((JobFailed, StorageError)) as full:
         heard.listen()
     assert full.value.code == "disk_full"
-    assert "space" in full.value.message or "disk" in full.value.message
     assert 0 < heard.samples == heard.speech.result.samples
-    unkept = Heard(client.speak(LONG, keep="nothing")).listen()
-    exact(client, unkept, LONG)
-    assert unkept.speech.result.complete
+    return full.value.message
+
+
+def speaks(client, text, **options):
+    """A job is said in full, exactly."""
+    heard = Heard(client.speak(text, **options)).listen()
+    exact(client, heard, text)
+    assert heard.speech.result.complete
+
+
+def test_it_fails_by_name_and_what_is_not_kept_still_speaks(launch, small_disk):
+    """A job that is to be kept ends as `disk_full`, with what to do about it; one that is not to be kept is said in
+    full; and once there is room, so is the next."""
+    service = launch(CONFIG, state=small_disk / "s")
+    client = service.client()
+    service.ready(client, "tone", 2)
+    (small_disk / "filler").write_bytes(bytes(300_000))
+    message = fails_by_name(client)
+    assert "No space left on device" in message
+    assert "keep=nothing" in message
+    speaks(client, LONG, keep="nothing")
     (small_disk / "filler").unlink()
-    again = Heard(client.speak(SHORT)).listen()
-    exact(client, again, SHORT)
+    speaks(client, SHORT)
+
+
+def test_a_file_that_may_not_grow(launch):
+    """The same where it is not the disk that is full but the file that is as large as it may be; jobs of which there
+    is less are kept as ever."""
+    service = launch(CONFIG, wrapper=[sys.executable, "-c", NARROW])
+    client = service.client()
+    service.ready(client, "tone", 2)
+    assert "File too large" in fails_by_name(client)
+    speaks(client, LONG, keep="nothing")
+    speaks(client, SHORT)

@@ -16,6 +16,8 @@ workers = 2
 chunk_s = {CHUNK_S}
 first_chunk_s = {CHUNK_S}
 settings = {{ {TONE}, once_dir = "@ONCE@" }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 [restart]

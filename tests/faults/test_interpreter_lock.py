@@ -15,6 +15,8 @@ workers = 2
 first_chunk_s = 0.6
 chunk_s = 0.6
 settings = {{ {TONE}, once_dir = "@ONCE@" }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """

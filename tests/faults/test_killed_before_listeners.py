@@ -15,6 +15,8 @@ CONFIG = f"""
 module = "voicebus.workers.tone"
 workers = 2
 settings = {{ {TONE}, factor = 0.15 }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """

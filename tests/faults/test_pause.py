@@ -19,6 +19,8 @@ first_chunk_s = 0.5
 settings = {{ {TONE} }}
 [limits]
 look_ahead_s = 5
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """

@@ -16,6 +16,8 @@ module = "voicebus.workers.tone"
 workers = 3
 chunk_s = 0.5
 settings = {{ {TONE}, factor = 0.02 }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 [restart]

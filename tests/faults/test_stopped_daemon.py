@@ -19,6 +19,8 @@ first_chunk_s = 0.6
 beat_s = 0.2
 stop_s = 0.5
 settings = {{ {TONE}, factor = 0.1 }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """

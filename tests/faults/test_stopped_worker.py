@@ -18,6 +18,8 @@ workers = 2
 chunk_s = 1.0
 beat_s = 0.2
 settings = {{ {TONE}, factor = 0.2 }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """

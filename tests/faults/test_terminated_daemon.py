@@ -17,6 +17,8 @@ CONFIG = f"""
 module = "voicebus.workers.tone"
 workers = 2
 settings = {{ {TONE}, factor = 0.1 }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """

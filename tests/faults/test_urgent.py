@@ -13,6 +13,8 @@ CONFIG = f"""
 module = "voicebus.workers.tone"
 workers = 1
 settings = {{ {TONE}, factor = 0.15 }}
+[providers.espeak]
+workers = 0
 [defaults]
 chain = ["tone"]
 """
