@@ -118,11 +118,11 @@ def _worker(worker: Worker) -> Row:
 
 def _provider(world: World, provider: ProviderState, now: float) -> Row:
     workers = [world.workers[name] for name in provider.workers]
-    catalogue = provider.catalogue
+    catalogue, found = provider.catalogue, condition(world, provider, now)
     probe_at = provider.breaker.next_probe(now)
     return {
         "provider": provider.name,
-        "state": condition(world, provider, now) if workers else "absent",
+        "state": found.state,
         "workers": len(workers),
         "ready": sum(worker.state == "ready" for worker in workers),
         "version": provider.version,
@@ -131,7 +131,7 @@ def _provider(world: World, provider: ProviderState, now: float) -> Row:
         "breaker": provider.breaker.state,
         "retry_in_s": max(probe_at - now, 0.0) if probe_at is not None else 0.0,
         "capabilities": catalogue.capabilities if catalogue else {},
-        "reason": provider.reason,
+        "reason": provider.reason or found.why,
     }
 
 

@@ -8,6 +8,7 @@ patience), never for speed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ...bus.messages import Choice, Submit
@@ -69,23 +70,33 @@ def refusal(world: World, chain: list[Entry], submit: Submit, language: str) -> 
     return None
 
 
-def condition(world: World, provider: ProviderState, now: float) -> str:
-    """How a provider is: "ready", "starting" (one can wait for it) or why it is out."""
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a provider is, and in words why.
+
+    state: "ready"; "starting": it will be ready; "away": it may come back (it rests after failures, or its workers
+    come from outside and none is there), and is waited for only where there is nobody else; "out": it will not.
+    """
+
+    state: str
+    why: str = ""
+
+
+def condition(world: World, provider: ProviderState, now: float) -> Condition:
+    """How a provider is now."""
     workers = [worker for name in provider.workers if (worker := world.workers[name]).wanted != "down"]
     if not provider.breaker.allows(now):
-        return f"{provider.name} has failed too often lately and rests"
+        return Condition("away", f"{provider.name} has failed too often lately and rests")
     if any(worker.state == "ready" for worker in workers):
-        return "ready"
+        return Condition("ready")
     if any(worker.state != "fatal" for worker in workers):
-        return "starting"
-    return f"{provider.name}: {provider.reason or (workers[0].reason if workers else 'no worker is connected')}"
+        return Condition("starting", f"{provider.name} is not ready yet")
+    why = f"{provider.name}: {provider.reason or (workers[0].reason if workers else 'no worker is connected')}"
+    return Condition("away" if provider.settings.key and provider.name in world.settings.providers else "out", why)
 
 
 def route(world: World, job: Job, now: float) -> str:
-    """Find the entry that the job goes on with; "" if there is one, else why there is none (the job cannot go on).
-
-    One that starts is waited for; one that rests after failures is not, unless there is nobody else.
-    """
+    """Find the entry that the job goes on with; "" if there is one, else why there is none (the job cannot go on)."""
     waited = now - job.starved_since if job.starved_since is not None else 0.0
     waiting: int | None = None
     reasons = []
@@ -95,15 +106,15 @@ def route(world: World, job: Job, now: float) -> str:
         if entry.refusal:
             reasons.append(entry.refusal)
             continue
-        state = condition(world, world.providers[entry.provider], now)
-        if state == "ready":
+        found = condition(world, world.providers[entry.provider], now)
+        if found.state == "ready":
             _settle_on(job, index, reasons)
             return ""
-        if state == "starting" or (state.endswith("rests") and waited < job.submit.patience_s):
+        if found.state == "starting" or (found.state == "away" and waited < job.submit.patience_s):
             waiting = index if waiting is None else waiting
-            if state == "starting" and waited < _patience(job):
+            if found.state == "starting" and waited < _patience(job):
                 break
-        reasons.append(f"{entry.provider} is not ready yet" if state == "starting" else state)
+        reasons.append(found.why)
     if waiting is None:
         return "; ".join(dict.fromkeys([*job.trail, *reasons]))
     _settle_on(job, waiting, reasons)

@@ -191,13 +191,16 @@ def test_providers_tell_whether_they_can_be_had() -> None:
     client.submit("j", "One.")
     lose(worker, "auth")
     first = query(client, "providers")[0][0]
-    assert first["breaker"] == "open" and first["retry_in_s"] > 0 and "rests" in first["state"]
+    assert (first["breaker"], first["state"]) == ("open", "away")
+    assert first["retry_in_s"] > 0
+    assert first["reason"].startswith("auth")
 
 
-def test_a_provider_that_nobody_started_is_absent() -> None:
-    """A provider that waits for a worker from outside is told as absent."""
+def test_a_provider_whose_worker_has_not_come_is_away() -> None:
+    """A provider that waits for a worker from outside is away, and says so."""
     stage = Scene(settings(provider={"module": "", "key": "secret"}))
-    assert query(stage.client(), "providers")[0][0]["state"] == "absent"
+    row = query(stage.client(), "providers")[0][0]
+    assert (row["state"], row["reason"]) == ("away", "a: no worker is connected")
 
 
 def test_voices_by_provider_and_language() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from voicebus.bus.messages import Beat, Choice, Error, Failed, Notice, Style
-from voicebus.daemon.core.settings import Restart, Settings
+from voicebus.daemon.core.settings import Provider, Restart, Settings
 
 from .world_of_one import FakeClient, Stage, settings
 
@@ -259,18 +261,26 @@ def test_a_provider_that_is_out_is_told_with_its_reason() -> None:
     client.submit("j", TEXT, chain=[Choice("a")])
     assert client.terminals["j"].code == "unavailable"
     assert client.terminals["j"].message.startswith("a: a/0 died too often before it was ready")
-    stage.core.reload(settings("a", "b", provider={"module": "", "key": "k"}), stage.now)
-    stage.run()
-    client.submit("k", TEXT, chain=[Choice("a")])
-    assert "a: " in client.terminals["k"].message
 
 
-def test_external_workers_that_are_not_there_are_told() -> None:
-    """A provider whose workers come from elsewhere has none."""
+def test_a_worker_from_outside_is_waited_for() -> None:
+    """A provider whose workers come from elsewhere and that has none is waited for with the job's patience."""
     stage = Stage(settings(provider={"module": "", "key": "k"}))
     client = stage.client()
-    client.submit("j", TEXT)
+    client.submit("j", TEXT, patience_s=5.0)
+    stage.pass_time(3.0)
+    assert client.terminals == {}
+    stage.pass_time(4.0)
     assert client.terminals["j"].message == "a: no worker is connected"
+
+
+def test_a_worker_from_outside_holds_up_nobody_who_can_go_elsewhere() -> None:
+    """Where the chain goes on to a provider that is there, that one speaks at once."""
+    both = settings("a", "b")
+    stage = Stage(replace(both, providers={**both.providers, "a": Provider("a", key="k", rate=1000, workers=0)}))
+    worker, client = stage.worker("b/0"), stage.client()
+    client.submit("j", TEXT)
+    assert worker.texts[worker.current]
 
 
 def test_a_worker_that_is_leaving_for_good_is_not_waited_for() -> None:
