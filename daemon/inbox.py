@@ -91,7 +91,10 @@ class Inbox:
             except BadMessage as error:
                 self._refuse(peer, who, "message", error.message, now)
                 continue
-            deliver(peer, who[0], who[1], message, body, now)
+            try:
+                deliver(peer, who[0], who[1], message, body, now)
+            except Exception as error:  # noqa: BLE001 - a fault met by one peer must not silence all others
+                self._fault(peer, who, message, error, now)
             after(peer, now)
         return True
 
@@ -123,6 +126,14 @@ class Inbox:
         self._count(kind, f"from process {who[1]}: {reason}")
         self._bad(peer, who, reason, now)
         self._after(peer, now)
+
+    def _fault(self, peer: bytes, who: Who, message: object, error: Exception, now: float) -> None:
+        """The core has stumbled over a message. It is a mistake of ours, and is logged as one each time; the peer is
+        told, a worker is replaced, and everybody else goes on."""
+        self.counts["fault"] = self.counts.get("fault", 0) + 1
+        kind = type(message).__name__
+        log.error("%s: a fault of the daemon itself, at %s of process %d", self._name, kind, who[1], exc_info=error)
+        self._bad(peer, who, f"the daemon made a mistake with this {kind}; its log has more", now)
 
     def _count(self, kind: str, detail: str) -> None:
         count = self.counts[kind] = self.counts.get(kind, 0) + 1

@@ -240,7 +240,7 @@ def test_a_stopped_client_costs_less_and_less(world):
             pauses.append((world.lanes.retry_at or now + RETRY_S) - now)
     world.lanes.retry_all(now)
     assert world.lanes.retry_at - now == RETRY_MAX_S
-    assert pauses[-5:] == pytest.approx([0.04, 0.08, 0.16, 0.32, RETRY_MAX_S])
+    assert pauses[-5:] == pytest.approx([0.032, 0.064, 0.128, 0.256, RETRY_MAX_S])
 
 
 def test_gone_clients_and_workers_are_reported(world):
@@ -369,3 +369,20 @@ def test_a_service_manager_that_is_gone_is_no_error(tmp_path):
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     notifier.ready()
     notifier.close()
+
+
+def test_a_message_that_the_core_stumbles_over_harms_nobody_else(world):
+    """A mistake in the daemon costs the message that met it; whoever sent it is told, and the next one is served."""
+
+    def stumble(*_: object) -> None:
+        raise KeyError("a mistake")
+
+    world.inbox._deliver, deliver = stumble, world.inbox._deliver
+    world.client.send(encode(Hello()))
+    world.drain()
+    world.inbox._deliver = deliver
+    world.greet(world.client)
+
+    assert world.inbox.counts["fault"] == 1
+    assert "made a mistake with this Hello" in world.core.named("bad_client_message")[-1][3]
+    assert len(world.core.named("client_message")) == 2
