@@ -19,11 +19,12 @@ def test_the_diagrams_are_the_tables() -> None:
 
 def test_links_between_documents_lead_somewhere() -> None:
     """Every relative link in the README and the documents names a file that is there."""
-    missing = []
-    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
-            if not (document.parent / target).exists():
-                missing.append(f"{document.name}: {target}")
+    missing = [
+        f"{document.name}: {target}"
+        for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+        if not (document.parent / target).exists()
+    ]
 
     assert missing == []
 
