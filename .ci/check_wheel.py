@@ -15,9 +15,7 @@ def faults(wheel: Path) -> list[str]:
     """Say what is in the wheel that should not be, and what is missing."""
     names = zipfile.ZipFile(wheel).namelist()
     found = [f"should not be there: {name}" for name in names if NOT_SHIPPED & set(Path(name).parts)]
-    found += [
-        f"outside the package: {name}" for name in names if not name.startswith(("voicebus/", "voicebus-"))
-    ]
+    found += [f"outside the package: {name}" for name in names if not name.startswith(("voicebus/", "voicebus-"))]
     for wanted in ("voicebus/py.typed", "voicebus/systemd/*.service", "voicebus/launchd/*.plist"):
         if not any(Path(name).match(wanted) for name in names):
             found.append(f"missing: {wanted}")
