@@ -44,11 +44,15 @@ class EchoCore(FakeCore):
 
     stubborn = False
     broken = False
+    tripped = False
+
+    def tick(self, now):
+        if self.tripped:
+            raise RuntimeError("a mistake in the core")
 
     def client_message(self, peer, uid, pid, message, body, now):
         if type(message) is Hello:
-            if self.broken:
-                raise RuntimeError("a mistake in the core")
+            self.tripped = self.broken
             self.effects.append(ToClient(peer, encode(Welcome(version=f"{uid}:{pid}"))))
         elif type(message) is Submit:
             self.effects.append(ToClient(peer, encode(Greet()), body))

@@ -198,7 +198,7 @@ def test_a_vanished_runtime_directory_means_leave(place):
 
 
 def test_a_mistake_in_the_core_ends_the_daemon_with_a_traceback_in_the_log(place):
-    """An error of our own is an exit with 1, which the service manager answers with a new start."""
+    """An error of our own that no message brought is an exit with 1, which the service manager answers with a start."""
     daemon = place.start(before=["broken"])
     with place.client() as client:
         client.send(encode(Hello()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from voicebus.bus.messages import Beat, Choice, Error
 from voicebus.daemon.core.settings import Limits, Settings
 
@@ -87,8 +89,10 @@ def test_a_commit_of_a_forgotten_job_is_only_answered() -> None:
 def test_an_empty_daemon_needs_no_tick() -> None:
     """Nothing configured, nobody there: there is no next deadline."""
     stage = Stage(Settings())
+    stage.core.tick(stage.now)
     assert stage.core.next_deadline(stage.now) is None
     stage.client()
+    stage.core.tick(stage.now + 0.1)
     assert stage.core.next_deadline(stage.now) == stage.now + 1.0
 
 
@@ -96,13 +100,29 @@ def test_the_next_deadline_is_the_earliest() -> None:
     """Workers, breakers and the sweep; never quite at once, so that nothing spins."""
     stage = Stage()
     worker = stage.worker()
+    stage.core.tick(stage.now)
     assert stage.core.next_deadline(stage.now) == stage.now + 3.5
     stage.core.world.providers["a"].breaker.trip(stage.now)
     stage.now += 3.0
     worker.say(Beat())
+    stage.core.tick(stage.now)
     assert stage.core.next_deadline(stage.now) == stage.now + 2.0
     stage.now += 3.6
     assert stage.core.next_deadline(stage.now) == stage.now + 0.005
+
+
+def test_attempts_are_looked_at_again_soon_and_not_at_every_pass() -> None:
+    """What happens between two looks is looked at with the next, which is at most a twentieth of a second away."""
+    stage = Stage()
+    stage.core.tick(stage.now)
+    stage.now += 0.01
+    stage.worker()
+    said_at = stage.now
+    stage.core.tick(stage.now)
+    assert stage.core.next_deadline(stage.now) == pytest.approx(said_at + 0.04)
+    stage.now += 0.05
+    stage.core.tick(stage.now)
+    assert stage.core.next_deadline(stage.now) == pytest.approx(said_at + 3.5)
 
 
 def test_a_big_burst_is_sent_in_turns() -> None:
