@@ -77,7 +77,7 @@ def exited(world: World, worker: Worker, code: int | None, signal: int | None, s
     drop_session(world, worker)
     deadlines.lose(world, worker, Failure("killed" if outside else "crash", how), now, blame=not worker.ours)
     move(WORKER, worker, "exit")
-    worker.pid, worker.ticket = 0, ""
+    worker.pid, worker.ticket, worker.lost_at = 0, "", None
     if world.draining or worker.wanted == "down":
         move(WORKER, worker, "leave")
         if worker.wanted == "down" and not world.draining:

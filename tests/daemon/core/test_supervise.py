@@ -100,6 +100,17 @@ def test_exit_78_is_fatal_at_once() -> None:
     assert "cannot work as it is configured" in stage.core.world.workers["a/0"].reason
 
 
+def test_a_lost_connection_is_forgotten_with_its_process() -> None:
+    """A worker that says REGISTER and dies of it loses connection and process; nobody waits for either afterwards."""
+    stage = Stage()
+    worker = stage.processes["a/0"]
+    worker.register()
+    stage.core.worker_gone(worker.peer, stage.now)
+    stage.exit("a/0", 78)
+    stage.pass_time(10.0)
+    assert (state(stage), stage.core.world.workers["a/0"].lost_at) == ("fatal", None)
+
+
 def test_a_process_that_cannot_be_started_counts_as_a_death() -> None:
     """No process at all is tried again, and given up in the end."""
     stage = Stage(settings(restart=Restart(intensity=0)))
