@@ -36,7 +36,7 @@ PROBE_TEXT = "one two"
 
 def fill(world: World, provider: ProviderState, now: float) -> None:
     """Give a provider's free slots to whoever is next; stop something for urgent work that finds none."""
-    if world.draining:
+    if world.draining or not (schedule.anybody_waits(provider) or probe_due(provider, now)):
         return
     while (worker := schedule.free_worker(world, provider)) is not None:
         if probe_due(provider, now):

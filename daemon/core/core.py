@@ -7,6 +7,7 @@ waits, and nothing is done: whatever is to be done stands in `effects`, in order
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,10 @@ from .settings import Settings
 from .state import Worker
 from .world import Chance, World
 
+LOOK_S = 0.05
+"""How often at most all attempts are looked at whose time may have come: with a thousand of them, doing so at each pass
+took a third of the loop's time. A deadline that begins between two looks is found at the next."""
+
 SWEEP_S = 1.0
 """How often jobs and clients are looked at that wait for somebody. No timer is shorter without a reason of its own."""
 
@@ -41,6 +46,8 @@ class Core:
         self, settings: Settings, epoch: str, random: Chance, tickets: Callable[[], str], info: dict[str, Any]
     ) -> None:
         self.world = World(settings, epoch, random, tickets, info)
+        self._seen = False
+        self._looked_at = self._look_at = -math.inf
 
     @property
     def effects(self) -> list[Effect]:
@@ -88,10 +95,9 @@ class Core:
     def tick(self, now: float) -> None:
         """Whatever is due by now."""
         world = self.world
-        for worker in list(world.workers.values()):
-            at = supervise.due(world, worker)
-            if at is not None and at <= now:
-                supervise.watch(world, worker, now)
+        looking = now >= self._look_at or now >= self._looked_at + LOOK_S
+        if looking:
+            self._watch(now)
         for provider in world.providers.values():
             if attempts.probe_due(provider, now):
                 world.unsettled.add(provider.name)
@@ -103,17 +109,34 @@ class Core:
         if world.draining:
             stopping.go_on(world, now)
         self._settle(now)
+        if looking:
+            self._look(now)
 
     def next_deadline(self, now: float) -> float | None:
         """When the next `tick` is needed, if nothing else happens; None for never."""
         world = self.world
-        times = [at for worker in world.workers.values() if (at := supervise.due(world, worker)) is not None]
+        times = [self._look_at if self._seen else self._looked_at + LOOK_S]
         times += [at for p in world.providers.values() if (at := p.breaker.next_probe(now)) is not None and at > now]
         if world.unfinished or world.clients or world.settings.idle_exit_s or world.draining:
             times.append(world.swept_at + SWEEP_S)
         if world.draining:
             times.append(now + 0.05)
-        return max(min(times), now + 0.005) if times else None
+        at = min(times)
+        return max(at, now + 0.005) if at < math.inf else None
+
+    def _watch(self, now: float) -> None:
+        world = self.world
+        for worker in list(world.workers.values()):
+            at = supervise.due(world, worker)
+            if at is not None and at <= now:
+                supervise.watch(world, worker, now)
+
+    def _look(self, now: float) -> None:
+        """See when the next worker's time comes."""
+        world = self.world
+        times = (supervise.due(world, worker) for worker in world.workers.values())
+        self._look_at = min((at for at in times if at is not None), default=math.inf)
+        self._looked_at, self._seen = now, True
 
     def _sweep(self, now: float) -> None:
         world = self.world
@@ -139,6 +162,7 @@ class Core:
     def _settle(self, now: float) -> None:
         """Give out what the event has made possible, until nothing more follows from it."""
         world = self.world
+        self._seen = False
         supervise.spawn_due(world, now)
         while world.unsettled or world.reroute:
             rerouted, world.reroute = world.reroute, set()

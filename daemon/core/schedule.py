@@ -80,6 +80,11 @@ def dequeue(world: World, job: Job) -> None:
         queue.spent.clear()
 
 
+def anybody_waits(provider: ProviderState) -> bool:
+    """Whether any job wants a slot. Asked first, since finding the best slot means looking at all attempts."""
+    return any(queue.clients for queue in provider.queues.values())
+
+
 def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | None, bool]:
     """The job whose segment is made next at this provider, and whether that is its class's share only."""
     chosen = None
