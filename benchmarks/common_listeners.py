@@ -11,7 +11,6 @@ import re
 import resource
 import struct
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,9 +78,10 @@ class Sentence:
 
 @dataclass
 class Stream:
-    """What one listener is being told, in the order of his sentences."""
+    """What one listener is being told: his sentences by number, which may come in any order, and where he is."""
 
-    waiting: deque[Sentence] = field(default_factory=deque)
+    sentences: dict[int, Sentence] = field(default_factory=dict)
+    number: int = 0
     seq: int = 0
     due: float = 0.0
 
@@ -92,9 +92,9 @@ class Pacer:
     def __init__(self, runtime: Path, slots: int) -> None:
         count = -(-slots // SLOTS)
         self.workers = [RawWorker(runtime, "paced", key_of("paced"), rate=RATE, slots=SLOTS) for _ in range(count)]
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[int, Stream] = {}
         self.attempts: dict[str, Sentence] = {}
-        self.queue: list[tuple[float, str]] = []
+        self.queue: list[tuple[float, int]] = []
         self.lags: list[float] = []
         self.poller = zmq.Poller()
         for worker in self.workers:
@@ -109,11 +109,11 @@ class Pacer:
 
     def take(self, worker: RawWorker, message: m.ToWorker) -> None:
         if isinstance(message, m.Work):
-            listener = re.findall(rb"\d+", worker.body)[0].decode()
+            listener, number = map(int, re.findall(rb"\d+", worker.body))
             sentence = self.attempts[message.attempt] = Sentence(worker, message.attempt, message.credit)
             stream = self.streams.setdefault(listener, Stream())
-            stream.waiting.append(sentence)
-            if len(stream.waiting) == 1:
+            stream.sentences[number] = sentence
+            if number == stream.number:
                 stream.due = max(time.monotonic(), stream.due)
                 heapq.heappush(self.queue, (stream.due, listener))
         elif isinstance(message, m.Grant):
@@ -121,10 +121,10 @@ class Pacer:
         elif isinstance(message, m.Stop):
             raise RuntimeError(f"told to stop: {message}")
 
-    def speak(self, listener: str, now: float) -> None:
+    def speak(self, listener: int, now: float) -> None:
         """Send a listener's next frame."""
         stream = self.streams[listener]
-        sentence = stream.waiting[0]
+        sentence = stream.sentences[stream.number]
         worker, attempt = sentence.worker, sentence.attempt
         if not stream.seq:
             worker.begun(attempt)
@@ -136,9 +136,9 @@ class Pacer:
         stream.due += FRAME_S
         if stream.seq == FRAMES_PER_SENTENCE:
             worker.done(attempt, stream.seq * FRAME)
-            del self.attempts[stream.waiting.popleft().attempt]
-            stream.seq = 0
-        if stream.waiting:
+            del self.attempts[attempt]
+            stream.number, stream.seq = stream.number + 1, 0
+        if stream.number in stream.sentences:
             heapq.heappush(self.queue, (stream.due, listener))
 
     def run(self, seconds: float) -> float:
@@ -266,7 +266,7 @@ def real_listeners(runtime: Path, first: int, count: int) -> Callable[[float, fl
         for number, client in enumerate(clients):
             time.sleep(max(0.0, begin + number / count * min(1.0, settle_s / 2) - time.monotonic()))
             name = first + number
-            text = " ".join(f"Listener {name} hears sentence {chr(97 + s)} now." for s in range(sentences))
+            text = " ".join(f"Listener {name} hears sentence {s} now." for s in range(sentences))
             jobs.append(client.submit(text, "paced", rate=RATE, credit=CREDIT_AHEAD))
 
         def heard(number: int, header: bytes, frame: bytes, now: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from common import Row, median, percentile, rounds, say
 from common_daemon import Daemon, cpu_s, keyed, section
-from common_listeners import RATE, bare_listeners, bare_source, bare_switch, paced_worker, real_listeners
+from common_listeners import RATE, SENTENCE_S, bare_listeners, bare_source, bare_switch, paced_worker, real_listeners
 from common_process import Background, Child
 
 TITLE = "concurrent real-time listeners"
@@ -31,7 +31,8 @@ Found = dict[str, Any]
 
 def through_daemon(count: int) -> Found:
     """One run with the daemon."""
-    slots = 3 * count
+    # Jobs are given all their sentences' slots in turn: with fewer, some would wait for a slot and not for time.
+    slots = count * (int((SETTLE_S + SECONDS) / SENTENCE_S) + 2)
     config = (
         keyed("paced", RATE, first_chunk_s=60.0, chunk_s=10.0, beat_s=60.0),
         section("limits", clients=count + 10, jobs=2 * count + 10, jobs_per_client=2 * count),
