@@ -2,7 +2,8 @@
 
 Owns: for each client whose pipe is full, the messages that wait for it, in order. Must not know: what is in a
 message. Invariant: a client gets its messages whole and in order; what cannot be sent now waits, and
-everything after it too. How much waits is bounded by the core, which hears `client_full` and stops.
+everything after it too. How much audio waits is bounded by the core, which hears `client_full` and stops; who
+asks on and on and reads no answers counts as gone when LANE_BYTES wait for him.
 
 With ROUTER_MANDATORY both everyday errors, an unreachable peer and a full pipe, come from sending the first
 part (the routing id). Once that is through, the other parts are taken or, if the peer dies between, dropped
@@ -24,6 +25,12 @@ RETRY_S = 0.001
 RETRY_MAX_S = 0.5
 """Between two tries of full pipes, doubled while nothing moves. A reader that is only slower than a flood empties its
 64 places in two milliseconds (20 between tries halved what it got); a stopped one must not keep a core awake."""
+
+LANE_BYTES = 64 * 1024 * 1024
+"""The most that waits for one client. What a slow but honest one can have coming is well below."""
+
+MESSAGE_BYTES = 200
+"""What a waiting message takes besides its body."""
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
@@ -47,6 +54,7 @@ class Lanes:
         self._core = core
         self._journals = journals
         self._pause = RETRY_S
+        self._held: dict[bytes, int] = {}
 
     def send(self, effect: ToClient, now: float) -> None:
         """Send, or keep behind what already waits."""
@@ -54,16 +62,16 @@ class Lanes:
         if type(body) is Stored:
             body = self._read(body)
             if body is None:
-                self.waiting.pop(peer, None)
-                self._core.client_gone(peer, now)
+                self._give_up(peer, now)
                 return
         if peer in self.waiting:
-            self.waiting[peer].append((header, body))  # type: ignore[arg-type]
+            self._wait(peer, header, body, now)  # type: ignore[arg-type]
             return
         try:
             self._send(peer, _MORE)
         except zmq.Again:
-            self.waiting[peer] = deque([(header, body)])  # type: ignore[list-item]
+            self.waiting[peer] = deque()
+            self._wait(peer, header, body, now)  # type: ignore[arg-type]
             if self.retry_at is None:
                 self._pause = RETRY_S
                 self.retry_at = now + RETRY_S
@@ -77,6 +85,20 @@ class Lanes:
         else:
             self._send(header, _MORE)
             self._send(body, _NOBLOCK)  # type: ignore[arg-type]
+
+    def _wait(self, peer: bytes, header: bytes, body: bytes | memoryview | None, now: float) -> None:
+        """Keep a message for later."""
+        self.waiting[peer].append((header, body))
+        held = self._held[peer] = self._held.get(peer, 0) + _size(header, body)
+        if held > LANE_BYTES:
+            log.warning("a client asks and does not read: %d bytes waited for it and are dropped", held)
+            self._give_up(peer, now)
+
+    def _give_up(self, peer: bytes, now: float) -> None:
+        """What was missing in between would be a gap; a client that is told it is unknown begins anew."""
+        self.waiting.pop(peer, None)
+        self._held.pop(peer, None)
+        self._core.client_gone(peer, now)
 
     def _read(self, place: Body) -> bytes | None:
         """Audio from a journal, read now: the journal may be dropped while the message waits."""
@@ -97,6 +119,7 @@ class Lanes:
                 header, body = lane[0]
                 self._send(peer, _MORE)
                 lane.popleft()
+                self._held[peer] -= _size(header, body)
                 if body is None:
                     self._send(header, _NOBLOCK)
                 else:
@@ -105,10 +128,9 @@ class Lanes:
         except zmq.Again:
             return len(lane) < before
         except zmq.ZMQError:
-            del self.waiting[peer]
-            self._core.client_gone(peer, now)
+            self._give_up(peer, now)
             return True
-        del self.waiting[peer]
+        del self.waiting[peer], self._held[peer]
         self._core.client_drained(peer, now)
         return True
 
@@ -117,3 +139,7 @@ class Lanes:
         moved = [self.retry(peer, now) for peer in list(self.waiting)]
         self._pause = RETRY_S if any(moved) else min(self._pause * 2, RETRY_MAX_S)
         self.retry_at = now + self._pause if self.waiting else None
+
+
+def _size(header: bytes, body: bytes | memoryview | None) -> int:
+    return MESSAGE_BYTES + len(header) + (0 if body is None else len(body))

@@ -217,6 +217,27 @@ def test_a_full_pipe_keeps_messages_whole_and_in_order(world):
     assert world.lanes.retry_at is None
 
 
+def test_a_client_that_asks_and_never_reads_is_gone_in_the_end(world, monkeypatch):
+    """What waits for one client is bounded, whatever it asks for; then it begins anew, with an empty lane."""
+    monkeypatch.setattr("voicebus.daemon.lanes.LANE_BYTES", 3_000_000)
+    for _ in range(1000):
+        world.do(ToClient(world.peer, b"page", b"x" * 100_000))
+        assert len(world.lanes.waiting.get(world.peer, ())) <= 30
+    assert world.core.named("client_gone")[0] == (world.peer,)
+
+
+def test_what_has_gone_out_does_not_count_any_more(world, monkeypatch):
+    """A client that reads now and then may be asked for more in all than may wait at once."""
+    monkeypatch.setattr("voicebus.daemon.lanes.LANE_BYTES", 3_000_000)
+    for _ in range(4):
+        while len(world.lanes.waiting.get(world.peer, ())) < 20:
+            world.do(ToClient(world.peer, b"page", b"x" * 100_000))
+        while world.lanes.waiting:
+            world.received()
+            world.lanes.retry_all(0.0)
+    assert not world.core.named("client_gone")
+
+
 def test_a_message_of_a_client_is_the_moment_to_try_again(world):
     """A lane is tried at once when its client says something, not only by the clock."""
     while not world.core.named("client_full"):
