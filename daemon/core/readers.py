@@ -63,8 +63,7 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
         return None
     reader = subscribe(world, client, job, message.read, message.credit)
     reader.segment, reader.at = number, at
-    reader.heard = message.offset
-    job.heard = max(job.heard, reader.heard)
+    reader.heard = min(message.offset, job.heard)
     world.tell(job, client.peer, Attached(job=job.id, offset=message.offset, rate=job.rate, state=job.told))
     pump(world, job, reader)
     return reader
