@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, Unpack
 
-from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Query, Terminal
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link
 from .events import Event, Frame, Result
 from .reading import Reading
 from .session import Session
-from .speech import FEED_BYTES, SpeechBase, attached_reading, reading_for
+from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
 
 
 class AsyncSpeech(SpeechBase):
@@ -56,11 +54,6 @@ class AsyncSpeech(SpeechBase):
                 raise error
         return event
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will come than what is already here."""
-        return self._over or self._stopped
-
     async def frames(self) -> AsyncIterator[Frame]:
         """Only the audio; see `Speech.frames`."""
         async for event in self:
@@ -71,7 +64,7 @@ class AsyncSpeech(SpeechBase):
         """Read to the end, keeping nothing. Raises as iterating does."""
         async for _ in self:
             pass
-        return self.result or Result(self.job, "cancelled", "cancelled", rate=self.rate)
+        return self._finished()
 
     async def save(
         self,
@@ -89,7 +82,15 @@ class AsyncSpeech(SpeechBase):
             async for event in self:
                 writer.event(event)
             writer.finish()
-        return self.result or Result(self.job, "cancelled", "cancelled", rate=self.rate)
+        return self._finished()
+
+    async def wait_kept(self) -> None:
+        """Return when the daemon keeps all of the text; see `Speech.wait_kept`."""
+        while not (self._reading.text_kept or self.over):
+            await self._client._changed()  # noqa: SLF001
+        error = None if self._reading.text_kept else self._ending()
+        if error is not None:
+            raise error
 
     def cancel(self) -> None:
         """End the job. No event comes any more; whoever iterates is let go. Returns at once."""
@@ -136,7 +137,7 @@ async def _each(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncIterator[str
             await asyncio.sleep(0)
 
 
-class AsyncClient:
+class AsyncClient(ClientBase):
     """A connection to the speech service of this machine, opened by ``async with``; see `Client` for its arguments.
 
     ::
@@ -149,10 +150,7 @@ class AsyncClient:
     def __init__(
         self, *, start: bool = True, name: str = "", endpoint: str | None = None, reconnect_s: float = 10.0
     ) -> None:
-        self._start = start and endpoint is None
-        self._endpoint = endpoint
-        self._name = name or Path(sys.argv[0] if sys.argv else "").name or "python"
-        self._reconnect_s = reconnect_s
+        super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._speeches: dict[str, AsyncSpeech] = {}
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -171,11 +169,10 @@ class AsyncClient:
 
     async def open(self) -> None:
         """Connect, and start the daemon if need be. Raises as `Client` does."""
-        find = starting.ensure_daemon if self._start else starting.require_daemon
-        await self._connect(self._endpoint if self._endpoint is not None else await asyncio.to_thread(find))
+        await self._connect(await asyncio.to_thread(self._find))
 
     async def _connect(self, endpoint: str) -> None:
-        session = Session(time.monotonic(), name=self._name, version=__version__, reconnect_s=self._reconnect_s)
+        session = self._new_session()
         self._link = Link(endpoint, session)
         asyncio.get_running_loop().add_reader(self._link.descriptor, self._serve)
         try:
@@ -201,7 +198,7 @@ class AsyncClient:
             self._looking.cancel()
         for speech in self._speeches.values():
             speech._stop_feeding()  # noqa: SLF001
-        link.close()
+        link.close(wait=False)
         self._hand_over(link.session)
         self._wake()
 
@@ -270,8 +267,7 @@ class AsyncClient:
         if speech is not None and not speech.over:
             speech.cancel()
         end = await self._ask(Cancel(job=asking.job_name(job)))
-        assert isinstance(end, Terminal)
-        return {name: getattr(end, name) for name in ("job", "state", "code", "message", "samples")}
+        return asking.ended(end)
 
     async def cancel_all(self) -> int:
         """End all jobs of this user. Returns how many."""

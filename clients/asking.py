@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 
 from ..bus.codec import BODY_BYTES, HEADER_BYTES, JOB_NAME, encode
 from ..bus.errors import InvalidRequest
-from ..bus.messages import PRIORITIES, Choice, Keep, Pace, Priority, Style, Submit
+from ..bus.messages import PRIORITIES, Choice, Keep, Pace, Priority, Style, Submit, Terminal
 
 Entry = Choice | tuple[str, str] | str
 """An entry of a chain: (provider, voice), or "provider", or "provider:voice"."""
@@ -120,6 +120,11 @@ def checked_text(text: str, *, ssml: bool) -> bytes:
     if ssml and (len(text) > SSML_CHARS or len(data) > BODY_BYTES):
         raise InvalidRequest(f"An SSML document may have {SSML_CHARS} characters; cut it up.", code="too_long")
     return data
+
+
+def ended(end: Terminal) -> dict[str, Any]:
+    """What `cancel` tells of the end of a job."""
+    return {name: getattr(end, name) for name in ("job", "state", "code", "message", "samples")}
 
 
 def _chain(given: Mapping[str, Any]) -> list[Choice]:

@@ -21,14 +21,17 @@ from collections.abc import Callable
 import zmq
 
 from ..bus import codec, sockets
-from ..bus.errors import BadMessage, Disconnected, VoicebusError
+from ..bus.errors import BadMessage, Disconnected
 from .session import Session
 
 BURST = 256
 """Messages taken in before others have their turn."""
 
-CLOSE_S = 1.0
-"""How long closing waits for the thread."""
+ENDING_S = 0.5
+"""How long closing waits for the answer to a CANCEL."""
+
+CLOSE_S = 2.0
+"""How long closing waits for the thread, whatever holds it up."""
 
 Job = Callable[[Session, float], None]
 
@@ -96,17 +99,22 @@ class Link:
             sent = True
         return sent
 
-    def close(self) -> None:
-        """Say goodbye and close; what was given to the socket still goes out, for half a second at most."""
+    def close(self, *, wait: bool = True) -> None:
+        """Say goodbye and close. What was given to the socket still goes out, for half a second at most, which is
+        waited for, or left to a thread; to a daemon that does not answer anyhow, nothing."""
+        there = self.session.ready
         self.session.leave()
         self._send()
-        self.socket.close()
-        self._context.term()
+        self.socket.close(linger=None if there else 0)
+        if wait:
+            self._context.term()
+        else:
+            threading.Thread(target=self._context.term, name="voicebus-closing").start()
 
 
 class Service(threading.Thread):
     """Serves a link. changed: called in this thread after each step, to wake up whoever waits. lost: called once when
-    the daemon has gone, and may start another; it may take its time and raise VoicebusError."""
+    the daemon has gone, in a thread of its own, and may start another; it may take its time."""
 
     def __init__(self, link: Link, changed: Callable[[], None], lost: Callable[[], None]) -> None:
         super().__init__(name="voicebus-client", daemon=True)
@@ -114,7 +122,7 @@ class Service(threading.Thread):
         self._changed = changed
         self._lost = lost
         self._posted: deque[Job] = deque()
-        self._closing = False
+        self._leave_at: float | None = None
         self._was_lost = False
         self._wake_in, self._wake_out = plain.socketpair()
         self._wake_in.setblocking(False)
@@ -132,8 +140,12 @@ class Service(threading.Thread):
         if self.is_alive() and threading.current_thread() is not self:
             self.join(CLOSE_S)
 
-    def _quit(self, _session: Session, _now: float) -> None:
-        self._closing = True
+    def _quit(self, _session: Session, now: float) -> None:
+        self._leave_at = now + ENDING_S
+
+    def _leaves(self) -> bool:
+        """Whether it is time to end: that was asked for, and nothing is lost by it."""
+        return self._leave_at is not None and (not self._link.session.ending or time.monotonic() >= self._leave_at)
 
     def run(self) -> None:
         """The thread."""
@@ -142,8 +154,10 @@ class Service(threading.Thread):
         try:
             while True:
                 wake = self._pass()
-                if self._closing:
+                if self._leaves():
                     break
+                if self._leave_at is not None:
+                    wake = min(wake, self._leave_at)
                 poller.register(self._link.socket, zmq.POLLIN | (zmq.POLLOUT if self._link.blocked else 0))
                 timeout = min(max(0.0, wake - time.monotonic()), 3600.0)
                 if dict(poller.poll(math.ceil(timeout * 1000))).get(self._wake_in.fileno()):
@@ -164,13 +178,6 @@ class Service(threading.Thread):
         self._changed()
         lost = self._link.session.lost and self._link.session.welcome is not None
         if lost and not self._was_lost:
-            self._look_for_daemon()
+            threading.Thread(target=self._lost, name="voicebus-looking", daemon=True).start()
         self._was_lost = lost
         return 0.0 if self._posted else wake
-
-    def _look_for_daemon(self) -> None:
-        try:
-            self._lost()
-        except VoicebusError as error:
-            self._link.session.close(error)
-            self._changed()

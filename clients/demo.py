@@ -98,24 +98,14 @@ def stop(pids: list[int]) -> list[str]:
             pids = [*pids, pid]
             os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
-    left = [pid for pid in pids if _exists(pid)]
+    left = [pid for pid in pids if starting.exists(pid)]
     while left and time.monotonic() < deadline:
         time.sleep(0.01)
-        left = [pid for pid in pids if _exists(pid)]
+        left = [pid for pid in pids if starting.exists(pid)]
     found = [f"process {pid}" for pid in left]
     if endpoints.probe(endpoint) != "absent":
         found.append(f"socket {endpoint}")
     return found
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 if __name__ == "__main__":

@@ -79,6 +79,12 @@ class Notice:
     text: str
     segment: int = -1
 
+    @property
+    def factor(self) -> float:
+        """Of "started" and "moved": seconds of work for a second of audio, of who speaks now; 0 where unknown."""
+        told = self.data.get("factor", 0.0)
+        return float(told) if isinstance(told, int | float) and told > 0 else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Rewound:

@@ -15,7 +15,12 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ..bus.errors import VoicebusError
+from . import sound
 from .events import Event, Frame, Notice, Result, Rewound, Segment
+from .pace import CHARS_PER_S, Speed
+from .sound import NoSoundDevice, devices
+
+__all__ = ["Buffer", "NoSoundDevice", "Player", "devices"]
 
 if TYPE_CHECKING:
     from .sync import Speech
@@ -28,38 +33,6 @@ GONE_S = 2.0
 
 POLL_S = 0.1
 """How often the player looks after the device while no event comes."""
-
-CHARS_PER_S = 15.0
-"""How much text makes a second of speech, for guessing how long a text will sound."""
-
-ENOUGH_S = 20.0
-"""With so much in the buffer playing begins in any case: it holds 30 s."""
-
-
-class NoSoundDevice(VoicebusError):
-    """There is nothing to play on, or not the device that was named."""
-
-    code = "no_sound"
-
-
-def _backends(miniaudio: Any, name: str | None) -> list[Any]:
-    """All real ones, or the one that is named. The null device is never chosen by itself: it swallows everything."""
-    if name is not None:
-        return [miniaudio.Backend[name.upper()]]
-    return [backend for backend in miniaudio.Backend if backend.name not in ("NULL", "CUSTOM")]
-
-
-def devices(backend: str | None = None) -> list[dict[str, Any]]:
-    """The devices that can be played on, the system's default first: rows with ``name``, ``id`` and ``backend``. An
-    empty list where there are none."""
-    import miniaudio
-
-    try:
-        found = miniaudio.Devices(_backends(miniaudio, backend))
-        rows = found.get_playbacks()
-    except miniaudio.MiniaudioError:
-        return []
-    return [{"name": row["name"], "id": row["id"], "backend": found.backend} for row in rows]
 
 
 class Buffer:
@@ -131,38 +104,6 @@ class Buffer:
         return b"".join(parts) + bytes(missing)
 
 
-class Speed:
-    """How fast audio comes, to tell when playing can begin without a stutter later."""
-
-    def __init__(self) -> None:
-        self._began: float | None = None
-        self._samples = 0
-        self._last = 0.0
-        self.chars = 0
-        """Length of the text as far as it was announced."""
-
-    def came(self, samples: int, now: float) -> None:
-        """So many samples have just come."""
-        if self._began is None:
-            self._began = now
-        else:
-            self._samples += samples
-        self._last = now
-
-    def factor(self, rate: int) -> float | None:
-        """Seconds of audio for a second of waiting, from the second frame on; None where that cannot be told yet."""
-        if self._began is None or self._samples < rate // 4:
-            return None
-        return self._samples / rate / max(self._last - self._began, 1e-3)
-
-    def enough(self, buffered_s: float, remaining_s: float, rate: int) -> bool:
-        """Whether `buffered_s` of audio last until all of the remaining `remaining_s` has come."""
-        factor = self.factor(rate)
-        if factor is None or factor >= 1.0:
-            return True
-        return buffered_s >= min(ENOUGH_S, remaining_s * (1.0 / factor - 1.0))
-
-
 class Player:
     """Plays one speech. `run` does it in the caller's thread; the other methods may be called from any thread and
     from signal handlers.
@@ -188,6 +129,8 @@ class Player:
         self._device: Any = None
         self._buffer: Buffer | None = None
         self._speed = Speed()
+        self._chars = speech._reading.chars  # noqa: SLF001
+        """Length of the text, as far as it is known."""
         self._paused = False
         self._stopped = False
         self._gone = False
@@ -266,9 +209,9 @@ class Player:
         elif isinstance(event, Rewound) and self._buffer is not None:
             self._buffer.drop(event.offset)
         elif isinstance(event, Segment):
-            self._speed.chars = max(self._speed.chars, event.start + event.length)
-        elif isinstance(event, Notice) and event.kind == "started":
-            self._speed = Speed()
+            self._chars = max(self._chars, event.start + event.length)
+        elif isinstance(event, Notice) and event.kind in ("started", "moved"):
+            self._speed = Speed(event.factor)
         if self._on_event is not None:
             self._on_event(event)
 
@@ -307,7 +250,7 @@ class Player:
             self._open_device(buffer.rate)
         if not buffer.open and buffer.seconds > 0:
             said = self._speech._held / buffer.rate  # noqa: SLF001
-            remaining = max(0.0, self._speed.chars / CHARS_PER_S - said)
+            remaining = max(0.0, self._chars / CHARS_PER_S - said)
             if buffer.ended or self._speed.enough(buffer.seconds, remaining, buffer.rate):
                 buffer.open = True
         self._speech._report(buffer.heard, buffer.heard)  # noqa: SLF001
@@ -330,33 +273,24 @@ class Player:
         assert buffer is not None
         device_id = None
         if self._device_name is not None:
-            rows = devices(self._backend)
-            found = [row["id"] for row in rows if row["name"] == self._device_name]
-            if not found and not self._opened:
-                names = ", ".join(repr(row["name"]) for row in rows) or "none at all"
-                raise NoSoundDevice(f"There is no sound device {self._device_name!r}; there is {names}.")
-            device_id = found[0] if found else None  # it was there before: go on with the default one
+            try:
+                device_id = sound.find(self._device_name, self._backend)
+            except NoSoundDevice:
+                if not self._opened:
+                    raise
+                # It was there before: go on with the default one.
+        self._device = sound.playback(rate, PERIOD_MS, device_id, self._backend)
+        self._opened = True
+        source = self._source(buffer)
+        next(source)
+        buffer.asked_at = time.monotonic()
+        self._device.stop_callback = self._device_stopped
         try:
-            self._device = miniaudio.PlaybackDevice(
-                output_format=miniaudio.SampleFormat.SIGNED16,
-                nchannels=1,
-                sample_rate=rate,
-                buffersize_msec=PERIOD_MS,
-                device_id=device_id,
-                backends=_backends(miniaudio, self._backend),
-                app_name="voicebus",
-            )
-            self._opened = True
-            source = self._source(buffer)
-            next(source)
-            buffer.asked_at = time.monotonic()
-            self._device.stop_callback = self._device_stopped
-            self._device.start(source)
+            with sound.quiet():
+                self._device.start(source)
         except miniaudio.MiniaudioError as error:
-            self._device = None
-            raise NoSoundDevice(
-                f"There is no sound device to play on ({error}). Write a file instead: voicebus say -o FILE.wav"
-            ) from None
+            self._close_device()
+            raise sound.no_device(error) from None
 
     def _device_stopped(self) -> None:
         """Called by the device's thread, also when somebody pulled the plug."""

@@ -19,9 +19,7 @@ from ..bus.messages import (
     Error,
     Marks,
     Message,
-    Read,
     Rewind,
-    Submit,
     Terminal,
 )
 from ..bus.messages import Notice as NoticeMessage
@@ -39,24 +37,10 @@ class Reading(Requests):
     in the end there is a `result` or an `error`. See `Requests` for the arguments.
     """
 
-    def __init__(
-        self,
-        job: str,
-        *,
-        now: float,
-        read: Read = "live",
-        window_s: float = 30.0,
-        submit: Submit | None = None,
-        text: bytes = b"",
-        offset: int = 0,
-        take: str = "",
-    ) -> None:
-        super().__init__(job, now=now, read=read, window_s=window_s, submit=submit, text=text, offset=offset, take=take)
-        self._segments: dict[str, Marks] = {}
-        self._replayed = False
-        self._began = now
-        self._first_audio: float | None = None
-        self._disorder = 0
+    _announced = ""  # the take that MARKS were last for: of the takes before none can come
+    _replayed = False
+    _first_audio: float | None = None
+    _disorder = 0
 
     def receive(self, message: Message, body: bytes, now: float) -> None:
         """A message that names this job. What it breaks ends the reading in `error`, never in an exception."""
@@ -119,10 +103,8 @@ class Reading(Requests):
         rows = codec.decode_marks(body) if body else []
         if self._attaching:
             return
-        known = self._segments.get(message.take)
-        if known is None:
-            # Of the takes before only the last can still get marks.
-            self._segments = {message.take: message}
+        if message.take != self._announced:
+            self._announced = message.take
             self._hand_out(announced(message))
         for row in rows:
             self._hand_out(timed(message, row, self.rate))
@@ -135,7 +117,7 @@ class Reading(Requests):
         self.line.cut(message.offset)
         self.window.cut(message.offset)
         self._replayed = False
-        self._segments.pop(message.take, None)
+        self._announced = ""
         if void:
             self._hand_out(Rewound(message.offset, message.segment, message.reason, message.take))
         if attaching:
@@ -199,6 +181,11 @@ class Reading(Requests):
     def _refused(self, message: Error, now: float) -> None:
         if message.code == "out_of_order" and self._disorder < DISORDER:
             self._disorder += 1  # what is not acknowledged goes out again, from its beginning, with the next repeat
+            return
+        if message.code == "not_reading":
+            # The connection broke and came back unnoticed, and the daemon forgot the reading.
+            if self._request is None and not self.cancelled:
+                self._ask_attach(now)
             return
         if message.code in ("not_found", "gone") and self._reborn:
             self._start_over(now)

@@ -56,11 +56,14 @@ class Requests:
         """The daemon has let us in: the job is there and is being read."""
         self.cancelled = False
         """This client has asked for the end."""
+        self.chars = 0
+        """Length of the text in code points; 0 while nobody knows."""
         self.pieces = Pieces(retain=submit is not None and submit.keep == "nothing")
         self._submit = submit
         self._text = text
         self.line = Line(job, offset, take)
         self._news = now  # when something last came for this job
+        self._began = now
         self._asked = now  # when credit was last said
         self._doubted = now
         self._request: Message | None = None  # SUBMIT or ATTACH without an answer
@@ -90,6 +93,12 @@ class Requests:
     def over(self) -> bool:
         """Whether nothing more will come."""
         return self.result is not None or self.error is not None
+
+    @property
+    def text_kept(self) -> bool:
+        """Whether the daemon has all of the text, and knows that it is all."""
+        complete = self._submit is None or self._submit.complete or self.pieces.ended
+        return self.answered and complete and self.pieces.settled
 
     @property
     def _attaching(self) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
-from ..bus.errors import InvalidRequest, JobFailed
+from ..bus.errors import Disconnected, InvalidRequest, JobFailed
 from .events import Event, Frame, Result, Rewound
 
 if TYPE_CHECKING:
@@ -212,7 +212,8 @@ class Compressed:
 class Saving:
     """One speech on its way into a target: a context manager to which the events are given, then `finish`.
 
-    Without `finish` (an error) a file that was begun is removed, or with `partial` kept if the job failed.
+    Without `finish` (an error) a file that was begun is removed, or with `partial` kept if the job failed and there is
+    anything of it.
     """
 
     def __init__(
@@ -236,6 +237,7 @@ class Saving:
         self._ours = self._path is not None
         self._encoder: Encoder | None = None
         self._begun = -1
+        self._written = 0
         self._held: list[Frame] = []
         self._rewrites = False
 
@@ -268,12 +270,18 @@ class Saving:
 
     @property
     def _revocable(self) -> bool:
+        """Whether what was written can be taken back."""
         return self._rewrites and self.form in REWRITABLE
+
+    @property
+    def _certain(self) -> bool:
+        """Whether what comes is never taken back."""
+        return self._speech.whole
 
     def _frame(self, frame: Frame) -> None:
         if self._begun < 0:
             self._begun = frame.offset
-        if self._revocable:
+        if self._revocable or self._certain:
             self._write(frame)
             return
         if self._held and self._held[0].segment != frame.segment:
@@ -282,8 +290,12 @@ class Saving:
 
     def _rewound(self, event: Rewound) -> None:
         self._held = [frame for frame in self._held if frame.offset < event.offset]
-        if self._revocable and self._encoder is not None:
-            self._encoder.cut(max(0, event.offset - self._begun))
+        if self._encoder is None or event.offset >= self._written:
+            return
+        if not self._revocable:
+            raise Disconnected("The daemon lost audio that it had called whole, and that was written already.")
+        self._encoder.cut(max(0, event.offset - self._begun))
+        self._written = event.offset
 
     def _release(self) -> None:
         """The take that was held back is whole."""
@@ -295,6 +307,7 @@ class Saving:
         if self._encoder is None:
             self._encoder = self._start(frame.rate)
         self._encoder.write(frame.pcm)
+        self._written = frame.end
 
     def _start(self, rate: int) -> Encoder:
         assert self._stream is not None
@@ -313,7 +326,8 @@ class Saving:
         if self._encoder is None and self._speech.rate:
             self._encoder = self._start(self._speech.rate)
         if self._encoder is not None:
-            self._encoder.close()
+            encoder, self._encoder = self._encoder, None
+            encoder.close()
         if self._draft is not None and self._stream is not None and self._path is not None:
             self._stream.close()
             self._draft.replace(self._path)
@@ -325,11 +339,12 @@ class Saving:
         try:
             if isinstance(error, JobFailed) and self._partial:
                 self._release()  # behind a failure comes what is whole; what was not has been rewound
-                self._complete()
-            elif error is not None and self._encoder is not None and self._draft is None:
-                with contextlib.suppress(Exception):  # a stream gets a proper end where that is possible
-                    self._encoder.close()
+                if self._encoder is not None:
+                    self._complete()
         finally:
+            if self._encoder is not None:  # a stream gets a proper end where that is possible
+                with contextlib.suppress(Exception):
+                    self._encoder.close()
             if self._ours and self._stream is not None:
                 self._stream.close()
             if self._draft is not None:

@@ -44,6 +44,10 @@ SILENCE_S = 3.0
 """After so long without any answer that is owed, the daemon counts as gone."""
 
 
+OF_READING = frozenset({"not_reading", "out_of_order"})
+"""Errors about a job that are no answer to its CANCEL."""
+
+
 class Asked:
     """One question: its message, and in the end `answer` or `error`."""
 
@@ -78,6 +82,7 @@ class Session:
         self.reconnect_s = reconnect_s
         self._hello = Hello(name=name[:256], version=version[:256], pid=os.getpid())
         self._asked: dict[str, Asked] = {}
+        self._dropped: set[str] = set()  # jobs that nobody reads any more, but whose end is not confirmed
         self._numbers = 0
         self._heard = now
         self._said = now
@@ -103,14 +108,21 @@ class Session:
 
     def add(self, reading: Reading) -> None:
         """Take a reading on."""
+        self._dropped.discard(reading.job)
         self.readings[reading.job] = reading
         if self.error is not None:
             reading.fail(self.error)
 
     def drop(self, job: str) -> None:
-        """Stop reading a job; it goes on by itself."""
-        reading = self.readings.pop(job, None)
-        if reading is not None and not reading.over and self.ready:
+        """Stop reading a job; it goes on by itself, unless its end was asked for: then that is seen to first."""
+        reading = self.readings.get(job)
+        if reading is None:
+            return
+        if reading.cancelled and not reading.over:
+            self._dropped.add(job)
+            return
+        del self.readings[job]
+        if not reading.over and self.ready:
             self._put(Detach(job=job))
 
     def ask(self, message: Query | CancelAll | Cancel, now: float) -> Asked:
@@ -124,11 +136,20 @@ class Session:
         asked.error = self.error
         return asked
 
+    @property
+    def ending(self) -> list[str]:
+        """The jobs whose end was asked for and is not confirmed."""
+        jobs = [reading.job for reading in self.readings.values() if reading.cancelled and not reading.over]
+        asked = [asked.message for asked in self._asked.values() if not asked.over]
+        return [*jobs, *(message.job for message in asked if isinstance(message, Cancel))]
+
     def leave(self) -> None:
-        """The client leaves: what waits ends, and BYE is the last message."""
-        ready = self.ready
+        """The client leaves: what waits ends, every CANCEL without an answer is said once more, then BYE."""
+        ready, ending = self.ready, self.ending
         self.close(Disconnected("The client was closed."))
         if ready:
+            for job in ending:
+                self._put(Cancel(job=job))
             self._put(Bye())
 
     def sleep_until(self) -> float:
@@ -289,7 +310,7 @@ class Session:
             return
         if isinstance(message, Error):
             key = message.request or f"job {message.job}"
-            asked = self._asked.pop(key, None)
+            asked = self._asked.pop(key, None) if message.code not in OF_READING else None
             if asked is not None:
                 asked.error = error_for(message.code, message.message, message.retry_after)
                 if message.request:
@@ -301,6 +322,9 @@ class Session:
         reading = self.readings.get(message.job)
         if reading is not None:
             reading.receive(message, body, now)
+            if reading.over and message.job in self._dropped:
+                self._dropped.discard(message.job)
+                del self.readings[message.job]
         elif isinstance(message, Error) and not message.job and not message.request:
             for reading in self.readings.values():  # what we sent could not be read: it will not get better
                 if reading.waiting:

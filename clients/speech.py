@@ -1,22 +1,28 @@
 """What the clients with and without asyncio have in common.
 
-Owns: how a reading begins and ends for its consumer, and how consumption turns into credit. Must not know: threads,
+Owns: what a client is told before it connects, how a reading begins and ends for its consumer, and how consumption
+turns into credit. Must not know: threads,
 event loops, sockets. Invariant: a consumer gets every event in order, then exactly one end: nothing (finished, or
 cancelled by himself) or the error that says how the job ended.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
+from .. import __version__
 from ..bus.codec import BODY_BYTES
 from ..bus.errors import InvalidRequest, JobCancelled, JobFailed
 from ..bus.messages import UNLIMITED
-from . import asking
+from . import asking, starting
 from .events import Event, Frame, Result, Rewound
 from .reading import Reading
+from .session import Session
 
 AHEAD_S = 30.0
 """How much audio may come beyond what was consumed."""
@@ -37,6 +43,7 @@ def reading_for(text: object, options: Mapping[str, Any], now: float) -> Reading
     body = asking.checked_text(text, ssml=ssml) if isinstance(text, str) else b""
     submit = asking.submit_for(options, complete=isinstance(text, str) and len(body) <= BODY_BYTES)
     reading = Reading(submit.job, now=now, read=submit.read, window_s=AHEAD_S, submit=submit, text=body)
+    reading.chars = len(text) if isinstance(text, str) else 0
     if isinstance(text, str) and not submit.complete:
         reading.end(now)
     return reading
@@ -48,6 +55,25 @@ def attached_reading(job: str, offset: int, take: str, whole: bool, now: float) 
     if not 0 <= offset <= UNLIMITED:
         raise InvalidRequest(f"offset is {offset!r}; it is counted in samples, from 0.")
     return Reading(asking.job_name(job), now=now, read=read, window_s=AHEAD_S, offset=offset, take=take)
+
+
+class ClientBase:
+    """What a client is before it is connected: where to, and what it calls itself. See `Client` for the arguments."""
+
+    def __init__(self, *, start: bool, name: str, endpoint: str | None, reconnect_s: float) -> None:
+        self._start = start and endpoint is None
+        self._endpoint = endpoint
+        self._name = name or Path(sys.argv[0] if sys.argv else "").name or "python"
+        self._reconnect_s = reconnect_s
+
+    def _find(self) -> str:
+        """The endpoint of the daemon, after starting one if that is ours to do."""
+        if self._endpoint is not None:
+            return self._endpoint
+        return starting.ensure_daemon() if self._start else starting.require_daemon()
+
+    def _new_session(self) -> Session:
+        return Session(time.monotonic(), name=self._name, version=__version__, reconnect_s=self._reconnect_s)
 
 
 class SpeechBase:
@@ -71,9 +97,23 @@ class SpeechBase:
         return self._reading.rate
 
     @property
+    def whole(self) -> bool:
+        """Whether only finished takes come, which are never rewound."""
+        return self._reading.read == "whole"
+
+    @property
     def result(self) -> Result | None:
         """How the job ended; None before it has."""
         return self._reading.result
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come than what is already here."""
+        return self._over or self._stopped
+
+    def _finished(self) -> Result:
+        """The result; where the daemon has not answered our own CANCEL yet, what it will say."""
+        return self.result or Result(self.job, "cancelled", "cancelled", rate=self.rate)
 
     def _take_over(self) -> bool:
         """Called by whoever serves the reading, after each step: fetch what is new. Whether there was anything."""

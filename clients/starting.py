@@ -85,23 +85,23 @@ def _ask_service_manager() -> bool:
     return _systemctl()
 
 
-def _unit_installed() -> bool:
+def _systemctl() -> bool:
+    from .. import systemd
+
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     places = (home / "systemd/user", Path("/etc/systemd/user"), Path("/usr/lib/systemd/user"))
-    return any((place / "voicebus.service").exists() for place in places)
-
-
-def _systemctl() -> bool:
-    if not _unit_installed() or shutil.which("systemctl") is None:
+    installed = any((place / systemd.UNIT).exists() for place in places)
+    if not installed or shutil.which("systemctl") is None:
         return False
-    return _worked(["systemctl", "--user", "start", "--no-block", "voicebus.service"])
+    return _worked(["systemctl", "--user", "start", "--no-block", systemd.UNIT])
 
 
 def _launchctl() -> bool:
-    label = "org.voicebus.daemon"  # as launchd/ has it
-    if not (Path.home() / "Library/LaunchAgents" / f"{label}.plist").exists():
+    from .. import launchd
+
+    if not (Path.home() / "Library/LaunchAgents" / launchd.PLIST).exists():
         return False
-    return _worked(["launchctl", "kickstart", f"gui/{os.getuid()}/{label}"])
+    return _worked(["launchctl", "kickstart", f"gui/{os.getuid()}/{launchd.LABEL}"])
 
 
 def _worked(command: list[str]) -> bool:
@@ -211,6 +211,17 @@ def daemon_pid(endpoint: str) -> int:
         except OSError:
             return 0
     return int(struct.unpack("3i", credentials)[0])
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def restart_daemon(endpoint: str, timeout_s: float = START_S) -> str:

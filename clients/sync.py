@@ -7,8 +7,8 @@ unless it waits for audio, which ends with the job, `cancel`, or Disconnected. B
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,13 +19,13 @@ from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Query, Terminal
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
 from .reading import Reading
-from .session import Asked, Session
-from .speech import FEED_BYTES, SpeechBase, attached_reading, reading_for
+from .session import Asked
+from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
 
 if TYPE_CHECKING:
     from .playing import Player
@@ -65,11 +65,6 @@ class Speech(SpeechBase):
                     raise error
         return event
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will come than what is already here."""
-        return self._over or self._stopped
-
     def frames(self) -> Iterator[Frame]:
         """Only the audio. Live speech can be rewound, which this cannot show: ask for it with `whole`, or look at
         each frame's offset."""
@@ -92,9 +87,9 @@ class Speech(SpeechBase):
         """Write the audio to a file, or to an open binary stream, while it comes.
 
         format: "wav", "raw", "flac", "ogg", "opus" or "mp3"; by the file's extension if left out. A file appears under
-        its name when it is complete; with `partial` also with what there is when the job fails. Raises InvalidRequest
-        for a format that nobody knows or that cannot have this sample rate, OSError where the file cannot be
-        written, and what iterating raises.
+        its name when it is complete; with `partial` also with what is whole, if anything is, when the job fails.
+        Raises InvalidRequest for a format that nobody knows or that cannot have this sample rate, OSError where the
+        file cannot be written, and what iterating raises.
         """
         from . import saving
 
@@ -138,16 +133,19 @@ class Speech(SpeechBase):
         with self._changed:
             self._changed.notify_all()
 
+    def wait_kept(self) -> None:
+        """Return when the daemon keeps all of the text, so that the job needs this program no more. Raises what the
+        job ended with before that, Disconnected where the daemon went away for good."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._reading.text_kept or self._over or self._stopped)
+            error = None if self._reading.text_kept else self._ending()
+        if error is not None:
+            raise error
+
     def close(self) -> None:
         """Stop reading. The job goes on without us."""
         self._silence()
         self._drop(self.job)
-
-    def _finished(self) -> Result:
-        result = self.result
-        if result is None:  # stopped by ourselves, and the daemon has not answered yet
-            return Result(self.job, "cancelled", "cancelled", rate=self.rate)
-        return result
 
     def _feed(self, pieces: Iterator[str]) -> None:
         """Send text from an iterator as fast as it comes and the daemon keeps it. Runs in a thread of its own."""
@@ -167,7 +165,7 @@ class Speech(SpeechBase):
             self._act(lambda reading, now: reading.cancel(now))
 
 
-class Client:
+class Client(ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
@@ -183,20 +181,17 @@ class Client:
     def __init__(
         self, *, start: bool = True, name: str = "", endpoint: str | None = None, reconnect_s: float = 10.0
     ) -> None:
-        self._start = start and endpoint is None
+        super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._changed = threading.Condition()
         self._speeches: dict[str, Speech] = {}
-        self._name = name or Path(sys.argv[0] if sys.argv else "").name or "python"
-        self._reconnect_s = reconnect_s
-        find = starting.ensure_daemon if self._start else starting.require_daemon
-        self._connect(endpoint or find())
+        self._connect(self._find())
         if self._start and self._outdated():
             self._service.stop()
             self._connect(starting.restart_daemon(starting.require_daemon()))
+        atexit.register(self.close)
 
     def _connect(self, endpoint: str) -> None:
-        session = Session(time.monotonic(), name=self._name, version=__version__, reconnect_s=self._reconnect_s)
-        self._session = session
+        session = self._session = self._new_session()
         self._service = Service(Link(endpoint, session), self._on_change, self._on_lost)
         self._service.start()
         try:
@@ -227,7 +222,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Leave. Jobs go on; whoever still reads gets Disconnected."""
+        """Leave. Jobs go on, but for those that were cancelled; whoever still reads gets Disconnected. A program that
+        ends without it has it done."""
+        atexit.unregister(self.close)
         self._service.stop()
 
     @property
@@ -268,7 +265,7 @@ class Client:
         form = saving.format_of(target, format)
         options.setdefault("sample_rate", saving.rate_for(form))
         options.setdefault("pace", "render")
-        options.setdefault("whole", form not in saving.REWRITABLE)
+        options.setdefault("whole", form not in saving.REWRITABLE or not isinstance(target, str | Path))
         return self.speak(text, **options).save(target, form)
 
     def attach(self, job: str, offset: int = 0, *, take: str = "", whole: bool = False) -> Speech:
@@ -315,8 +312,7 @@ class Client:
         if speech is not None and not speech.over:
             speech.cancel()
         end = self._ask(Cancel(job=asking.job_name(job)))
-        assert isinstance(end, Terminal)
-        return {name: getattr(end, name) for name in ("job", "state", "code", "message", "samples")}
+        return asking.ended(end)
 
     def cancel_all(self) -> int:
         """End all jobs of this user. Returns how many."""
@@ -384,7 +380,7 @@ class Client:
             self._changed.notify_all()
 
     def _on_lost(self) -> None:
-        """In the service's thread: the daemon is gone. If it is for us to start, start another."""
+        """The daemon is gone. If it is for us to start, start another."""
         if self._start:
             with contextlib.suppress(VoicebusError):  # the session gives up by itself, with the plainer message
                 starting.ensure_daemon()

@@ -151,10 +151,15 @@ def test_bus_imports_no_other_part() -> None:
     assert strays("bus", f"{PACKAGE}.bus") == []
 
 
+# Service units as text, for whoever installs them: data, and no part.
+UNITS = (f"{PACKAGE}.systemd", f"{PACKAGE}.launchd")
+
+
 @pytest.mark.parametrize("part", ["daemon", "workers", "clients"])
 def test_parts_meet_only_on_the_bus(part: str) -> None:
-    """The daemon, the workers and the clients import nothing of each other, only the bus."""
-    assert strays(part, f"{PACKAGE}.bus", f"{PACKAGE}.{part}") == []
+    """The daemon, the workers and the clients import nothing of each other, only the bus; clients also the units."""
+    units = UNITS if part == "clients" else ()
+    assert strays(part, f"{PACKAGE}.bus", f"{PACKAGE}.{part}", *units) == []
 
 
 def test_core_imports_nothing_of_the_rest_of_the_daemon() -> None:

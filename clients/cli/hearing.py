@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import InvalidRequest, JobFailed, VoicebusError
-from ..events import Frame
-from ..saving import REWRITABLE, UNKNOWN_SIZE, rate_for, wav_header
+from ..saving import REWRITABLE, rate_for
 from . import output, seam, turns
 from .exits import FAILED, INCOMPLETE, INTERRUPTED, NO_SOUND, STORAGE, Failure, explain
 from .names import did_you_mean
@@ -164,19 +163,19 @@ def _require_device(device: str | None) -> None:
 def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels: bool = True) -> None:
     """Play a speech, or write it. total: characters of its text, 0 where unknown. cancels: whether leaving early ends
     the job. Raises Failure, Leave, or an error of the library."""
-    teller = Teller(quiet=target.quiet, total=total, progress=target.output not in {None, "-"})
+    plays, pipes = target.output is None, target.output == "-"
+    teller = Teller(quiet=target.quiet, total=total, plays=plays, progress=not (plays or pipes))
     try:
         if target.output is None:
             player = seam.player(speech, device=target.device, on_event=teller.event)
             with contextlib.nullcontext() if cancels else sparing(player), pausable(player):
                 result = player.run()
-        elif target.output == "-":
-            result = _pipe(speech, target, teller)
         else:
-            result = speech.save(target.output, target.form, on_event=teller.event, partial=True)
+            where = sys.stdout.buffer if target.output == "-" else target.output
+            result = speech.save(where, target.form, on_event=teller.event, partial=True)
     except JobFailed as error:
         teller.clear()
-        raise _failed(error, speech, target) from None
+        raise _failed(error, speech.job, target, teller.seconds) from None
     except BaseException:
         teller.clear()
         if cancels:
@@ -186,27 +185,6 @@ def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels:
         raise
     teller.clear()
     _report(result, target)
-
-
-def _pipe(speech: Speech, target: Target, teller: Teller) -> Result:
-    """Write a speech to standard output. It is read whole, so bare samples and WAV go out as they come: a line of
-    standard input is heard before the next is there."""
-    out = sys.stdout.buffer
-    if target.form not in REWRITABLE:
-        result = speech.save(out, target.form, on_event=teller.event)
-        out.flush()
-        return result
-    begun = target.form == "raw"
-    for event in speech:
-        if isinstance(event, Frame):
-            if not begun:
-                out.write(wav_header(event.rate, UNKNOWN_SIZE))
-                begun = True
-            out.write(event.pcm)
-            out.flush()
-        teller.event(event)
-    assert speech.result is not None
-    return speech.result
 
 
 def _report(result: Result, target: Target) -> None:
@@ -222,14 +200,15 @@ def _report(result: Result, target: Target) -> None:
         )
 
 
-def _failed(error: JobFailed, speech: Speech, target: Target) -> Failure:
-    """A job that nobody could finish: what there is of it, and how to go on."""
-    result = speech.result
-    advice = f"See which sentence and why with: voicebus jobs {speech.job}"
-    if result is not None and result.samples:
-        there = f"The first {output.duration(result.seconds)} are there"
-        there += f", in {target.output}. " if target.output not in {None, "-"} else ". "
-        advice = f"{there}{advice}\n  Leave bad sentences out with --skip-bad."
+def _failed(error: JobFailed, job: str, target: Target, seconds: float) -> Failure:
+    """A job that nobody could finish: what was heard or written of it, and how to go on."""
+    advice = f"See which sentence and why with: voicebus jobs {job}"
+    to_file = target.output not in {None, "-"}
+    if seconds:
+        there = f"The first {output.duration(seconds)} are there{f', in {target.output}' if to_file else ''}."
+        advice = f"{there} {advice}\n  Leave bad sentences out with --skip-bad."
+    elif to_file:
+        advice = f"{target.output} was not written. {advice}"
     return Failure(error.message, FAILED, advice)
 
 

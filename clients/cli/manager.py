@@ -11,10 +11,10 @@ import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ... import launchd, systemd
 from ...bus import endpoints
 from .exits import FAILED, UNAVAILABLE, Failure
 
@@ -24,11 +24,6 @@ TIMEOUT_S = 60.0
 def for_this_machine() -> Manager:
     """The manager that this machine has."""
     return Launchd() if sys.platform == "darwin" else Systemd()
-
-
-def packaged(name: str) -> Any:
-    """The module with this manager's units, which are data of the package and belong to none of its parts."""
-    return import_module(f"{__name__.partition('.')[0]}.{name}")
 
 
 def environment() -> dict[str, str]:
@@ -116,7 +111,7 @@ class Manager(ABC):
 class Systemd(Manager):
     """The user's systemd."""
 
-    name = "voicebus.service"
+    name = systemd.UNIT
     hint = "It runs while you are logged in. To keep it after logout: loginctl enable-linger"
 
     @property
@@ -125,8 +120,7 @@ class Systemd(Manager):
         return (Path(base) if base.startswith("/") else Path.home() / ".config") / "systemd" / "user" / self.name
 
     def render(self) -> str:
-        text: str = packaged("systemd").unit(sys.executable, environment())
-        return text
+        return systemd.unit(sys.executable, environment())
 
     def reachable(self) -> bool:
         if shutil.which("systemctl") is None:
@@ -157,7 +151,7 @@ class Launchd(Manager):
 
     @property
     def path(self) -> Path:
-        return Path.home() / "Library" / "LaunchAgents" / str(packaged("launchd").PLIST)
+        return Path.home() / "Library" / "LaunchAgents" / launchd.PLIST
 
     @property
     def _domain(self) -> str:
@@ -165,8 +159,7 @@ class Launchd(Manager):
 
     def render(self) -> str:
         errors = str(endpoints.log_path().with_name("launchd.log"))
-        text: str = packaged("launchd").agent(sys.executable, errors, environment())
-        return text
+        return launchd.agent(sys.executable, errors, environment())
 
     def reachable(self) -> bool:
         return ask("launchctl", "print", self._domain).returncode == 0

@@ -48,7 +48,7 @@ def holder() -> Holder | None:
         with path.open("rb") as file:
             about = _about(file.read(4096))
             # Asked only where the file names a living process, since asking takes the lock for a moment.
-            if about is None or not _exists(about.pid) or not _locked(file.fileno()):
+            if about is None or not starting.exists(about.pid) or not _locked(file.fileno()):
                 return None
             return about
     except OSError:
@@ -61,16 +61,6 @@ def _about(data: bytes) -> Holder | None:
         return Holder(int(found["pid"]), str(found.get("version", "")), str(found.get("socket", "")))
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _locked(fd: int) -> bool:

@@ -33,63 +33,25 @@ def to_where(command: Any) -> Any:
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("text", nargs=-1)
-@click.option(
-    "-f",
-    "--file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    help="Say what is in FILE (UTF-8).",
-)
-@click.option(
-    "-v",
-    "--voice",
-    metavar="VOICE",
-    default="",
-    shell_complete=complete("voices"),
-    help="The voice; see: voicebus voices",
-)
-@click.option(
-    "-p",
-    "--provider",
-    metavar="NAME",
-    default="",
-    shell_complete=complete("providers"),
-    help="The provider; see: voicebus providers",
-)
-@click.option(
-    "--lang",
-    "language",
-    metavar="TAG",
-    default="",
-    shell_complete=complete("languages"),
-    help="The language of the text: en, de-AT ...; auto finds out.",
-)
+@click.option("-f", "--file", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
+              help="Say what is in FILE (UTF-8).")  # fmt: skip
+@click.option("-v", "--voice", metavar="VOICE", default="", shell_complete=complete("voices"),
+              help="The voice; see: voicebus voices")  # fmt: skip
+@click.option("-p", "--provider", metavar="NAME", default="", shell_complete=complete("providers"),
+              help="The provider; see: voicebus providers")  # fmt: skip
+@click.option("--lang", "language", metavar="TAG", default="", shell_complete=complete("languages"),
+              help="The language of the text: en, de-AT ...; auto finds out.")  # fmt: skip
 @click.option("--rate", type=Factor(0.25, 6), default=1.0, metavar="FACTOR", help="How fast: 1.5 or 150%.")
 @click.option("--pitch", type=Factor(0.5, 2), default=1.0, metavar="FACTOR", help="How high.")
 @click.option("--volume", type=Factor(0, 2), default=1.0, metavar="FACTOR", help="How loud.")
-@click.option(
-    "--punctuation",
-    type=Name(["none", "some", "all"]),
-    metavar="HOW",
-    default=None,
-    help="Read it aloud: none, some or all of it.",
-)
+@click.option("--punctuation", type=Name(["none", "some", "all"]), metavar="HOW", default=None,
+              help="Read it aloud: none, some or all of it.")  # fmt: skip
 @click.option("--ssml", is_flag=True, help="The text is SSML.")
 @click.option("--seed", type=click.INT, metavar="N", help="For engines that throw dice.")
-@click.option(
-    "--priority",
-    type=Name(PRIORITIES),
-    default="text",
-    metavar="CLASS",
-    help=f"Who goes first: {', '.join(PRIORITIES)}.",
-)
-@click.option(
-    "--keep",
-    type=Name(["nothing", "job", "history"]),
-    default=None,
-    metavar="WHAT",
-    help="What stays afterwards: nothing, the job (default), or history.",
-)
+@click.option("--priority", type=Name(PRIORITIES), default="text", metavar="CLASS",
+              help=f"Who goes first: {', '.join(PRIORITIES)}.")  # fmt: skip
+@click.option("--keep", type=Name(["nothing", "job", "history"]), default=None, metavar="WHAT",
+              help="What stays afterwards: nothing, the job (default), or history.")  # fmt: skip
 @click.option("--skip-bad", is_flag=True, help="Leave out a sentence that nobody can say (exit 9).")
 @click.option("--after", is_flag=True, help="Wait until my other players are done, instead of sounding over them.")
 @click.option("--detach", is_flag=True, help="Print the job's name and leave; see: voicebus attach")
@@ -135,6 +97,7 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
             with hearing.names_explained(client):
                 speech = client.speak(_unempty(words), **request)
             if detach:
+                speech.wait_kept()
                 click.echo(speech.job)
             else:
                 total = len(words) if isinstance(words, str) else 0

@@ -20,10 +20,6 @@ BACKEND_VARIABLE = "VOICEBUS_SOUND"
 """Names the sound system to play with, where the one that is chosen by itself is the wrong one; `null` is nobody's."""
 
 
-SWALLOWS = "Discard all samples"
-"""What ALSA calls the device that it has on a machine without any. Playing there would be a false success."""
-
-
 def _backend() -> str | None:
     """The sound system that the environment names. Raises InvalidRequest for one that nobody knows."""
     wanted = os.environ.get(BACKEND_VARIABLE, "").lower()
@@ -47,9 +43,9 @@ def connect(*, start: bool = False) -> Client:
 
 def devices() -> list[dict[str, Any]]:
     """The sound devices to play on, each with its `name` and whether it is the `default`."""
-    from .. import playing
+    from .. import sound
 
-    rows = [row for row in playing.devices(_backend()) if not row["name"].startswith(SWALLOWS)]
+    rows = sound.devices(_backend())
     return [{"name": row["name"], "default": number == 0} for number, row in enumerate(rows)]
 
 

@@ -13,7 +13,8 @@ import time
 
 import click
 
-from ..events import Event, Frame, Notice, Segment
+from ..events import Event, Frame, Notice, Rewound, Segment
+from ..pace import CHARS_PER_S, start_s
 from . import output
 
 REDRAW_S = 0.1
@@ -23,11 +24,15 @@ LASTING = frozenset({"moved", "skipped"})
 
 
 class Teller:
-    """Tells of one job. total: characters of the text, 0 where unknown. progress: with a bar of what is made."""
+    """Tells of one job. total: characters of the text, 0 where unknown. plays: it is heard as it is made. progress:
+    with a bar of what is made."""
 
-    def __init__(self, *, quiet: bool = False, total: int = 0, progress: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, total: int = 0, plays: bool = False, progress: bool = False) -> None:
         self._live = output.moving(sys.stderr) and not quiet
         self._quiet = quiet
+        self._plays = plays
+        self._begin_s: float | None = None
+        self._end_s = 0.0
         self._progress = progress and self._live
         self._total = total
         self._said: set[tuple[str, str]] = set()
@@ -35,17 +40,31 @@ class Teller:
         self._drawn_at = 0.0
         self._began_at = time.monotonic()
         self._chars = 0
+        self._rate = 1
+
+    @property
+    def seconds(self) -> float:
+        """How much audio came, less what was taken back."""
+        return max(0.0, self._end_s - self._begin_s) if self._begin_s is not None else 0.0
 
     def event(self, event: Event) -> None:
         """Something that a speech told."""
         if isinstance(event, Frame):
-            self._made(event.end / event.rate)
+            self._rate = event.rate
+            self._end_s = event.end / event.rate
+            if self._begin_s is None:
+                self._begin_s = event.offset / event.rate
+            self._made(self._end_s)
+        elif isinstance(event, Rewound):
+            self._end_s = min(self._end_s, event.offset / self._rate)
         elif isinstance(event, Segment):
             self._chars = max(self._chars, event.start + event.length)
         elif isinstance(event, Notice):
             self._notice(event)
 
     def _notice(self, notice: Notice) -> None:
+        if notice.factor > 1:
+            self._once(("slow", str(notice.data.get("provider", ""))), self._estimate(notice))
         if notice.kind in WRONG or (notice.kind in LASTING and not self._quiet):
             self.line(notice.text)
         elif self._live:
@@ -54,6 +73,18 @@ class Teller:
         elif notice.kind != "started":
             # The same wait with another percentage or place is the same line.
             self._once((notice.kind, str(notice.data.get("provider", ""))), notice.text)
+
+    def _estimate(self, notice: Notice) -> str:
+        """How long somebody waits for an engine that is slower than speech."""
+        who = notice.data.get("provider") or "the provider"
+        said = f"{who} takes about {notice.factor:.1f} s for a second of speech"
+        seconds = self._total / CHARS_PER_S
+        if not seconds:
+            return said
+        if self._plays:
+            wait = start_s(seconds, notice.factor) + float(notice.data.get("first_audio_s") or 0.0)
+            return f"{said}; it begins in about {output.duration(wait)}"
+        return f"{said}; {output.duration(seconds)} of it take about {output.duration(seconds * notice.factor)}"
 
     def waiting(self, text: str) -> None:
         """Something else than the daemon is waited for."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from voicebus.clients import requests, session
+
 from .scripted import Daemon
 
 
@@ -22,3 +24,11 @@ def daemon(short_dir):
     found = Daemon(short_dir / "bus.sock")
     yield found
     found.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A daemon that is silent counts as gone after a fraction of a second."""
+    monkeypatch.setattr(session, "SILENCE_S", 0.3)
+    monkeypatch.setattr(session, "STARVED_S", 0.1)
+    monkeypatch.setattr(requests, "STARVED_S", 0.1)

@@ -135,7 +135,7 @@ def test_a_daemon_that_starts_anew_in_the_middle(daemon) -> None:
     run(daemon, body)
 
 
-def test_a_daemon_that_goes_away_for_good(daemon) -> None:
+def test_a_daemon_that_goes_away_for_good(daemon, impatient) -> None:
     """A reader is told after `reconnect_s`."""
     daemon.segments = [(100 * RATE, "t1")]
 

@@ -2,13 +2,15 @@
 
 import threading
 
+import miniaudio
 import pytest
 
 from voicebus.bus.errors import JobFailed
-from voicebus.bus.messages import Accepted, Audio, Cancel, Rewind, Submit, Terminal
-from voicebus.clients import playing
+from voicebus.bus.messages import Accepted, Audio, Cancel, Notice, Rewind, Submit, Terminal
+from voicebus.clients import sound
 from voicebus.clients.events import Frame
-from voicebus.clients.playing import Buffer, NoSoundDevice, Player, Speed
+from voicebus.clients.playing import Buffer, Player
+from voicebus.clients.sound import NoSoundDevice
 from voicebus.clients.sync import Client
 
 from .scripted import RATE, pcm
@@ -64,20 +66,6 @@ def test_what_is_void_is_dropped() -> None:
     assert buffer.take(10) == pcm(1, 3) + pcm(2, 2) + pcm(0, 5)
     buffer.drop(4)
     assert buffer.heard == 4
-
-
-def test_when_there_is_enough() -> None:
-    """Fast audio is played at once; slow audio when what is there lasts until the rest has come."""
-    speed = Speed()
-    assert speed.enough(0.1, 100.0, 1000)
-    speed.came(100, 0.0)
-    speed.came(500, 1.0)
-    assert speed.factor(1000) == pytest.approx(0.5)
-    assert not speed.enough(5.0, 10.0, 1000)
-    assert speed.enough(10.0, 10.0, 1000)
-    assert speed.enough(playing.ENOUGH_S, 1000.0, 1000)
-    speed.came(5000, 2.0)
-    assert speed.enough(0.1, 100.0, 1000)
 
 
 def test_playing_to_the_end(client, daemon) -> None:
@@ -212,15 +200,34 @@ def test_no_such_device(client) -> None:
 
 
 def test_no_device_at_all(client, monkeypatch) -> None:
-    """Without any device the error says how to write a file; the null device is never taken by itself."""
-    monkeypatch.setattr(playing, "_backends", lambda miniaudio, _: [miniaudio.Backend.WASAPI])
-    with pytest.raises(NoSoundDevice, match="Write a file"):
+    """Without any device the error says how to write a file, in words only."""
+    monkeypatch.setattr(sound, "backends", lambda _: [miniaudio.Backend.WASAPI])
+    with pytest.raises(NoSoundDevice, match=r"play on \([a-z ]+\)\. Write a file"):
         Player(client.speak("Hello.")).run()
-    assert playing.devices() == []
+    assert sound.devices() == []
 
 
-def test_devices() -> None:
-    """The null backend has one device, with a name to choose it by."""
-    rows = playing.devices("null")
-    assert rows
-    assert all(row["name"] for row in rows)
+def test_a_slow_engine_is_waited_for(client, daemon) -> None:
+    """Where the daemon tells that the engine is slower than speech, playing begins when it can go on to the end."""
+    told = {}
+
+    def slow(peer, message, _):
+        job = message.job
+        daemon.send(peer, Accepted(job=job, rate=RATE, pieces=1))
+        daemon.send(peer, Notice(job=job, kind="started", data={"factor": 2.0, "first_audio_s": 0.1}))
+        daemon.send(peer, Audio(job=job, take="t", offset=0), pcm(1, RATE // 4))
+        told.update(peer=peer, job=job)
+
+    daemon.on[Submit] = slow
+    speech = client.speak("x" * 30)  # about two seconds
+    came = threading.Event()
+    player = Player(speech, backend="null", on_event=lambda event: isinstance(event, Frame) and came.set())
+    thread = threading.Thread(target=player.run)
+    thread.start()
+    assert came.wait(5.0)
+    thread.join(0.2)
+    assert (player.heard, player.underruns) == (0, 0)
+    daemon.do(lambda: daemon.send(told["peer"], Audio(job=told["job"], take="t", offset=RATE // 4), pcm(1, RATE)))
+    daemon.do(lambda: daemon.send(told["peer"], Terminal(job=told["job"], samples=RATE // 4 + RATE)))
+    thread.join(10.0)
+    assert (player.heard, player.underruns) == (RATE // 4 + RATE, 0)

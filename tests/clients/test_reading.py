@@ -573,3 +573,28 @@ def test_where_marks_of_the_reading_before_go() -> None:
     play.reading.resume(play.now, reborn=False)
     play.say(Marks(job="j", take="t1"))
     assert play.events() == []
+
+
+def test_a_reading_that_the_daemon_lost() -> None:
+    """Credit that is answered by `not_reading` is followed by ATTACH from where the reading is; once."""
+    play = Play()
+    play.audio(0, 500)
+    play.say(Error(job="j", code="not_reading"))
+    play.say(Error(job="j", code="not_reading"))
+    again = play.out()
+    assert [(type(message), message.offset, message.take) for message in again] == [(Attach, 500, "t1")]
+    play.say(Attached(job="j", offset=500, rate=RATE))
+    play.audio(500, 100)
+    play.say(Terminal(job="j", samples=600))
+    assert play.reading.error is None
+    assert play.reading.result.samples == 600
+
+
+def test_a_lost_reading_that_is_cancelled() -> None:
+    """Whoever wants no more audio does not attach again."""
+    play = Play()
+    play.reading.cancel(play.now)
+    play.out()
+    play.say(Error(job="j", code="not_reading"))
+    assert play.out() == []
+    assert not play.reading.over

@@ -10,7 +10,7 @@ import miniaudio
 import pytest
 import soundfile
 
-from voicebus.bus.errors import InvalidRequest, JobFailed
+from voicebus.bus.errors import Disconnected, InvalidRequest, JobFailed
 from voicebus.clients import saving
 from voicebus.clients.events import Frame, Result, Rewound
 
@@ -26,7 +26,8 @@ def names(folder):
 class Said:
     """A speech that only has what a test gives it."""
 
-    def __init__(self, events, rate=24000, error=None):
+    def __init__(self, events, rate=24000, error=None, whole=False):
+        self.whole = whole
         self.events = events
         self.rate = rate
         self.error = error
@@ -237,3 +238,35 @@ def test_rates_that_a_format_cannot_have(tmp_path) -> None:
         saving.save(Said(frames(100, rate=22050), rate=22050), tmp_path / "x.opus")
     assert names(tmp_path) == []
     assert [saving.rate_for(form) for form in ("wav", "opus", "mp3")] == [0, 24000, 24000]
+
+
+@pytest.mark.parametrize("form", ["wav", "raw", "flac"])
+def test_what_is_never_taken_back_is_written_at_once(form) -> None:
+    """Of a speech that brings only whole takes each frame goes out as it comes, also into a pipe."""
+    out = io.BytesIO()
+    events = frames(24000, 24000)
+    with saving.Saving(Said(events, whole=True), out, form) as writer:
+        sizes = []
+        for event in events:
+            writer.event(event)
+            sizes.append(out.tell())
+    assert sizes[0] > 0
+    assert sizes[1] > sizes[0]
+
+
+def test_whole_audio_that_is_lost_after_all_is_an_error(tmp_path) -> None:
+    """What was encoded cannot be taken back: a rewind of it ends the writing, and leaves no file."""
+    events = [*frames(100, 200), Rewound(100, 1, "lost")]
+    with pytest.raises(Disconnected, match="written already"):
+        saving.save(Said(events, whole=True), tmp_path / "x.flac")
+    assert names(tmp_path) == []
+
+
+def test_without_audio_nothing_is_kept(tmp_path) -> None:
+    """With `partial` a job that failed before it made anything leaves an older file of that name alone."""
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"old")
+    with pytest.raises(JobFailed):
+        saving.save(Said([], error=JobFailed("no")), path, partial=True)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["x.wav"]

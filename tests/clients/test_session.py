@@ -277,3 +277,46 @@ def test_unanswered_pieces_go_to_the_new_connection() -> None:
     play.after(0)
     play.say(Welcome(epoch="e1"))
     assert play.kinds() == [Attach, Append]
+
+
+def test_leaving_says_every_cancel_that_has_no_answer() -> None:
+    """A CANCEL that was asked for is said again before BYE, by whichever way it was asked; an answered one is not."""
+    play = Play()
+    for job in ("a", "b"):
+        play.read(job).cancel(play.now)
+    play.session.ask(Cancel(job="c"), play.now)
+    play.after(0)
+    play.say(Terminal(job="a", state="cancelled", code="cancelled"))
+    assert play.session.ending == ["b", "c"]
+    play.session.leave()
+    sent = [message for message, _ in play.session.outbox]
+    assert [(type(message), getattr(message, "job", "")) for message in sent] == [
+        (Cancel, "b"),
+        (Cancel, "c"),
+        (Bye, ""),
+    ]
+
+
+def test_a_cancelled_reading_is_dropped_when_its_end_is_sure() -> None:
+    """Whoever cancels and drops a job in one breath has it cancelled, and then it is forgotten."""
+    play = Play()
+    reading = play.read("a")
+    play.after(0)
+    play.say(Accepted(job="a", rate=16000, pieces=1))
+    reading.cancel(play.now)
+    play.session.drop("a")
+    assert play.kinds() == [Cancel]
+    assert play.kinds(0.3) == [Cancel]
+    play.say(Terminal(job="a", state="cancelled", code="cancelled"))
+    assert play.session.readings == {}
+
+
+def test_a_lost_reading_is_no_answer_to_cancel() -> None:
+    """`not_reading` is about the reading: who waits for the answer to CANCEL goes on waiting."""
+    play = Play()
+    asked = play.session.ask(Cancel(job="a"), play.now)
+    play.after(0)
+    play.say(Error(job="a", code="not_reading"))
+    assert not asked.over
+    play.say(Terminal(job="a", state="cancelled", code="cancelled"))
+    assert asked.answer.state == "cancelled"

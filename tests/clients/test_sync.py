@@ -1,10 +1,22 @@
 """`Client` against a scripted daemon on a real socket."""
 
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
-from voicebus.bus.errors import Conflict, Disconnected, InvalidRequest, JobCancelled, JobFailed, NotFound, NotRunning
+from voicebus.bus.errors import (
+    Conflict,
+    Disconnected,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+    NotFound,
+    NotRunning,
+    StorageError,
+)
 from voicebus.bus.messages import (
     Accepted,
     Append,
@@ -278,7 +290,7 @@ def test_a_job_that_died_with_its_daemon_half_heard(client, daemon) -> None:
         list(events)
 
 
-def test_a_daemon_that_goes_away_for_good(daemon) -> None:
+def test_a_daemon_that_goes_away_for_good(daemon, impatient) -> None:
     """A reader is told after `reconnect_s`, and so is everybody else who asks."""
     daemon.segments = [(100 * RATE, "t1")]
     with Client(endpoint=daemon.endpoint, reconnect_s=0.3) as client:
@@ -369,3 +381,103 @@ def test_many_threads_share_a_client(client, daemon) -> None:
     for thread in threads:
         thread.join(10.0)
     assert results == [expected_pcm(daemon.segments)] * 8
+
+
+def test_a_reading_that_the_daemon_lost(client, daemon) -> None:
+    """When the daemon answers credit with `not_reading`, the client attaches from where it is and misses nothing."""
+    daemon.segments = [(40 * RATE, "t1"), (20 * RATE, "t2")]
+    lost = []
+
+    def forget(peer, message, body):
+        if lost:
+            return daemon.on_credit(peer, message, body)
+        lost.append(daemon.jobs[message.job].sent)
+        return daemon.send(peer, Error(job=message.job, code="not_reading", message="Attach again."))
+
+    daemon.on[Credit] = forget
+    speech = client.speak("Long.")
+    assert sound(speech) == expected_pcm(daemon.segments)
+    attach, _ = daemon.expect(Attach)
+    assert (attach.offset, attach.take) == (lost[0], "t1" if lost[0] <= 40 * RATE else "t2")
+
+
+def test_a_long_text_is_kept_before_one_leaves(client, daemon) -> None:
+    """`wait_kept` returns when every piece of a long text is acknowledged, and its end."""
+    text = "A sentence of some length. " * 200_000
+    held = threading.Event()
+
+    def keep(peer, message, body):
+        if message.n < 3 or held.is_set():
+            daemon.on_append(peer, message, body)
+
+    daemon.on[Append] = keep
+    speech = client.speak(text, pace="render", job="long")
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (speech.wait_kept(), done.set()))
+    thread.start()
+    daemon.expect(Append)
+    assert not done.wait(0.1)
+    held.set()
+    assert done.wait(5.0)
+    thread.join()
+    assert b"".join(daemon.jobs["long"].pieces[n] for n in range(6)) == text.encode()
+
+
+def test_keeping_a_text_that_cannot_be_kept(client, daemon) -> None:
+    """`wait_kept` raises what the job ended with."""
+
+    def refuse(peer, message, _):
+        daemon.send(peer, Error(job=message.job, code="disk_full", message="The disk is full.", blame="daemon"))
+
+    daemon.on[Append] = refuse
+    with pytest.raises(StorageError):
+        client.speak("A sentence of some length. " * 60_000, pace="render").wait_kept()
+
+
+def test_a_short_text_is_kept_once_it_is_accepted(client) -> None:
+    """For a text that went as a whole `wait_kept` returns at once; for one from an iterator, behind its end."""
+    client.speak("Hello.", pace="render").wait_kept()
+    client.speak(iter(["Hel", "lo."]), pace="render").wait_kept()
+
+
+def test_connecting_and_closing_take_no_time(daemon) -> None:
+    """A client that comes and leaves waits for nothing but the answer to its greeting."""
+    took = []
+    for _ in range(10):
+        began = time.perf_counter()
+        Client(endpoint=daemon.endpoint).close()
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.02
+
+
+def test_cancelling_is_not_lost_by_closing(daemon) -> None:
+    """A CANCEL that the daemon could not act on, since it had just forgotten the client, is said again before BYE."""
+    daemon.segments = [(1000 * RATE, "t1")]
+    client = Client(endpoint=daemon.endpoint)
+    speech = client.speak("Long.")
+    daemon.do(daemon.known.clear)
+    speech.cancel()
+    client.close()
+    daemon.expect(Cancel)
+    assert daemon.expect(Cancel)[0].job == speech.job
+    daemon.expect(Bye)
+    assert daemon.jobs[speech.job].over
+
+
+def test_closing_does_not_wait_for_a_daemon_that_hangs(daemon) -> None:
+    """An answer to CANCEL that does not come holds up closing for half a second at most."""
+    daemon.deaf.add(Cancel)
+    daemon.segments = [(1000 * RATE, "t1")]
+    client = Client(endpoint=daemon.endpoint)
+    client.speak("Long.").cancel()
+    began = time.perf_counter()
+    client.close()
+    assert 0.4 < time.perf_counter() - began < 1.5
+
+
+def test_a_program_that_ends_says_goodbye(daemon) -> None:
+    """A program that never closes its client has said BYE when it ends."""
+    code = "import sys; from voicebus import Client; client = Client(endpoint=sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, daemon.endpoint], check=True, timeout=20)
+    daemon.expect(Bye, timeout=1.0)
+    assert daemon.known == set()

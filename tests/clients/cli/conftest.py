@@ -116,10 +116,8 @@ class Speech:
             target.write(b"RIFFsound")
         return result
 
-    def __iter__(self):
-        self.client.calls.append(("read",))
-        yield from self.client.events
-        self._run(None)
+    def wait_kept(self) -> None:
+        self.client.calls.append(("kept",))
 
     def cancel(self) -> None:
         self.cancelled = True
