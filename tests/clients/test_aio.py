@@ -206,3 +206,29 @@ def test_leaving(daemon) -> None:
             await speech.wait()
 
     asyncio.run(main())
+
+
+def test_a_long_text_is_kept(daemon) -> None:
+    """`wait_kept` returns when the daemon has every piece and knows the end."""
+    text = "A sentence of some length. " * 100_000
+
+    async def body(client):
+        await (await client.speak(text, pace="render", job="long")).wait_kept()
+
+    run(daemon, body)
+    assert b"".join(daemon.jobs["long"].pieces.values()) == text.encode()
+
+
+def test_cancelling_and_leaving_at_once(daemon) -> None:
+    """Neither leaving in the same breath nor closing the speech first loses a CANCEL."""
+    daemon.segments = [(1000 * RATE, "t1")]
+
+    async def body(client):
+        speech = await client.speak("Long.", job="long")
+        speech.cancel()
+        speech.close()
+
+    run(daemon, body)
+    daemon.expect(Cancel)
+    daemon.expect(Bye)
+    assert daemon.jobs["long"].over
