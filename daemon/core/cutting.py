@@ -19,11 +19,14 @@ ENDS = ("\n", "\r", "\u2029")
 """What ends a sentence at the end of a piece; a slice must not end so by chance."""
 
 
-def add(job: Job, text: str) -> None:
-    """More text has come."""
+def add(job: Job, text: str, *, last: bool = False) -> None:
+    """More text has come; all of it, if this is the last."""
     job.text.append(text)
     if not job.submit.ssml:
         job.uncut.append(text)
+    if last:
+        finish(job)
+    else:
         ahead(job)
 
 
@@ -41,7 +44,9 @@ def ahead(job: Job) -> None:
     """Cut until enough segments wait, or the text is out."""
     while len(job.segments) - job.fresh < AHEAD and not job.cut:
         if job.uncut:
-            job.splitter.feed(_slice(job))
+            piece = _slice(job)
+            job.cut = job.complete and not job.uncut
+            job.splitter.feed(piece, last=job.cut)
         elif job.complete:
             job.splitter.finish()
             job.cut = True

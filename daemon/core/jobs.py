@@ -7,8 +7,6 @@ name is refused; what is refused has left no trace.
 
 from __future__ import annotations
 
-import hashlib
-
 from ...bus.codec import JOB_NAME, encode
 from ...bus.messages import (
     Accepted,
@@ -44,10 +42,9 @@ WAIT_S = 1.0
 def submit(world: World, client: Client, message: Submit, body: bytes, now: float) -> None:
     """Take a job on, or say why not."""
     key = (client.uid, message.job)
-    digest = _digest(message, body)
     existing = world.jobs.get(key)
     if existing is not None:
-        _again(world, client, existing, message, digest)
+        _again(world, client, existing, message, body)
         return
     problem = _unfit(world, client, message)
     text = ""
@@ -73,10 +70,8 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
         world.error(client.peer, problem.code, problem.message, job=message.job, retry_after=retry)
         return
     assert not isinstance(chain, Problem)
-    job = _create(world, client, message, digest, language, chain, now)
-    cutting.add(job, text)
-    if message.complete:
-        cutting.finish(job)
+    job = _create(world, client, message, language, chain, now)
+    cutting.add(job, text, last=message.complete)
     if message.read != "none":
         readers.subscribe(world, client, job, message.read, message.credit)
     else:
@@ -84,9 +79,7 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     _begin(world, client, job, body, now)
 
 
-def _create(
-    world: World, client: Client, message: Submit, digest: bytes, language: str, chain: list[Entry], now: float
-) -> Job:
+def _create(world: World, client: Client, message: Submit, language: str, chain: list[Entry], now: float) -> Job:
     key = (client.uid, message.job)
     world.order += 1
     provider = world.providers[chain[0].provider]
@@ -96,7 +89,6 @@ def _create(
         key=key,
         client=schedule.client_key(client),
         submit=message,
-        digest=digest,
         order=world.order,
         language=language,
         chain=chain,
@@ -132,8 +124,8 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
         schedule.update(world, job)
 
 
-def _again(world: World, client: Client, job: Job, message: Submit, digest: bytes) -> None:
-    if digest != job.digest:
+def _again(world: World, client: Client, job: Job, message: Submit, body: bytes) -> None:
+    if _parameters(message) != _parameters(job.submit) or not job.text.is_piece(0, body):
         world.error(
             client.peer,
             "conflict",
@@ -141,7 +133,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, digest: byte
             job=job.id,
         )
         return
-    pieces = len(job.piece_digests) + 1
+    pieces = job.text.pieces
     answer = Accepted(job=job.id, existing=True, state=job.told, rate=job.rate, pieces=pieces)
     world.behind("text", job, client.peer, answer)
     if message.read == "none" or client.peer in job.readers:
@@ -153,13 +145,15 @@ def _again(world: World, client: Client, job: Job, message: Submit, digest: byte
         schedule.update(world, job)
 
 
-def _digest(message: Submit, body: bytes) -> bytes:
-    """What makes two SUBMITs the same: the parameters and the first text, not who reads how."""
-    same = Submit(
-        1, "", message.job, message.kind, message.chain, message.language, message.complete, message.ssml, message.rate,
-        message.style, message.priority, message.pace, message.keep, 0.0, message.seed, "none", 0, message.skip_bad,
+def _parameters(message: Submit) -> bytes:
+    """What, apart from the text, makes two SUBMITs the same: not who reads how, nor how patiently."""
+    return encode(
+        Submit(
+            1, "", message.job, message.kind, message.chain, message.language, message.complete, message.ssml,
+            message.rate, message.style, message.priority, message.pace, message.keep, 0.0, message.seed, "none", 0,
+            message.skip_bad,
+        )
     )  # fmt: skip
-    return hashlib.sha256(encode(same) + body).digest()
 
 
 def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
@@ -216,10 +210,9 @@ def _language(world: World, message: Submit, text: str) -> str:
 
 def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
-    digest = hashlib.sha256(body).digest()
-    have = len(job.piece_digests)
+    have = job.text.pieces - 1
     if 1 <= message.n <= have:
-        if job.piece_digests[message.n - 1] != digest:
+        if not job.text.is_piece(message.n, body):
             text = f"Piece {message.n} of {job.id} came before with other words."
             world.error(client.peer, "conflict", text, job=job.id)
         else:
@@ -229,7 +222,6 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     if problem is not None:
         world.error(client.peer, problem.code, problem.message, job=job.id)
         return
-    job.piece_digests.append(digest)
     job.text_at = now
     cutting.add(job, body.decode())
     pending = Pending("text", job.key, job.text.length)
@@ -254,7 +246,7 @@ def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Prob
 
 def end_text(world: World, client: Client, job: Job, message: End, body: bytes, now: float) -> None:
     """The text is complete."""
-    have = len(job.piece_digests) + 1
+    have = job.text.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
     if job.complete and message.n == have:
         world.behind("text", job, client.peer, answer)

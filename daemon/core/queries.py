@@ -165,7 +165,7 @@ def _job(job: Job, now: float) -> Row:
         "segments": len(job.segments),
         "done": job.placed,
         "samples": job.length,
-        "pieces": len(job.piece_digests) + 1,
+        "pieces": job.text.pieces,
         "complete": job.cut,
         "provider": job.spoken[0],
         "voice": job.spoken[1],

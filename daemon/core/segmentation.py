@@ -77,12 +77,13 @@ class Splitter:
         """Where the text begins of which no boundaries are known yet."""
         return self._base
 
-    def feed(self, piece: str) -> None:
-        """More text. Raises ValueError after `finish`."""
+    def feed(self, piece: str, *, last: bool = False) -> None:
+        """More text; `finish` at once, if it is the last. Raises ValueError after that."""
         if self._finished:
             raise ValueError("the text was finished")
+        self._finished = last
         self._tail += piece
-        self._split(final=piece.endswith(("\n", "\r", "\u2029")))
+        self._split(final=last or piece.endswith(("\n", "\r", "\u2029")))
 
     def finish(self) -> None:
         """There is no more text. Doing it twice does no harm."""

@@ -35,12 +35,20 @@ class Text:
         self._starts: list[int] = []
         self.length = 0
 
+    @property
+    def pieces(self) -> int:
+        """How many have come."""
+        return len(self._pieces)
+
     def append(self, piece: str) -> None:
         """Add to the end."""
-        if piece:
-            self._pieces.append(piece)
-            self._starts.append(self.length)
-            self.length += len(piece)
+        self._pieces.append(piece)
+        self._starts.append(self.length)
+        self.length += len(piece)
+
+    def is_piece(self, number: int, body: bytes) -> bool:
+        """Whether piece `number` has these words, in UTF-8."""
+        return self._pieces[number].encode() == body
 
     def slice(self, start: int, end: int) -> str:
         """The code points from `start` up to `end`."""
@@ -134,7 +142,6 @@ class Job:
     key: JobKey
     client: ClientKey
     submit: Submit
-    digest: bytes
     order: int
     language: str
     chain: list[Entry]
@@ -145,7 +152,6 @@ class Job:
     accepted_at: float
     state: str = "queued"
     text: Text = field(default_factory=Text)
-    piece_digests: list[bytes] = field(default_factory=list)
     complete: bool = False
     committed: bool = False
     committed_chars: int = 0

@@ -347,7 +347,7 @@ class Daemon(RuleBasedStateMachine):
                 if not job.complete:
                     owner = next((c for c in self.clients if c.uid == job.key[0] and c.peer in world.clients), None)
                     if owner is not None:
-                        owner.end(job.id, len(job.piece_digests) + 1)
+                        owner.end(job.id, job.text.pieces)
             stage.pass_time(5.0, step=1.0)
         assert not world.unfinished, [(j.id, j.state, j.entry) for j in world.unfinished.values()]
         for uid, name in self.submitted:
