@@ -12,7 +12,7 @@ BENCH_READY := $(VENV)/bench.stamp
 WHEEL := $(VENV)/wheel
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test lint format types coverage-core wheel bench clean
+.PHONY: help .venv demo test lint format types coverage-core wheel fuzz bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -67,6 +67,10 @@ wheel: $(DEV) ## build a wheel, install it elsewhere, check what is in it
 		{ cat $(VENV)/wheel.log; exit 1; }
 	@rm -rf build
 	@$(BIN)/python .ci/check_wheel.py $(WHEEL)/*.whl
+
+SECONDS ?= 60
+fuzz: $(DEV) ## throw garbage at the bus while honest jobs run (SECONDS=60)
+	@$(BIN)/python tests/protocol/fuzz.py $(SECONDS)
 
 bench: $(BENCH_READY) ## measure (ARGS= for more options)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
