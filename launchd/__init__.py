@@ -7,7 +7,7 @@ interpreter and paths give the same text, so that an installed agent can be comp
 from __future__ import annotations
 
 from importlib.resources import files
-from xml.sax.saxutils import escape
+from html import escape
 
 LABEL = "org.voicebus.daemon"
 """What launchd calls the agent."""
