@@ -25,7 +25,7 @@ from ...bus.messages import (
     TakeMarks,
     WorkerMessage,
 )
-from . import attempts, clientele, ending, fleet, jobs, log, readers, stopping, supervise
+from . import attempts, clientele, ending, fleet, log, readers, stopping, supervise, waiting
 from .effects import Effect
 from .settings import Settings
 from .state import Worker
@@ -140,7 +140,7 @@ class Core:
 
     def _sweep(self, now: float) -> None:
         world = self.world
-        jobs.sweep(world, now)
+        waiting.sweep(world, now)
         clientele.sweep(world, now)
         fleet.drop_retired(world)
         attempts.grant_again(world, now)
@@ -169,7 +169,7 @@ class Core:
             if rerouted:
                 for job in list(world.unfinished.values()):
                     if any(entry.provider in rerouted for entry in job.chain):
-                        jobs.reroute(world, job, now)
+                        waiting.reroute(world, job, now)
             names, world.unsettled = world.unsettled, set()
             for name in names & world.providers.keys():
                 attempts.fill(world, world.providers[name], now)

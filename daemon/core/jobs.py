@@ -32,9 +32,6 @@ from .world import Pending, World
 SSML_CHARS = 60_000
 """Longest SSML document: it is one segment, since only the engine understands where it could be split."""
 
-CROWDED_S = 10.0
-"""How long the logs may be at their limit before a job gives way."""
-
 WAIT_S = 1.0
 """Shortest hint for when to try again."""
 
@@ -322,91 +319,7 @@ def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, no
     world.commit({"what": "cancel_all", "uid": client.uid}, pending)
 
 
-# -------------------------------------------------------------------------------------------------------- sweeping
-
-
-def sweep(world: World, now: float) -> None:
-    """Jobs that wait for somebody who does not come, once a second."""
-    limits = world.settings.limits
-    present = {schedule.client_key(client) for client in world.clients.values()}
-    for job in list(world.unfinished.values()):
-        if job.over:
-            continue
-        if job.readers or job.client in present:
-            job.text_at = now
-        stalled = not job.complete and not job.uncut and job.placed == len(job.segments) and not job.attempts
-        if stalled and now - job.text_at > limits.text_wait_s:
-            ending.end(world, job, "failed", "text_incomplete", "The rest of the text never came.", now)
-        elif job.alone_since is not None and job.submit.pace == "listen" and now - job.alone_since > limits.abandon_s:
-            ending.end(world, job, "cancelled", "abandoned", "Nobody was listening.", now)
-        else:
-            _keep_going(world, job, now)
-    _make_room(world, now)
-
-
-def _make_room(world: World, now: float) -> None:
-    """Jobs rendered to their end that together need more than the disk's share would wait for each other for ever;
-    then the youngest gives way."""
-    ending.trim(world)
-    if world.disk < world.settings.limits.disk_bytes:
-        world.crowded_since = None
-    elif world.crowded_since is None:
-        world.crowded_since = now
-    elif now - world.crowded_since > CROWDED_S:
-        writers = (job for job in world.unfinished.values() if not job.over and not job.in_memory)
-        stuck = [job for job in writers if job.submit.pace == "render"]
-        if stuck:
-            world.crowded_since = now
-            text = (
-                "The logs of all jobs have reached their limit (limits.disk_bytes) and nothing can be forgotten. "
-                "Raise it, or render one thing after the other."
-            )
-            ending.end(world, max(stuck, key=lambda job: job.order), "failed", "disk_full", text, now)
-
-
-def _keep_going(world: World, job: Job, now: float) -> None:
-    if job.queued_at_provider and not job.attempts:
-        if job.starved_since is None:
-            job.starved_since = now
-        reroute(world, job, now)
-        if not job.over:
-            _explain(world, job, now)
-    else:
-        schedule.update(world, job)
-
-
-def reroute(world: World, job: Job, now: float) -> None:
-    """Look again where the job can go on."""
-    if job.over or job.attempts:
-        return
-    if job.starved_since is None and job.queued_at_provider:
-        job.starved_since = now
-    nobody = routing.route(world, job, now)
-    if nobody:
-        ending.end(world, job, "failed", job.entry.code or "unavailable", nobody, now)
-    else:
-        schedule.update(world, job)
-
-
-def _explain(world: World, job: Job, now: float) -> None:
-    """Tell the readers what a job waits for, when that has changed."""
-    provider = world.providers[job.entry.provider]
-    workers = [world.workers[name] for name in provider.workers]
-    loading = [w for w in workers if w.state in ("spawned", "connected")]
-    if any(worker.state == "ready" for worker in workers):
-        place = schedule.place_in_queue(world, job)
-        what, data = f"queued {place}", {"provider": provider.name, "place": place}
-        kind = "queued"
-    elif loading:
-        percent = max(worker.percent for worker in loading)
-        what, data = f"loading {percent:.0f}", {"provider": provider.name, "percent": percent, "note": loading[0].note}
-        kind = "loading"
-    else:
-        reason = provider.reason or next((worker.reason for worker in workers), "")
-        what, data, kind = f"waiting {reason}", {"provider": provider.name, "reason": reason}, "waiting"
-    if what != job.noticed:
-        job.noticed = what
-        world.notice(job, kind, -1, **data)
+# ----------------------------------------------------------------------------------------------------- leaving
 
 
 def client_left(world: World, keys: set[JobKey], peer: bytes, now: float) -> None:
