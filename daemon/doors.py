@@ -32,8 +32,12 @@ RESERVE = 1200
 With a limit under 3 * RESERVE it is less, and then the loop has to be quick."""
 
 
+LEAST = 320
+"""Fewer descriptors than this leave none for connections, and no door would ever open."""
+
+
 def raise_descriptor_limit() -> int:
-    """Let this process have as many descriptors as it may; returns how many that is."""
+    """Let this process have as many descriptors as it may; returns how many that is. Raises EndpointError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 65536
     if soft < wanted:
@@ -42,7 +46,12 @@ def raise_descriptor_limit() -> int:
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(attempt, wanted), hard))
                 break
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit < LEAST:
+        raise EndpointError(
+            f"{limit} descriptors are too few; {LEAST} are needed (ulimit -n, or LimitNOFILE of a service)"
+        )
+    return limit
 
 
 def descriptors_used() -> int:

@@ -7,6 +7,7 @@ anything else there is touched, and the kernel gives it back when the process en
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -32,7 +33,8 @@ class Lock:
     def __init__(self, directory: Path, **about: Any) -> None:
         self.path = directory / LOCK_FILE
         # Never removed: two daemons could then hold locks on two files of the same name.
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # No link is followed: what it points at would be overwritten.
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,7 +42,9 @@ class Lock:
             os.close(self._fd)
             raise AlreadyRunning(self.path, holder) from None
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps({"pid": os.getpid(), **about}).encode() + b"\n", 0)
+        # A full disk must not keep the daemon from starting: journals of an earlier run, removed next, may fill it.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, json.dumps({"pid": os.getpid(), **about}).encode() + b"\n", 0)
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -67,6 +67,7 @@ class Loop:
         self._now = 0.0
         self._terminations = 0
         self._check_at = 0.0
+        self._unreachable = False
         self._watchdog_at: float | None = None
         self._poller = zmq.Poller()
         for readable in (doors.clients.socket, doors.workers.socket, others.fileno()):
@@ -118,7 +119,8 @@ class Loop:
                 log.debug("late by %.3f s", by)
                 self._core.late(by, now)
             more = self._pass(came, now, late=by > LATE_S)
-        return self._shell.leaving
+        # An error, so that a service manager starts the next one.
+        return self._shell.leaving or int(self._unreachable)
 
     def _wait(self, now: float) -> float:
         """Seconds until something has to be done even if nothing comes."""
@@ -164,4 +166,5 @@ class Loop:
         self._check_at = now + (BUSY_CHECK_S if busy else IDLE_CHECK_S)
         if not self._doors.in_place() and not self._terminations:
             log.error("the sockets in %s are gone, so nobody can reach this daemon", self._doors.clients.path)
+            self._unreachable = True
             self.terminate()

@@ -191,11 +191,19 @@ def test_a_runtime_directory_open_to_others_is_refused(place):
 
 
 def test_a_vanished_runtime_directory_means_leave(place):
-    """A daemon that nobody can reach any more goes."""
+    """A daemon that nobody can reach any more goes, with an error, so that a service manager starts another."""
     daemon = place.start()
     (place.run / "bus.sock").unlink()
-    assert daemon.end() == 0
+    assert daemon.end() == EXIT_ERROR
     assert "nobody can reach" in "".join(daemon.said)
+
+
+def test_too_few_descriptors_are_told_at_the_start(place):
+    """Where no door could ever open there is no daemon, and the error says what to do."""
+    daemon = place.start(program=["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", *REAL], ready=False)
+    assert not daemon.until_ready()
+    assert daemon.end() == EXIT_ERROR
+    assert "256 descriptors are too few" in "".join(daemon.said)
 
 
 def test_a_mistake_in_the_core_ends_the_daemon_with_a_traceback_in_the_log(place):
