@@ -84,7 +84,7 @@ class Inbox:
                     continue
             who = known.get(peer) or self._meet(peer, header)
             if who is STRANGER:
-                self._count("stranger", f"from {header.get('Peer-Address')}")
+                self._count("stranger", f"from {_address(header)}")
                 continue
             try:
                 message = decode(header.bytes)
@@ -102,9 +102,9 @@ class Inbox:
         """Who a new peer is, by the credentials of its connection: ``host:uid:gid:pid``, on macOS without the
         pid."""
         try:
-            uid, _, pid = str(frame.get("Peer-Address")).rsplit(":", 3)[1:]
+            uid, _, pid = _address(frame).rsplit(":", 3)[1:]
             who = (int(uid), int(pid or 0)) if int(uid) in self._uids else STRANGER
-        except (zmq.ZMQError, ValueError):
+        except ValueError:
             who = STRANGER
         if len(self._known) >= KNOWN_PEERS:
             # Oldest first; one that is still there is met again with its next message.
@@ -139,3 +139,12 @@ class Inbox:
         count = self.counts[kind] = self.counts.get(kind, 0) + 1
         if count == 1:
             log.warning("%s: refused (%s) %s; more of this kind are counted only", self._name, kind, detail)
+
+
+def _address(frame: zmq.Frame) -> str:
+    """Where a message came from. A connection that began like one of very old libraries, as any
+    bytes may, has no credentials."""
+    try:
+        return str(frame.get("Peer-Address"))
+    except zmq.ZMQError:
+        return "somebody without credentials"

@@ -148,6 +148,20 @@ def test_strangers_are_not_heard(world):
     assert world.inbox.counts == {"stranger": 2}
 
 
+def test_who_does_not_speak_zeromq_proper_is_a_stranger(world):
+    """Bytes of anything (here the first version of ZMTP, which knows no credentials) end neither the daemon nor the
+    pass: they are counted like a stranger's message."""
+    with socket.socket(socket.AF_UNIX) as plain:
+        plain.connect(world.endpoint.removeprefix("ipc://"))
+        plain.sendall(b"\x01\x00" + b"\x02\x00X" + b"\x02\x01X" + b"\x02\x01X" + b"\x02\x00X")
+        end = time.monotonic() + 5
+        while world.inbox.counts.get("stranger", 0) < 2:
+            assert time.monotonic() < end
+            world.drain()
+    assert world.inbox.counts == {"stranger": 2}
+    world.greet(world.client)
+
+
 def test_a_flood_is_taken_in_portions(world):
     """One pass takes so many messages and no more, and says that there may be others."""
     clients = [world.client, *(world.connect() for _ in range(5))]
