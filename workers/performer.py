@@ -25,7 +25,7 @@ from .engine import Chunk, Engine, EngineError, Mark, Request
 from .selftest import Tested, measure
 from .take import Post, Take
 
-PAUSE_S = 0.0003
+PAUSE_S = 0.0008
 """How long the engine lets go of the processor after the first frame: measured, it takes a third to a half off the
 time to first audio on two cores, and the tail with it, since an engine would else compute right through the moment in
 which that frame has to travel."""

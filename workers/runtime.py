@@ -135,8 +135,9 @@ class Worker:
             now = self._clock()
             if now >= self._session.next_at:
                 self._do(self._session.tick(now, rss()))
-            self._read()
+            # Out before in: a listener waits for what the engine made.
             full = not self._write()
+            self._read()
             if self._over():
                 break
             poller.register(self._socket, zmq.POLLIN | zmq.POLLOUT if full else zmq.POLLIN)
