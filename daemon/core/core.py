@@ -8,6 +8,7 @@ waits, and nothing is done: whatever is to be done stands in `effects`, in order
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,9 @@ took a third of the loop's time. A deadline that begins between two looks is fou
 
 SWEEP_S = 1.0
 """How often jobs and clients are looked at that wait for somebody. No timer is shorter without a reason of its own."""
+
+READINGS = 8
+"""So many readings of one client are fed at a time: with hundreds, what they have coming would not fit its pipe."""
 
 
 class Core:
@@ -155,8 +159,15 @@ class Core:
 
     def _feed_hungry(self) -> None:
         world = self.world
-        waiting, world.hungry = world.hungry, {}
-        for peer, key in waiting:
+        fed: Counter[bytes] = Counter()
+        turn = []
+        for peer, key in list(world.hungry):
+            fed[peer] += 1
+            if fed[peer] <= READINGS:
+                turn.append((peer, key))
+                del world.hungry[peer, key]
+        # Whoever is hungry still comes behind those whose turn it was not.
+        for peer, key in turn:
             clientele.pump_one(world, peer, key)
 
     def _settle(self, now: float) -> None:

@@ -509,6 +509,27 @@ def test_readers_of_much_take_turns() -> None:
     assert readers[0].audio == readers[1].audio == client.audio
 
 
+def test_a_client_of_many_readings_is_fed_a_few_at_a_time() -> None:
+    """When its pipe opens, not all that it reads is sent at once; each reading has its turn, and all comes."""
+    stage = Scene()
+    worker, client = stage.worker(), stage.client()
+    names = [f"j{number}" for number in range(20)]
+    for name in names:
+        client.submit(name, "Only one.", pace="render", read="none")
+        worker.begin(worker.current)
+        worker.chunk(worker.current, 100)
+        worker.done(worker.current)
+    core = stage.core
+    core.client_full(client.peer, stage.now)
+    for name in names:
+        client.attach(name)
+    core.client_drained(client.peer, stage.now)
+    core.tick(stage.now)
+    assert sum(type(codec.decode_to_client(effect.header)) is Audio for effect in core.effects) == 8
+    stage.run()
+    assert [client.terminals[name].state for name in names] == ["finished"] * 20
+
+
 def test_who_left_in_the_middle_of_a_burst_is_forgotten() -> None:
     """A reading that ended while it waited for its turn, or whose job was forgotten, is no trouble."""
     one = settings(limits=Limits(finished_jobs=1))
