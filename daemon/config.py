@@ -223,7 +223,8 @@ class _Reader:
         tables = self._section("providers")
         found = {}
         for name, table in {ESPEAK.name: {}, **tables}.items():
-            provider = self._provider(name, table)
+            # Whatever is wrong with its table, the default engine is there: a typo must not make the machine mute.
+            provider = self._provider(name, table) or (ESPEAK if name == ESPEAK.name else None)
             # Without workers of its own, a provider needs a key with which others' can come in.
             if provider is not None and (provider.workers or provider.key):
                 found[name] = provider

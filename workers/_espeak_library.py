@@ -24,7 +24,7 @@ RATE, VOLUME, PITCH, PUNCTUATION = 1, 2, 3, 5
 
 _SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
-_UTF8, _SSML = 0x1, 0x10
+_UTF8, _SSML, _END_PAUSE = 0x1, 0x10, 0x1000
 _BUFFER_MS = 60  # the least that the library accepts
 
 
@@ -175,7 +175,8 @@ class Library:
     def speak(self, text: str, sink: Sink, *, ssml: bool) -> None:
         """Speak, calling `sink` on this thread until all is said or it returns False; raises what it raised."""
         data = text.encode("utf-8", "replace") + b"\0"
-        flags = _UTF8 | (_SSML if ssml else 0)
+        # The pause after a sentence belongs to it: without it, the sentences of a book run into each other.
+        flags = _UTF8 | _END_PAUSE | (_SSML if ssml else 0)
         with self._lock:
             self._sink, self._error = sink, None
             try:

@@ -46,7 +46,7 @@ def resampler(source: int, target: int) -> Stream | None:
         raise EngineError(
             "unavailable",
             f"this worker makes {source} samples a second and {target} were asked for, which needs soxr: "
-            "pip install 'voicebus[resample]' into the worker's environment",
+            "pip install soxr into the worker's environment",
         ) from None
     stream = soxr.ResampleStream(source, target, 1, dtype="int16", quality="HQ")
 

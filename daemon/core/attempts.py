@@ -7,6 +7,8 @@ whoever heard some of it and its segment back in its job's queue.
 
 from __future__ import annotations
 
+import re
+
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
@@ -26,6 +28,9 @@ SILENT_PEAK = 32
 
 MARKS_BYTES = BODY_BYTES // 2
 """Most bytes of marks of one take: read back, they go out in one body, somewhat longer where words were respelled."""
+
+TAG = re.compile(r"<[^>]*>")
+"""Markup, which is not spoken."""
 
 PROBE_TEXT = "one two"
 """Our own words, with which a provider is tried out before callers' words go there again."""
@@ -299,13 +304,20 @@ def _whole(world: World, job: Job, segment: Segment, now: float) -> None:
     schedule.update(world, job)
 
 
+def _audible(job: Job, text: str) -> bool:
+    """Whether sound must come of a text: there is something in it to be said, and it is not to be said at no volume."""
+    if job.submit.ssml:
+        text = TAG.sub(" ", text)
+    return job.submit.style.volume > 0 and speakable(text, job.language)
+
+
 def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure | None:
     job, segment, take = attempt.job, attempt.segment, attempt.take
     assert job is not None and segment is not None and provider.catalogue is not None
     if message.samples != take.samples:
         return Failure("truncated", f"{take.samples} of {message.samples} samples came")
     length = segment.end - segment.start
-    if (message.peak < SILENT_PEAK or not take.samples) and speakable(attempt.said.text, job.language):
+    if (message.peak < SILENT_PEAK or not take.samples) and _audible(job, attempt.said.text):
         return Failure("silent", f"{length} characters gave {take.samples / attempt.rate:.2f} s of silence")
     usual = length * provider.char_s / job.submit.style.rate
     known = provider.takes >= 20 and length >= 40 and not job.submit.ssml

@@ -34,12 +34,21 @@ def chain_for(world: World, asked: Sequence[Choice], language: str) -> list[Entr
     for entry in entries:
         if entry.provider not in world.providers:
             near = get_close_matches(entry.provider, list(world.providers), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else "."
             known = ", ".join(sorted(world.providers)) or "none"
-            return Problem("unknown_provider", f"There is no provider {entry.provider!r}{hint} Configured: {known}.")
+            text = f"There is no provider {entry.provider!r}{hint} Configured: {known}.{_mistake(world)}"
+            return Problem("unknown_provider", text)
     if not entries:
-        return Problem("unavailable", "No provider is configured; see `voicebus config check`.")
+        return Problem("unknown_provider", f"No provider is configured.{_mistake(world)}")
     return entries
+
+
+def _mistake(world: World) -> str:
+    """A mistake in the configuration may be why something is not there."""
+    if not world.settings.problems:
+        return ""
+    first = world.settings.problems[0]
+    return f" In the configuration, line {first.line}, {first.where}: {first.reason}; see `voicebus config check`."
 
 
 def resolve(world: World, entry: Entry, submit: Submit, language: str) -> None:

@@ -384,3 +384,18 @@ def test_an_attempt_that_was_stopped_gets_no_more_credit() -> None:
     client.submit("k", TEXT)
     stage.pass_time(1.5)
     assert lease.granted == 8000
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [("Hello there.", {"style": Style(volume=0.0)}), ('<speak><break time="1s"/></speak>', {"ssml": True})],
+)
+def test_silence_that_was_asked_for_is_no_failure(text: str, options: dict) -> None:
+    """No volume, or markup with nothing in it to be said: the take is silent and whole, and no breaker hears of it."""
+    stage = Stage()
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", text, **options)
+    worker.begin(worker.current)
+    worker.chunk(worker.current)
+    worker.done(worker.current, peak=0, rms=0.0)
+    assert client.terminals["j"].state == "finished"

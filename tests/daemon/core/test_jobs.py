@@ -180,11 +180,11 @@ def test_text_must_be_utf_8() -> None:
     assert client.last(Appended).n == 1
 
 
-def test_a_chain_without_any_provider_is_unavailable() -> None:
-    """With nothing configured nothing is accepted."""
+def test_a_chain_without_any_provider_is_refused() -> None:
+    """With nothing configured nothing is accepted, and trying again is no use."""
     client = Scene(Settings()).client()
     client.submit("j")
-    assert refusal(client).code == "unavailable"
+    assert (refusal(client).code, refusal(client).retry_after) == ("unknown_provider", 0.0)
 
 
 def test_a_daemon_that_stops_takes_nothing_on() -> None:

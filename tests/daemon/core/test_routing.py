@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from voicebus.bus.messages import Beat, Choice, Error, Failed, Notice, Style
-from voicebus.daemon.core.settings import Provider, Restart, Settings
+from voicebus.daemon.core.settings import Problem, Provider, Restart, Settings
 
 from .world_of_one import FakeClient, Stage, settings
 
@@ -65,7 +65,7 @@ def test_an_unknown_provider_is_named_with_the_nearest() -> None:
     assert error.code == "unknown_provider"
     assert error.message == "There is no provider 'espaek'; did you mean espeak? Configured: espeak, tone."
     client.submit("j", TEXT, chain=[Choice("zzzzzz")])
-    assert client.last(Error).message == "There is no provider 'zzzzzz' Configured: espeak, tone."
+    assert client.last(Error).message == "There is no provider 'zzzzzz'. Configured: espeak, tone."
 
 
 def test_without_any_provider_nothing_can_be_said() -> None:
@@ -73,9 +73,17 @@ def test_without_any_provider_nothing_can_be_said() -> None:
     stage = Stage(Settings())
     client = stage.client()
     client.submit("j", TEXT)
-    assert client.last(Error).code == "unavailable"
+    assert client.last(Error).message == "No provider is configured."
     client.submit("j", TEXT, chain=[Choice("a")])
     assert "Configured: none." in client.last(Error).message
+
+
+def test_a_mistake_in_the_configuration_is_told_where_it_may_be_the_reason() -> None:
+    """Whoever misses a provider is told of the first mistake, with its line."""
+    stage = Stage(replace(settings("a"), problems=(Problem("providers.b", 7, "needs either module or command"),)))
+    client = stage.client()
+    client.submit("j", TEXT, chain=[Choice("b")])
+    assert "line 7, providers.b: needs either module or command" in client.last(Error).message
 
 
 # ------------------------------------------------------------------------------------------- order, speed, patience
