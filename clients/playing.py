@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from ..bus.errors import VoicebusError
+from ..bus.errors import JobCancelled, VoicebusError
 from . import sound
 from .events import Event, Frame, Notice, Result, Rewound, Segment
 from .pace import CHARS_PER_S, Speed
@@ -177,6 +177,8 @@ class Player:
             self._play()
         except BaseException:
             self.stop()
+            if self._buffer is not None:
+                self._buffer.clear()
             self._close_device()
             self._speech.cancel()
             raise
@@ -188,10 +190,10 @@ class Player:
         while not self._stopped:
             try:
                 event = self._speech._wait(POLL_S)  # noqa: SLF001
+            except JobCancelled:
+                raise  # silence at once
             except VoicebusError as end:  # what is already here is played before it is told
                 error, event = end, None
-                if end.code == "cancelled":
-                    break
             if event is not None:
                 self._event(event)
             elif error is not None or self._speech.over:

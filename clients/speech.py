@@ -1,9 +1,9 @@
 """What the clients with and without asyncio have in common.
 
 Owns: what a client is told before it connects, how a reading begins and ends for its consumer, and how consumption
-turns into credit. Must not know: threads,
-event loops, sockets. Invariant: a consumer gets every event in order, then exactly one end: nothing (finished, or
-cancelled by himself) or the error that says how the job ended.
+turns into credit. Must not know: threads, event loops, sockets. Invariant: a consumer gets every event in order, then
+exactly one end: nothing (finished, or cancelled by himself) or the error that says how the job ended. Only a
+cancellation does not wait for its turn: what was not read by then is dropped.
 """
 
 from __future__ import annotations
@@ -123,6 +123,8 @@ class SpeechBase:
             self._events.extend(reading.events)
             reading.events.clear()
         self._over = reading.over
+        if reading.result is not None and reading.result.state == "cancelled":
+            self._events.clear()  # whoever cancelled it wants silence now
         return news
 
     def _next_ready(self) -> Event | None:

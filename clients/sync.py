@@ -35,7 +35,8 @@ class Speech(SpeechBase):
     """One job's audio, as an iterable of events: `Frame`, `Segment`, `Mark`, `Notice`, `Rewound`.
 
     Iterating ends when the job has finished or was cancelled through this object; otherwise it raises, behind the
-    last frame, JobFailed or JobCancelled, and Disconnected where the daemon went away for good. What was iterated
+    last frame, JobFailed, and Disconnected where the daemon went away for good; JobCancelled comes at once, before
+    frames that were not read yet. What was iterated
     counts as heard. It can be iterated once.
     """
 

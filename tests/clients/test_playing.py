@@ -5,7 +5,7 @@ import threading
 import miniaudio
 import pytest
 
-from voicebus.bus.errors import JobFailed
+from voicebus.bus.errors import JobCancelled, JobFailed
 from voicebus.bus.messages import Accepted, Audio, Cancel, Notice, Rewind, Submit, Terminal
 from voicebus.clients import sound
 from voicebus.clients.events import Frame
@@ -113,6 +113,30 @@ def test_stopping_from_another_thread(client, daemon) -> None:
     speech.cancel()
     thread.join(5.0)
     assert not thread.is_alive()
+
+
+def test_a_cancellation_from_elsewhere_is_silence_at_once(client, daemon) -> None:
+    """When somebody else cancels the job, what was buffered is not played, and the playing ends with JobCancelled."""
+    told = {}
+
+    def begin(peer, message, _):
+        told.update(peer=peer, job=message.job)
+        daemon.send(peer, Accepted(job=message.job, rate=RATE, pieces=1))
+        for second in range(30):
+            daemon.send(peer, Audio(job=message.job, take="t", offset=second * RATE), pcm(1, RATE))
+
+    def cancel(event):
+        if event.offset == 29 * RATE:
+            end = Terminal(job=told["job"], state="cancelled", code="cancelled", message="Cancelled.")
+            daemon.do(lambda: daemon.send(told["peer"], end))
+
+    daemon.on[Submit] = begin
+    player = Player(client.speak("Long."), backend="null", on_event=cancel)
+    with pytest.raises(JobCancelled):
+        player.run()
+    assert player.heard < 10 * RATE
+    assert player._buffer.seconds == 0
+    assert player._device is None
 
 
 def test_pausing(client, daemon) -> None:

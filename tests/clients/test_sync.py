@@ -116,6 +116,28 @@ def test_audio_comes_while_the_text_is_still_being_written(client, daemon) -> No
     assert sound(frames) == expected_pcm(daemon.segments)
 
 
+def test_a_cancellation_overtakes_what_is_unread(client, daemon) -> None:
+    """A job that somebody else cancels ends the iteration with JobCancelled, before frames that were not read yet."""
+    told = {}
+
+    def begin(peer, message, _):
+        told.update(peer=peer, job=message.job)
+        daemon.send(peer, Accepted(job=message.job, rate=RATE, pieces=1))
+        for at in range(10):
+            daemon.send(peer, Audio(job=message.job, take="t", offset=at * 100), pcm(1, 100))
+
+    daemon.on[Submit] = begin
+    speech = client.speak("Hello.")
+    frames = iter(speech)
+    next(frames)
+    end = Terminal(job=told["job"], state="cancelled", code="cancelled", message="Cancelled.")
+    daemon.do(lambda: daemon.send(told["peer"], end))
+    with speech._changed:
+        assert speech._changed.wait_for(lambda: speech.over, 5.0)
+    with pytest.raises(JobCancelled):
+        next(frames)
+
+
 def test_an_iterator_that_breaks(client, daemon) -> None:
     """An exception in the caller's iterator cancels the job and is raised where the speech is read."""
 
