@@ -201,5 +201,7 @@ class Reading(Requests):
             self._reborn = False
             self._ask_submit(now)
             return
-        heard = "some of it had been heard" if self._first_audio is not None else "its text is no longer at hand"
+        heard = (
+            "some of its audio was here already" if self._first_audio is not None else "its text is no longer at hand"
+        )
         self.fail(Disconnected(f"The daemon was started anew and no longer has {self.job}; {heard}. Send it again."))

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
-from ..bus.errors import Disconnected, InvalidRequest, JobFailed
+from ..bus.errors import DaemonError, Disconnected, InvalidRequest, JobFailed
 from .events import Event, Frame, Result, Rewound
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ class Compressed:
 class Saving:
     """One speech on its way into a target: a context manager to which the events are given, then `finish`.
 
-    Without `finish` (an error) a file that was begun is removed, or with `partial` kept if the job failed and there is
-    anything of it.
+    Without `finish` (an error) a file that was begun is removed, or with `partial` kept if the job failed or the daemon
+    went away, and there is anything of it.
     """
 
     def __init__(
@@ -256,8 +256,13 @@ class Saving:
                 return
         path = path.resolve()  # so that a symbolic link stays one
         self._path = path
-        self._draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-        self._stream = self._draft.open("xb")
+        draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+        try:
+            self._stream = draft.open("xb")
+        except OSError as error:
+            error.filename = str(path)
+            raise
+        self._draft = draft
 
     def event(self, event: Event) -> None:
         """What the speech told, in order."""
@@ -337,10 +342,12 @@ class Saving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if isinstance(error, JobFailed) and self._partial:
+            if isinstance(error, JobFailed | DaemonError) and self._partial:
                 self._release()  # behind a failure comes what is whole; what was not has been rewound
-                if self._encoder is not None:
+                if self._written > self._begun >= 0:
                     self._complete()
+            if isinstance(error, OSError) and self._path is not None:
+                error.filename = str(self._path)  # the draft is nobody's business
         finally:
             if self._encoder is not None:  # a stream gets a proper end where that is possible
                 with contextlib.suppress(Exception):

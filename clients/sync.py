@@ -88,9 +88,9 @@ class Speech(SpeechBase):
         """Write the audio to a file, or to an open binary stream, while it comes.
 
         format: "wav", "raw", "flac", "ogg", "opus" or "mp3"; by the file's extension if left out. A file appears under
-        its name when it is complete; with `partial` also with what is whole, if anything is, when the job fails.
-        Raises InvalidRequest for a format that nobody knows or that cannot have this sample rate, OSError where the
-        file cannot be written, and what iterating raises.
+        its name when it is complete; with `partial` also with what there is, if anything is, when the job fails or the
+        daemon goes away. Raises InvalidRequest for a format that nobody knows or that cannot have this sample rate,
+        OSError where the file cannot be written, and what iterating raises.
         """
         from . import saving
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ...bus.errors import NotFound
 from . import hearing, seam
-from .jobs import no_job
+from .exits import USAGE, Failure
+from .jobs import OVER, no_job
 from .names import complete, format_for
+from .output import duration
 from .say import to_where
 
 
@@ -32,8 +36,21 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
             found = next((row for row in client.jobs() if row["job"] == job), None)
             if found is None:
                 raise no_job(client, job)
+            offset = _offset(found, start_s)
             try:
-                speech = client.attach(job, offset=round(start_s * found["rate"]), whole=target.whole)
+                speech = client.attach(job, offset=offset, whole=target.whole)
             except NotFound:
                 raise no_job(client, job) from None
             hearing.hear(client, speech, target, total=0, cancels=False)
+
+
+def _offset(found: dict[str, Any], start_s: float) -> int:
+    """The sample at which to begin. found: the job's row. Raises Failure where there is none."""
+    offset = round(start_s * found["rate"])
+    if start_s and offset >= found["samples"]:
+        seconds = found["samples"] / found["rate"] if found["rate"] else 0.0
+        so_far = "" if found["state"] in OVER else " so far"
+        raise Failure(
+            f"{found['job']} has only {duration(seconds)} of audio{so_far}, nothing from {duration(start_s)} on", USAGE
+        )
+    return offset

@@ -19,10 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...bus.errors import InvalidRequest, JobFailed, VoicebusError
+from ...bus.errors import (
+    FAILURES,
+    DaemonError,
+    InvalidRequest,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    VoicebusError,
+)
 from ..saving import REWRITABLE, rate_for
 from . import output, seam, turns
-from .exits import FAILED, INCOMPLETE, INTERRUPTED, NO_SOUND, STORAGE, Failure, explain
+from .exits import INCOMPLETE, INTERRUPTED, NO_SOUND, STORAGE, Failure, explain
 from .names import did_you_mean
 from .telling import Teller
 
@@ -40,6 +48,11 @@ class Target:
     form: str | None
     device: str | None
     quiet: bool = False
+
+    @property
+    def to_file(self) -> bool:
+        """Whether it goes into a file with a name."""
+        return self.output not in {None, "-"}
 
     @property
     def whole(self) -> bool:
@@ -173,25 +186,27 @@ def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels:
         else:
             where = sys.stdout.buffer if target.output == "-" else target.output
             result = speech.save(where, target.form, on_event=teller.event, partial=True)
-    except JobFailed as error:
+    except JobError as error:
         teller.clear()
-        raise _failed(error, speech.job, target, teller.seconds) from None
-    except BaseException:
+        raise _ended(error, speech.job, target, teller.seconds) from None
+    except BaseException as error:
         teller.clear()
         if cancels:
             speech.cancel()
             with contextlib.suppress(VoicebusError):
                 client.cancel(speech.job)  # and wait for the answer: only then it is sure
+        if isinstance(error, DaemonError):
+            raise _ended(error, speech.job, target, teller.seconds) from None
         raise
     teller.clear()
-    _report(result, target)
+    _report(result, target, teller.seconds)
 
 
-def _report(result: Result, target: Target) -> None:
-    """Say what came of it: a line for a file; what is missing in any case."""
+def _report(result: Result, target: Target, seconds: float) -> None:
+    """Say what came of it: a line for a file, with how much was written; what is missing in any case."""
     who = ", ".join(f"{one['provider']} ({one['voice']})" for one in result.speakers)
-    if target.output not in {None, "-"} and not target.quiet:
-        click.echo(f"{target.output}: {output.duration(result.seconds)} of speech by {who}", err=True)
+    if target.to_file and not target.quiet:
+        click.echo(f"{target.output}: {output.duration(seconds)} of speech{f' by {who}' * bool(who)}", err=True)
     if result.skipped:
         raise Failure(
             f"not complete: {result.skipped} of {result.segments} sentences were left out",
@@ -200,16 +215,31 @@ def _report(result: Result, target: Target) -> None:
         )
 
 
-def _failed(error: JobFailed, job: str, target: Target, seconds: float) -> Failure:
-    """A job that nobody could finish: what was heard or written of it, and how to go on."""
-    advice = f"See which sentence and why with: voicebus jobs {job}"
-    to_file = target.output not in {None, "-"}
-    if seconds:
-        there = f"The first {output.duration(seconds)} are there{f', in {target.output}' if to_file else ''}."
-        advice = f"{there} {advice}\n  Leave bad sentences out with --skip-bad."
-    elif to_file:
-        advice = f"{target.output} was not written. {advice}"
-    return Failure(error.message, FAILED, advice)
+OF_SENTENCES = frozenset(FAILURES) - {"unavailable"} | {"failed"}
+"""Codes of a job that ended since nobody could say one of its sentences."""
+
+
+def _ended(error: VoicebusError, job: str, target: Target, seconds: float) -> Failure:
+    """A job that did not come to its end: what was heard or written of it, and how to go on where that helps."""
+    failure = explain(error)
+    said = [_what_is_there(error, target, seconds)]
+    if isinstance(error, JobFailed) and error.code in OF_SENTENCES:
+        said.append(f"See which sentence and why with: voicebus jobs {job}")
+        if seconds:
+            said[-1] += "\n  Leave bad sentences out with --skip-bad."
+    else:
+        said.append(failure.advice)
+    return Failure(failure.message, failure.exit_code, " ".join(filter(None, said)))
+
+
+def _what_is_there(error: VoicebusError, target: Target, seconds: float) -> str:
+    """How much of a job that did not end well was written; of one that was played, how much had come."""
+    cancelled = isinstance(error, JobCancelled)
+    if not target.to_file:
+        return f"The first {output.duration(seconds)} are there." if seconds and not cancelled else ""
+    if seconds and not cancelled:
+        return f"The first {output.duration(seconds)} are there, in {target.output}."
+    return f"{target.output} was {'left as it was' if Path(str(target.output)).exists() else 'not written'}."
 
 
 @contextlib.contextmanager

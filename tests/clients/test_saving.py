@@ -10,7 +10,7 @@ import miniaudio
 import pytest
 import soundfile
 
-from voicebus.bus.errors import Disconnected, InvalidRequest, JobFailed
+from voicebus.bus.errors import Disconnected, InvalidRequest, JobCancelled, JobFailed
 from voicebus.clients import saving
 from voicebus.clients.events import Frame, Result, Rewound
 
@@ -270,3 +270,42 @@ def test_without_audio_nothing_is_kept(tmp_path) -> None:
         saving.save(Said([], error=JobFailed("no")), path, partial=True)
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["x.wav"]
+
+
+@pytest.mark.parametrize("form", ["wav", "raw", "flac"])
+def test_what_was_taken_back_overwrites_nothing(form, tmp_path) -> None:
+    """With `partial` a job that failed after all of it was taken back leaves an older file of that name alone."""
+    path = tmp_path / f"x.{form}"
+    path.write_bytes(b"old")
+    with pytest.raises(JobFailed):
+        saving.save(Said([*frames(100), Rewound(0, 0, "crash")], error=JobFailed("no")), path, partial=True)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_daemon_that_went_away_leaves_what_there_is(form, tmp_path) -> None:
+    """With `partial` the file of a job whose daemon is gone has what was said so far."""
+    with pytest.raises(Disconnected):
+        saving.save(Said(frames(100, 200), error=Disconnected("gone")), tmp_path / f"x.{form}", partial=True)
+    assert soundfile.info(tmp_path / f"x.{form}").frames == 300
+
+
+def test_a_job_cancelled_from_elsewhere_leaves_no_file(tmp_path) -> None:
+    """Who cancels wants nothing of it: also with `partial` an older file of that name stays as it was."""
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"old")
+    with pytest.raises(JobCancelled):
+        saving.save(Said(frames(100), error=JobCancelled("no")), path, partial=True)
+    assert path.read_bytes() == b"old"
+
+
+def test_an_error_of_the_system_names_the_target(tmp_path) -> None:
+    """A file that cannot be written is told under its own name, not that of the draft beside it."""
+    with pytest.raises(OSError, match="No such file") as caught:
+        saving.save(Said(frames(100)), tmp_path / "none" / "x.wav")
+    assert caught.value.filename == str(tmp_path / "none" / "x.wav")
+    full = tmp_path / "x.wav"
+    with pytest.raises(OSError, match="No space") as caught:
+        saving.save(Said(frames(100), error=OSError(28, "No space left on device")), full)
+    assert caught.value.filename == str(full)

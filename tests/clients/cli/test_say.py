@@ -12,6 +12,8 @@ from voicebus.bus import errors
 from voicebus.clients.cli import texts, turns
 from voicebus.clients.events import Frame, Notice, Result, Rewound
 
+from .conftest import JOB
+
 
 def test_words_are_one_text_and_are_played(client, run):
     """Arguments are joined to one text, which is played on the default device; nothing is printed."""
@@ -156,6 +158,33 @@ def test_a_failed_job_without_audio_says_that_there_is_no_file(client, run):
     assert "are there" not in run("say", "hi").stderr
 
 
+def test_advice_comes_only_where_it_helps(client, run):
+    """After a daemon that was stopped, what is there is told, and nothing of bad sentences."""
+    client.failure = errors.JobFailed("The daemon was stopped.", code="daemon_stopped")
+    done = run("say", "hi", "-o", "a.wav")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "voicebus: The daemon was stopped.\n  The first 200 ms are there, in a.wav.\n",
+    )
+
+
+def test_a_daemon_that_went_away_is_told_with_what_was_written(client, run):
+    """Where the daemon is gone in the middle of a file, the message says how much of it is there."""
+    client.failure = errors.Disconnected("the daemon went away")
+    done = run("say", "hi", "-o", "a.wav")
+    assert done.exit_code == 69
+    assert "The first 200 ms are there, in a.wav. See why with: voicebus logs" in done.stderr
+
+
+def test_a_file_that_was_there_is_told_to_be_as_it_was(client, run, tmp_path):
+    """Where nothing was written over an older file, the message says that it is as it was."""
+    old = tmp_path / "old.wav"
+    old.write_bytes(b"old")
+    client.failure = errors.JobCancelled("Cancelled by its owner.")
+    done = run("say", "hi", "-o", str(old))
+    assert (done.exit_code, done.stderr) == (6, f"voicebus: Cancelled by its owner.\n  {old} was left as it was.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -259,12 +288,30 @@ def test_lines_come_as_they_are_written():
 
 def test_attach_begins_at_seconds_and_leaves_the_job_alone(client, run):
     """--from counts in seconds of the job's rate; an interrupt is silence, and ends the listening and not the job."""
-    run("attach", "kitchen-1", "--from", "2", "-o", "a.mp3")
-    assert client.asked == {"job": "kitchen-1", "offset": 44100, "whole": True}
+    run("attach", "kitchen-1", "--from", "1.5", "-o", "a.mp3")
+    assert client.asked == {"job": "kitchen-1", "offset": 33075, "whole": True}
     client.interrupt = signal.SIGINT
     assert run("attach", "kitchen-1").exit_code == 130
     assert ("silence",) in client.calls
     assert ("cancelled",) not in client.calls
+
+
+def test_attach_tells_how_much_was_written(client, run):
+    """Of a part of a job the line has the length of the part."""
+    client.events = [Frame(memoryview(bytes(44100)), 22050, 22050, 0, "e.1")]
+    client.result = Result("kitchen-1", "finished", samples=44100, rate=22050, segments=1)
+    assert run("attach", "kitchen-1", "--from", "1", "-o", "a.wav").stderr == "a.wav: 1.0 s of speech\n"
+
+
+def test_attach_beyond_the_end_is_told(client, run):
+    """Where there is no audio at --from, it says how long the job is, with exit 2, and reads nothing."""
+    client.rows["jobs"] = [{**JOB, "state": "finished", "complete": True}]
+    done = run("attach", "kitchen-1", "--from", "5")
+    assert (done.exit_code, done.stderr) == (2, "voicebus: kitchen-1 has only 2.0 s of audio, nothing from 5.0 s on\n")
+    client.rows["jobs"] = [{**JOB, "rate": 0, "samples": 0}]
+    done = run("attach", "kitchen-1", "--from", "5")
+    assert (done.exit_code, "only 0 ms of audio so far" in done.stderr) == (2, True)
+    assert client.asked == {}
 
 
 def test_attach_to_a_job_that_is_not_there(client, run):
