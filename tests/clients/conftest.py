@@ -1,6 +1,9 @@
 """A scripted daemon at a short path, for each test that wants one."""
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +20,20 @@ def short_dir():
     path = Path(tempfile.mkdtemp(prefix="vb-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def own_service(short_dir):
+    """The environment of a program that has directories of its own; the daemon that it starts is stopped."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VOICEBUS_", "XDG_"))}
+    environment |= {
+        "VOICEBUS_RUNTIME_DIR": str(short_dir / "run"),
+        "VOICEBUS_STATE_DIR": str(short_dir / "state"),
+        "VOICEBUS_CONFIG": str(short_dir / "voicebus.toml"),
+    }
+    yield environment
+    stop = "from voicebus.clients.cli import main; main()"
+    subprocess.run([sys.executable, "-c", stop, "daemon", "stop", "--now"], env=environment, timeout=20)
 
 
 @pytest.fixture
