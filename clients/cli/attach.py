@@ -46,7 +46,7 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
 
 def _offset(found: dict[str, Any], start_s: float) -> int:
     """The sample at which to begin. found: the job's row. Raises Failure where there is none."""
-    offset = round(start_s * found["rate"])
+    offset: int = round(start_s * found["rate"])
     if start_s and offset >= found["samples"]:
         seconds = found["samples"] / found["rate"] if found["rate"] else 0.0
         so_far = "" if found["state"] in OVER else " so far"

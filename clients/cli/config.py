@@ -45,14 +45,24 @@ def check(file: Path | None, as_json: bool) -> None:
     if as_json:
         output.emit_json({"file": str(where), "problems": problems})
     elif problems:
-        for problem in problems:
-            line = f":{problem['line']}" if problem["line"] else ""
-            click.echo(f"{where}{line}: {problem['reason']}")
-        raise Failure(f"{len(problems)} problem{'s' * (len(problems) != 1)} in {where}", FAILED)
+        show_problems(where, problems)
+        raise Failure(f"{counted(problems)} in {where}", FAILED)
     else:
         click.echo(f"{where}: good")
     if problems:
         raise click.exceptions.Exit(FAILED)
+
+
+def show_problems(where: Path, problems: list[dict[str, Any]]) -> None:
+    """Print each problem of a file, as a compiler would say it."""
+    for found in problems:
+        line = f":{found['line']}" if found["line"] else ""
+        click.echo(f"{where}{line}: {found['reason']}")
+
+
+def counted(problems: list[dict[str, Any]]) -> str:
+    """How many problems, in words."""
+    return f"{len(problems)} problem{'s' * (len(problems) != 1)}"
 
 
 def problems_of(where: Path) -> list[dict[str, Any]]:

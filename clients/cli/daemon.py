@@ -1,26 +1,35 @@
-"""`daemon`: run it here, start it behind, stop it, start it anew."""
+"""`daemon`: run it here, start it behind, stop it, start it anew, have it read its configuration."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...bus import endpoints
 from .. import starting
 from . import manager, running, seam
+from .config import counted, problems_of, show_problems
 from .exits import FAILED, NO_DAEMON, UNAVAILABLE, Failure
+
+if TYPE_CHECKING:
+    from ..sync import Client
 
 STOP_S = 20.0
 """How long an orderly stop may take: growing takes are finished and readers fetch what is made."""
 
+RELOAD_S = 2.0
+"""How long the daemon may take to come to a HUP."""
+
 
 @click.group()
 def daemon() -> None:
-    """Run, start, stop or restart the daemon."""
+    """Run, start, stop, restart or reload the daemon."""
 
 
 @daemon.command()
@@ -31,6 +40,9 @@ def run(config: Path | None, idle_exit: float | None) -> None:
 
     Its exit codes: 0 left in order, 1 an error, 78 the configuration, 100 a daemon already runs.
     """
+    if (found := running.holder()) is not None:
+        advice = "Stop it first with `voicebus daemon stop`, or put this one in its place: voicebus daemon restart"
+        raise Failure(f"a daemon runs already, process {found.pid}", starting.ALREADY_RUNS, advice)
     arguments = ["run", "--started-by", "hand"]
     if config is not None:
         arguments += ["--config", str(config)]
@@ -91,6 +103,38 @@ def restart(timeout: float, now: bool) -> None:
     about = _bring_up()
     instead = f", instead of process {old}" if old else ""
     click.echo(f"voicebus {about['version']} runs, process {about['pid']}{instead}")
+
+
+@daemon.command()
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of what went well.")
+def reload(quiet: bool) -> None:
+    """Have the daemon read its configuration again.
+
+    One with problems is refused here already: they are listed, and the daemon goes on with what it has.
+    """
+    with running.watched() as process, seam.connect() as client:
+        if process is None:
+            raise Failure("no daemon holds the lock", NO_DAEMON, "Start one with: voicebus daemon start")
+        where = Path(client.status().get("config") or endpoints.config_path())
+        if problems := problems_of(where) if where.is_file() else []:
+            show_problems(where, problems)
+            raise Failure(f"not taken over: {counted(problems)} in {where}; the daemon goes on as it was", FAILED)
+        process.send(signal.SIGHUP)
+        taken = _taken(client)
+    if not taken:
+        raise Failure(f"{where} was not taken over", FAILED, "See why with: voicebus logs")
+    if not quiet:
+        click.echo(f"process {process.pid} has taken over {where}")
+
+
+def _taken(client: Client) -> bool:
+    """Whether the daemon has no problems with its configuration (any more: it may not have come to the HUP yet)."""
+    deadline = time.monotonic() + RELOAD_S
+    while client.status().get("problems"):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _stop(timeout: float, *, now: bool) -> int:

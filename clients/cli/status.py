@@ -102,7 +102,7 @@ def _show_problems(daemon: dict[str, Any]) -> None:
     click.echo(output.style("\nNot in force, of the configuration:", fg="red"))
     for problem in problems:
         click.echo(f"  {place(daemon.get('config', ''), problem)}")
-    click.echo("  Mend it, then: voicebus daemon restart (or send the daemon a HUP)")
+    click.echo("  Mend it, then: voicebus daemon reload")
 
 
 def place(path: str, problem: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import plistlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,61 @@ def test_stop_without_a_daemon_is_no_error(client, run):
     """Stopping what does not run is a success."""
     done = run("daemon", "stop")
     assert (done.exit_code, done.stdout) == (0, "no daemon runs\n")
+
+
+def test_running_a_second_one_is_told(client, run, hold):
+    """`daemon run` beside a daemon is exit 100, with that one's process, and nothing is started."""
+    process = hold()
+    done = run("daemon", "run")
+    assert done.exit_code == 100
+    assert done.stderr.startswith(f"voicebus: a daemon runs already, process {process.pid}\n")
+
+
+@pytest.fixture
+def reloading(client, hold, monkeypatch, tmp_path):
+    """A daemon that notes its HUP, and uses `voicebus.toml` here; its problems are a list that can be changed."""
+    process = hold()
+    where = tmp_path / "voicebus.toml"
+    problems = []
+    sent = []
+    monkeypatch.setattr(client, "status", lambda: {"config": str(where), "problems": problems})
+    monkeypatch.setattr(running.Watched, "send", lambda self, number: sent.append((self.pid, number)))
+    return process, where, problems, sent
+
+
+def test_reload_sends_a_hup_and_says_that_it_was_taken(run, reloading):
+    """`daemon reload` sends HUP to whoever holds the lock, and says which configuration is in force."""
+    process, where, _, sent = reloading
+    where.write_text("[limits]\n")
+    done = run("daemon", "reload")
+    assert (done.exit_code, done.stdout) == (0, f"process {process.pid} has taken over {where}\n")
+    assert sent == [(process.pid, signal.SIGHUP)]
+
+
+def test_reload_refuses_a_configuration_with_problems(run, reloading):
+    """A configuration with a mistake is refused with its lines, exit 1, and the daemon is sent nothing."""
+    _, where, _, sent = reloading
+    where.write_text("[limits]\njobs = 'many'\n")
+    done = run("daemon", "reload")
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"{where}:2: ")
+    assert "not taken over: 1 problem" in done.stderr
+    assert sent == []
+
+
+def test_reload_tells_where_the_daemon_did_not_take_it(run, reloading, monkeypatch):
+    """Where the daemon still has problems afterwards, that is exit 1 and names the log."""
+    _, where, problems, _ = reloading
+    monkeypatch.setattr("voicebus.clients.cli.daemon.RELOAD_S", 0.0)
+    where.write_text("")
+    problems.append({"where": "limits", "line": 1, "reason": "no"})
+    done = run("daemon", "reload")
+    assert (done.exit_code, "voicebus logs" in done.stderr) == (1, True)
+
+
+def test_reload_without_a_daemon(client, run):
+    """Without a daemon there is nothing to reload: exit 3."""
+    assert run("daemon", "reload").exit_code == 3
 
 
 def test_problems_of_a_configuration_have_lines(client, run, tmp_path):
