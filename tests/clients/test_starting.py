@@ -1,6 +1,8 @@
 """Finding and starting the daemon, with programs in its place that do one thing each."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,8 +26,10 @@ def own_place(short_dir, monkeypatch):
 
 @pytest.fixture
 def instead(monkeypatch, own_place):
-    """Have a little program run in place of the daemon. It knows `path`, `ready` (the descriptor)."""
+    """Have a little program run in place of the daemon. It knows `path`, `ready` (the descriptor). What is left of it
+    in the end, and of what it forked, is killed: each has a session of its own."""
     started = []
+    sessions = []
     real = subprocess.Popen
 
     def use(program):
@@ -34,12 +38,17 @@ def instead(monkeypatch, own_place):
 
         def popen(command, **options):
             started.append((command, options))
-            return real([sys.executable, "-c", code, path, command[-1]], **options)
+            process = real([sys.executable, "-c", code, path, command[-1]], **options)
+            sessions.append(process.pid)
+            return process
 
         monkeypatch.setattr(starting.subprocess, "Popen", popen)
         return started
 
-    return use
+    yield use
+    for session in sessions:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(session, signal.SIGKILL)
 
 
 SERVE = """
