@@ -98,11 +98,12 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def pausable(player: Player) -> Iterator[None]:
+def pausable(player: Player, teller: Teller) -> Iterator[None]:
     """Ctrl-Z pauses the player and then this process; `fg` goes on where it stopped."""
 
     def stop(_number: int, _frame: Any) -> None:
         player.pause()
+        teller.clear()  # the shell writes now
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)
         # Here again after a SIGCONT.
@@ -146,8 +147,10 @@ def in_turn(*, after: bool, sounds: bool, quiet: bool) -> Iterator[None]:
         if after and others:
             teller = Teller(quiet=quiet)
             teller.waiting(f"waiting for {len(others)} other player{'s' * (len(others) != 1)} of yours")
-            turns.wait_for(others)
-            teller.clear()
+            try:
+                turns.wait_for(others)
+            finally:
+                teller.clear()
         yield
 
 
@@ -181,7 +184,7 @@ def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels:
     try:
         if target.output is None:
             player = seam.player(speech, device=target.device, on_event=teller.event)
-            with contextlib.nullcontext() if cancels else sparing(player), pausable(player):
+            with contextlib.nullcontext() if cancels else sparing(player), pausable(player, teller):
                 result = player.run()
         else:
             where = sys.stdout.buffer if target.output == "-" else target.output

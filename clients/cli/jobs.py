@@ -65,7 +65,7 @@ def _show_jobs(rows: list[dict[str, Any]]) -> None:
         )
         for row in rows
     ]
-    output.emit_table(columns, cells, "No jobs.")
+    output.emit_table(columns, cells, "No jobs.", spare=("PRIORITY", "VOICE", "PROVIDER"))
 
 
 def _show_segments(rows: list[dict[str, Any]], rate: int) -> None:
@@ -73,7 +73,7 @@ def _show_segments(rows: list[dict[str, Any]], rate: int) -> None:
                ("VOICE", "<"), ("TRIES", ">"), ("TROUBLE", "<"))  # fmt: skip
     cells = [
         (
-            str(row["segment"]),
+            str(row["segment"] + 1),  # people count from 1
             row["state"],
             f"{row['start']}-{row['start'] + row['length']}",
             output.duration(row["offset"] / rate) if rate and row["offset"] >= 0 and row["samples"] else "",
@@ -85,7 +85,7 @@ def _show_segments(rows: list[dict[str, Any]], rate: int) -> None:
         )
         for row in rows
     ]
-    output.emit_table(columns, cells, "No segments yet.")
+    output.emit_table(columns, cells, "No segments yet.", spare=("TEXT", "AT", "VOICE"))
 
 
 @click.command()
@@ -95,6 +95,7 @@ def cancel(names: tuple[str, ...], quiet: bool) -> None:
     """Cancel jobs by name."""
     missing: list[Failure] = []
     with seam.connect() as client:
+        over = {row["job"] for row in client.jobs() if row["state"] in OVER}
         for name in names:
             try:
                 end = client.cancel(name)
@@ -103,7 +104,8 @@ def cancel(names: tuple[str, ...], quiet: bool) -> None:
                 continue
             state = end["state"]
             if not quiet:
-                click.echo(f"{name}: {'cancelled' if state == 'cancelled' else f'was over already ({state})'}")
+                ours = state == "cancelled" and name not in over
+                click.echo(f"{name}: {'cancelled' if ours else f'was over already ({state})'}")
     for failure in missing[:-1]:
         failure.show()
     if missing:

@@ -6,6 +6,7 @@ Invariant: what goes to a pipe has no escape sequences, no cut-off columns and n
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
@@ -40,19 +41,41 @@ def width(text: str) -> int:
     return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
-    """Rows under their headings, aligned. Columns that are empty in every row are left out."""
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], room: int | None = None, spare: Sequence[str] = ()
+) -> str:
+    """Rows under their headings, aligned. Columns that are empty in every row are left out. room: cells of the
+    terminal, if it is for one: what does not fit loses its `spare` columns, one by one, and then its end."""
     cells = [[clean(cell) for cell in row] for row in rows]
     used = [at for at in range(len(columns)) if any(row[at] for row in cells)]
+    for heading in spare:
+        if room is None or _wanted(columns, cells, used) <= room:
+            break
+        used = [at for at in used if columns[at][0] != heading]
     lines = [[columns[at][0] for at in used], *([row[at] for at in used] for row in cells)]
     sides = [columns[at][1] for at in used]
     widths = [max(width(line[at]) for line in lines) for at in range(len(used))]
     printed = []
     for number, line in enumerate(lines):
         padded = [_pad(cell, size, side) for cell, size, side in zip(line, widths, sides, strict=True)]
-        text = "  ".join(padded).rstrip()
+        text = cut("  ".join(padded).rstrip(), room)
         printed.append(style(text, bold=True) if number == 0 else text)
     return "\n".join(printed)
+
+
+def _wanted(columns: Sequence[Column], cells: Sequence[Sequence[str]], used: Sequence[int]) -> int:
+    """How wide a table of these columns is."""
+    sizes = [max(width(columns[at][0]), *(width(row[at]) for row in cells)) for at in used]
+    return sum(sizes) + 2 * (len(sizes) - 1)
+
+
+def cut(text: str, room: int | None) -> str:
+    """The text, shortened to so many cells of a terminal."""
+    if room is None or width(text) <= room:
+        return text
+    while width(text) >= room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
 
 
 def _pad(cell: str, size: int, side: str) -> str:
@@ -78,10 +101,14 @@ def emit_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def emit_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], nothing: str) -> None:
-    """Print a table; to a person who would see an empty one, say `nothing` (on standard error)."""
+def emit_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], nothing: str, spare: Sequence[str] = ()
+) -> None:
+    """Print a table, on a terminal as wide as that; to a person who would see an empty one, say `nothing` (on standard
+    error). spare: what can be left out where there is not enough room, first the first."""
     if rows:
-        click.echo(table(columns, rows))
+        room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo(table(columns, rows, room, spare))
     else:
         click.echo(nothing, err=True)
 

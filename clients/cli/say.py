@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from ...bus.messages import PRIORITIES
 from ..saving import FORMATS
 from . import hearing, seam, texts
-from .exits import Failure
+from .exits import USAGE, Failure
 from .names import Factor, Name, complete, format_for
 
 Decorator = Callable[[Any], Any]
@@ -121,7 +122,15 @@ def _no_quarrel(target: hearing.Target, *, after: bool, detach: bool, keep: str 
 
 
 def _unempty(words: str | Iterator[str]) -> str | Iterator[str]:
-    """The text. Raises Failure where there is plainly none."""
-    if isinstance(words, str) and not words.strip():
-        raise Failure("there is nothing to say: the text is empty", 2)
-    return words
+    """The text, of which there is something: of one that comes in pieces the first of them is waited for. Raises
+    Failure where there is none."""
+    if isinstance(words, str):
+        if words.strip():
+            return words
+    else:
+        begun = ""
+        for piece in words:
+            begun += piece
+            if begun.strip():
+                return itertools.chain([begun], words)
+    raise Failure("there is nothing to say: the text is empty", USAGE)

@@ -19,6 +19,9 @@ from . import output
 
 REDRAW_S = 0.1
 BAR = 24
+SURE_S = 1.0
+"""Before so long nobody can say how much longer it takes."""
+
 WRONG = frozenset({"skipped"})
 LASTING = frozenset({"moved", "skipped"})
 
@@ -103,11 +106,12 @@ class Teller:
         if not self._progress or now - self._drawn_at < REDRAW_S:
             return
         self._drawn_at = now
-        speed = seconds / max(now - self._began_at, 0.001)
-        made = f"{output.duration(seconds)} of audio, {speed:.3g} times as fast as it sounds"
+        passed = max(now - self._began_at, 0.001)
+        made = f"{output.duration(seconds)} of audio, {seconds / passed:.3g} times as fast as it sounds"
         if self._total:
             part = min(self._chars / self._total, 1.0)
-            made = f"[{'#' * round(part * BAR):-<{BAR}}] {part:4.0%}  {made}"
+            left = f"  {output.duration(passed * (1 - part) / part)} left" if part and passed >= SURE_S else ""
+            made = f"[{'#' * round(part * BAR):-<{BAR}}] {part:4.0%}{left}  {made}"
         self._show(made)
 
     def _show(self, text: str) -> None:

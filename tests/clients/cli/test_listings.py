@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from voicebus.bus.errors import NotFound
+from voicebus.clients.cli import output
 
 from .conftest import DAEMON, JOB, PROVIDER, SEGMENT, VOICE, WORKER
 
@@ -122,3 +123,20 @@ def test_devices_missing_is_said_with_a_way_out(client, run, monkeypatch):
     done = run("devices")
     assert done.exit_code == 8
     assert "-o FILE" in done.stderr
+
+
+def test_segments_are_counted_from_one_for_people(client, run):
+    """The table of segments begins with 1; JSON has the numbers of the protocol."""
+    assert run("jobs", "kitchen-1").stdout.splitlines()[1].split()[0] == "1"
+    assert json.loads(run("jobs", "kitchen-1", "--json").stdout)[0]["segment"] == 0
+
+
+def test_a_table_fits_its_terminal():
+    """Where a table is too wide, spare columns are left out first, and then the end of each line."""
+    columns = (("JOB", "<"), ("PRIORITY", "<"), ("WHY", "<"))
+    rows = [("kitchen-1", "text", "語" * 8)]
+    assert output.table(columns, rows, 80, ("PRIORITY",)).splitlines()[1] == f"kitchen-1  text      {'語' * 8}"
+    assert output.table(columns, rows, 30, ("PRIORITY",)).splitlines()[1] == f"kitchen-1  {'語' * 8}"
+    narrow = output.table(columns, rows, 20, ("PRIORITY",)).splitlines()[1]
+    assert narrow == f"kitchen-1  {'語' * 4}…"
+    assert output.width(narrow) == 20

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from voicebus.bus import errors
-from voicebus.clients.cli import texts, turns
-from voicebus.clients.events import Frame, Notice, Result, Rewound
+from voicebus.clients.cli import telling, texts, turns
+from voicebus.clients.events import Frame, Notice, Result, Rewound, Segment
 
 from .conftest import JOB
 
@@ -272,6 +272,29 @@ def test_a_file_is_read_as_utf8(client, run, tmp_path):
     assert "iconv" in done.stderr
 
 
+def test_empty_standard_input_is_an_empty_text(client, run, monkeypatch):
+    """Nothing but blanks on standard input is exit 2, as `say ""` is; what comes before the first word is kept."""
+    monkeypatch.setattr(texts, "text_of", lambda *_, **__: iter(["\n", "  \n"]))
+    done = run("say")
+    assert (done.exit_code, "the text is empty" in done.stderr) == (2, True)
+    assert client.speech is None
+    monkeypatch.setattr(texts, "text_of", lambda *_, **__: iter(["\n", "one\n", "two\n"]))
+    assert run("say").exit_code == 0
+    assert client.speech.text == "\none\ntwo\n"
+
+
+def test_the_bar_tells_how_long_it_still_takes(monkeypatch, capsys):
+    """Half of a text that took ten seconds so far takes ten more."""
+    now = 100.0
+    monkeypatch.setattr(telling.time, "monotonic", lambda: now)
+    monkeypatch.setattr(telling.output, "moving", lambda _: True)
+    teller = telling.Teller(total=100, progress=True)
+    now = 110.0
+    teller.event(Segment(0, "e.1", 0, 0, 50, "espeak", "en-us"))
+    teller.event(Frame(memoryview(bytes(44100)), 0, 22050, 0, "e.1"))
+    assert "[############------------]  50%  10.0 s left  1.0 s of audio" in capsys.readouterr().err
+
+
 def test_lines_come_as_they_are_written():
     """Each line of standard input is there before the next is written; a letter split between two reads is whole."""
     reading, writing = os.pipe()
@@ -325,6 +348,8 @@ def test_cancel_and_stop_say_what_they_did(client, run):
     """Cancel names each job, stop counts them; a job that is not there is exit 2, after the others were cancelled."""
     assert run("cancel", "a", "b").stdout == "a: cancelled\nb: cancelled\n"
     assert run("stop").stdout == "2 jobs cancelled.\n"
+    client.rows["jobs"] = [{**JOB, "job": "a", "state": "cancelled"}]
+    assert run("cancel", "a").stdout == "a: was over already (cancelled)\n"
     client.refusal = errors.NotFound("no")
     assert run("cancel", "kitchen", "x").exit_code == 2
 
