@@ -138,12 +138,26 @@ def sparing(player: Player) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """What `voicebus stop` sends to players raises JobCancelled inside."""
+
+    def stop(_number: int, _frame: Any) -> None:
+        raise JobCancelled("Stopped from elsewhere.")
+
+    before = signal.signal(turns.SILENCE, stop)
+    try:
+        yield
+    finally:
+        signal.signal(turns.SILENCE, before)
+
+
+@contextlib.contextmanager
 def in_turn(*, after: bool, sounds: bool, quiet: bool) -> Iterator[None]:
     """Be one of those who sound; `after` waits first until the others are done."""
     if not sounds:
         yield
         return
-    with turns.turn() as others:
+    with silenced(), turns.turn() as others:
         if after and others:
             teller = Teller(quiet=quiet)
             teller.waiting(f"waiting for {len(others)} other player{'s' * (len(others) != 1)} of yours")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import NotFound
-from . import output, seam
+from . import output, seam, turns
 from .exits import USAGE, Failure
 from .listings import json_option
 from .names import complete, did_you_mean
@@ -115,8 +115,13 @@ def cancel(names: tuple[str, ...], quiet: bool) -> None:
 @click.command()
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
 def stop(quiet: bool) -> None:
-    """Silence everything of mine: cancel all my jobs that are not over."""
+    """Silence everything of mine: cancel all my jobs that are not over, and end what is still played."""
     with seam.connect() as client:
         count = client.cancel_all()
-    if not quiet:
-        click.echo("Nothing was speaking." if not count else f"{count} job{'s' * (count != 1)} cancelled.")
+    players = turns.silence()  # what they have of jobs that are over would go on
+    if quiet:
+        return
+    if count:
+        click.echo(f"{count} job{'s' * (count != 1)} cancelled.")
+    else:
+        click.echo("Silenced." if players else "Nothing was speaking.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from pathlib import Path
 from ...bus import endpoints
 
 FOLDER = "players"
+
+SILENCE = signal.SIGUSR1
+"""Who has a file here ends with silence at this signal."""
 
 
 @contextlib.contextmanager
@@ -36,6 +40,18 @@ def turn() -> Iterator[list[Path]]:
     finally:
         mine.unlink(missing_ok=True)
         os.close(fd)
+
+
+def silence() -> int:
+    """End all players of this user, also those that play what is left of a job that is over. Returns how many."""
+    count = 0
+    with contextlib.suppress(OSError, endpoints.EndpointError):
+        for path in (endpoints.runtime_dir() / FOLDER).iterdir():
+            if _sounds(path):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(path.name.rpartition("-")[2]), SILENCE)
+                    count += 1
+    return count
 
 
 def _sounds(path: Path) -> bool:

@@ -354,6 +354,20 @@ def test_cancel_and_stop_say_what_they_did(client, run):
     assert run("cancel", "kitchen", "x").exit_code == 2
 
 
+def test_stop_silences_what_is_left_of_jobs_that_are_over(client, run, monkeypatch):
+    """A player still has sound when its job is over for the daemon; `stop` ends it, with exit 6 there."""
+    told = []
+    monkeypatch.setattr(turns.os, "kill", lambda *signalled: told.append(signalled))
+    monkeypatch.setattr(client, "cancel_all", lambda: 0)
+    assert run("stop").stdout == "Nothing was speaking.\n"
+    with turns.turn():
+        assert run("stop").stdout == "Silenced.\n"
+    assert told == [(os.getpid(), turns.SILENCE)]
+    client.interrupt = turns.SILENCE
+    done = run("say", "hi")
+    assert (done.exit_code, done.stderr) == (6, "voicebus: Stopped from elsewhere.\n")
+
+
 def test_players_wait_for_those_before_them(client, tmp_path):
     """A player's turn names the players that sound already, and waiting for them ends when they are done."""
     order = []
