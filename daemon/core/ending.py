@@ -63,6 +63,9 @@ def committed(world: World, job: Job, now: float) -> None:
     assert job.verdict is not None
     job.state = job.verdict.state
     job.terminal = job.verdict
+    world.text_chars -= job.text.length
+    job.text.forget()
+    job.uncut.clear()
     world.unfinished.pop(job.key, None)
     world.finished[job.key] = job
     if job.state == "cancelled":

@@ -32,6 +32,8 @@ from .world import Pending, World
 SSML_CHARS = 60_000
 """Longest SSML document: it is one segment, since only the engine understands where it could be split."""
 
+TEXTS_FULL = "The texts of all jobs that are not over are at their limit together; try again later."
+
 WAIT_S = 1.0
 """Shortest hint for when to try again."""
 
@@ -69,6 +71,7 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     assert not isinstance(chain, Problem)
     job = _create(world, client, message, language, chain, now)
     cutting.add(job, text, last=message.complete)
+    world.text_chars += len(text)
     if message.read != "none":
         readers.subscribe(world, client, job, message.read, message.credit)
     else:
@@ -166,6 +169,8 @@ def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
     if len(world.unfinished) >= limits.jobs or mine >= limits.jobs_per_client:
         whose = "of yours " if mine >= limits.jobs_per_client else ""
         return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
+    if world.text_chars >= limits.texts_bytes:
+        return Problem("queue_full", TEXTS_FULL)
     style = message.style
     for name, value, low, high in (
         ("rate", style.rate, 0.25, 6.0),
@@ -220,7 +225,9 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         world.error(client.peer, problem.code, problem.message, job=job.id)
         return
     job.text_at = now
-    cutting.add(job, body.decode())
+    text = body.decode()
+    cutting.add(job, text)
+    world.text_chars += len(text)
     pending = Pending("text", job.key, job.text.length)
     world.after(pending, client.peer, Appended(job=job.id, n=message.n))
     world.commit({"what": "append", "job": job.id, "uid": job.key[0], "n": message.n, "text": body}, pending)
@@ -232,6 +239,8 @@ def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Prob
         return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
     if n != have + 1:
         return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
+    if world.text_chars >= world.settings.limits.texts_bytes:
+        return Problem("queue_full", TEXTS_FULL)
     if job.text.length + len(body) > world.settings.limits.text_bytes:
         return Problem("too_long", f"The text of {job.id} would be over {world.settings.limits.text_bytes} characters.")
     try:

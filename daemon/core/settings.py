@@ -53,6 +53,7 @@ class Limits:
     jobs: int = 2000
     jobs_per_client: int = 500
     text_bytes: int = 16 * 1024 * 1024
+    texts_bytes: int = 64 * 1024 * 1024
     segment_chars: int = 600
     first_segment_chars: int = 80
     look_ahead_s: float = 60.0

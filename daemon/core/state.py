@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 from ...bus.messages import JobState, MarkRow, Submit, Terminal
 from .breaker import Breaker
@@ -33,6 +34,7 @@ class Text:
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._starts: list[int] = []
+        self._sums: list[tuple[int, int]] = []
         self.length = 0
 
     @property
@@ -48,7 +50,14 @@ class Text:
 
     def is_piece(self, number: int, body: bytes) -> bool:
         """Whether piece `number` has these words, in UTF-8."""
+        if self._sums:
+            return self._sums[number] == _sum(body)
         return self._pieces[number].encode() == body
+
+    def forget(self) -> None:
+        """Nobody will read it any more: only what tells its pieces from others is kept."""
+        self._sums = [_sum(piece.encode()) for piece in self._pieces]
+        self._pieces = [""] * len(self._sums)
 
     def slice(self, start: int, end: int) -> str:
         """The code points from `start` up to `end`."""
@@ -59,6 +68,11 @@ class Text:
             parts.append(self._pieces[index][max(start - begin, 0) : end - begin])
             index += 1
         return "".join(parts)
+
+
+def _sum(body: bytes) -> tuple[int, int]:
+    """Length and checksum: enough to tell a caller's repetition from his mistake."""
+    return len(body), crc32(body)
 
 
 @dataclass(slots=True)

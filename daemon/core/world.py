@@ -66,6 +66,7 @@ class World:
     hungry: dict[tuple[bytes, JobKey], None] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     pronunciations: Pronunciations = field(default_factory=lambda: Pronunciations({}))
+    text_chars: int = 0
     memory: int = 0
     disk: int = 0
     crowded_since: float | None = None

@@ -619,3 +619,28 @@ def test_a_long_text_is_cut_as_if_at_once() -> None:
     splitter.feed(text)
     splitter.finish()
     assert [(segment.start, segment.end) for segment in stage.job().segments] == splitter.take()
+
+
+def test_all_texts_together_have_a_limit() -> None:
+    """Beyond it neither a job nor a piece is taken; when a job is over its text is let go, and there is room again."""
+    stage = Scene(settings(limits=Limits(texts_bytes=20)))
+    client = stage.client()
+    client.submit("j", "A text that is long enough.", complete=False)
+    client.submit("k")
+    assert (refusal(client).code, refusal(client).job) == ("queue_full", "k")
+    client.append("j", 1, "More.")
+    assert (refusal(client).code, refusal(client).job) == ("queue_full", "j")
+    client.cancel("j")
+    client.submit("k")
+    assert client.last(Accepted).job == "k"
+    assert stage.core.world.text_chars == len("Hello there.")
+
+
+def test_a_job_that_is_over_still_knows_its_text_from_another() -> None:
+    """Its words are let go, but the same SUBMIT finds it, and another one is a conflict."""
+    _, worker, client = scene("One.")
+    speak_all(worker)
+    client.submit("j", "One.", read="none")
+    assert client.last(Accepted).existing
+    client.submit("j", "Two.", read="none")
+    assert refusal(client).code == "conflict"
