@@ -308,7 +308,7 @@ def test_a_job_that_died_with_its_daemon_half_heard(client, daemon) -> None:
     next(event for event in events if isinstance(event, Frame))
     daemon.on[Attach] = lambda peer, m, _: daemon.send(peer, Error(job=m.job, code="not_found", message="No."))
     daemon.restart("e2")
-    with pytest.raises(Disconnected, match="heard"):
+    with pytest.raises(Disconnected, match="was here already"):
         list(events)
 
 
