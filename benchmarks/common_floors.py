@@ -101,19 +101,30 @@ def relay_multipart(folder: Path, ready: Callable[[], None]) -> None:
                 pass
 
 
-def relay_fastest(folder: Path, ready: Callable[[], None]) -> None:
-    """The least that Python can do: blocking single calls, one source, one sink, no poller."""
+def relay_single(folder: Path, ready: Callable[[], None]) -> None:
+    """The same with single calls, which is the fastest that still listens to both sides."""
     workers, clients = router(folder / "workers"), router(folder / "clients")
+    poller = zmq.Poller()
+    poller.register(workers, zmq.POLLIN)
+    poller.register(clients, zmq.POLLIN)
     ready()
-    client = clients.recv()
-    clients.recv()
-    receive, send, more = workers.recv, clients.send, zmq.SNDMORE
+    client = b""
+    more, at_once = zmq.SNDMORE, zmq.NOBLOCK
+    receive, send = workers.recv, clients.send
     while True:
-        receive()
-        header, body = receive(), receive()
-        send(client, more)
-        send(header, more)
-        send(body)
+        for socket, _ in poller.poll():
+            try:
+                if socket is clients:
+                    client, _ = clients.recv(at_once), clients.recv()
+                    continue
+                while True:
+                    receive(at_once)
+                    header, body = receive(), receive()
+                    send(client, more)
+                    send(header, more)
+                    send(body)
+            except zmq.Again:
+                pass
 
 
 def source(folder: Path) -> Callable[[int, int], None]:

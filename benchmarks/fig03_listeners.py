@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import Row, median, percentile, rounds, say
+from common import Row, median, percentile, rounds, say, touch_memory
 from common_daemon import Daemon, cpu_s, keyed, section
 from common_listeners import RATE, SENTENCE_S, bare_listeners, bare_source, bare_switch, paced_worker, real_listeners
 from common_process import Background, Child
@@ -77,6 +77,7 @@ def _run(halves: list[Child], generator: Child, pid: int) -> Found:
 
 
 def measure(runs: int) -> list[Row]:
+    touch_memory(1)
     rows = []
     for count in COUNTS:
         wanted = count * SECONDS / 0.04

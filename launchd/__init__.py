@@ -6,8 +6,8 @@ interpreter and paths give the same text, so that an installed agent can be comp
 
 from __future__ import annotations
 
-from importlib.resources import files
 from html import escape
+from importlib.resources import files
 
 LABEL = "org.voicebus.daemon"
 """What launchd calls the agent."""
