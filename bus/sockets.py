@@ -8,7 +8,11 @@ after a reconnect).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import zmq
+import zmq.backend
 
 from .codec import MESSAGE_BYTES
 
@@ -23,6 +27,12 @@ RECONNECT_MS = 50
 
 RECONNECT_MAX_MS = 400
 """Longest pause before connecting again: a restarted daemon is found within this."""
+
+# Plain numbers: to combine zmq's flags costs as much as to send.
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+
+_send_part = zmq.backend.Socket.send
 
 
 def dealer(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
@@ -75,17 +85,26 @@ def send(socket: zmq.Socket[bytes], *parts: bytes | memoryview) -> None:
 
     Single calls cost half of what `send_multipart` does. Only the first part can meet a full pipe.
     """
-    last = len(parts) - 1
-    for number, part in enumerate(parts):
-        socket.send(part, zmq.NOBLOCK | zmq.SNDMORE if number < last else zmq.NOBLOCK)
+    for part in parts[:-1]:
+        _send_part(socket, part, _MORE)
+    _send_part(socket, parts[-1], _NOBLOCK)
+
+
+def sender(socket: zmq.Socket[bytes]) -> Callable[[bytes | memoryview, int], object]:
+    """What sends one part with these flags, at half the cost of `socket.send`: that looks first at options which
+    nobody uses here."""
+    return partial(_send_part, socket)
 
 
 def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
     """The parts of the next message, or None where none is there. Never waits."""
+    # A frame knows whether there are more; asking the socket costs more than receiving.
     try:
-        parts = [socket.recv(zmq.NOBLOCK)]
+        frame = socket.recv(_NOBLOCK, copy=False)
     except zmq.Again:
         return None
-    while socket.getsockopt(zmq.RCVMORE):
-        parts.append(socket.recv(zmq.NOBLOCK))
+    parts = [frame.bytes]
+    while frame.more:
+        frame = socket.recv(_NOBLOCK, copy=False)
+        parts.append(frame.bytes)
     return parts

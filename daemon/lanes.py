@@ -17,6 +17,7 @@ from typing import Protocol
 
 import zmq
 
+from ..bus import sockets
 from .core.effects import Body, Stored, ToClient
 from .journal import Journals
 from .logs import log
@@ -50,7 +51,7 @@ class Lanes:
     def __init__(self, socket: zmq.Socket[bytes], core: Hears, journals: Journals) -> None:
         self.retry_at: float | None = None
         self.waiting: dict[bytes, deque[tuple[bytes, bytes | memoryview | None]]] = {}
-        self._send = socket.send
+        self._send = sockets.sender(socket)
         self._core = core
         self._journals = journals
         self._pause = RETRY_S

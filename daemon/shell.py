@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import zmq
 
+from ..bus import sockets
 from .core.effects import (
     Commit,
     DropLog,
@@ -80,7 +81,7 @@ class Shell:
         self.leaving: int | None = None
         self._core = core
         self._lanes = lanes
-        self._workers = workers
+        self._send_worker = sockets.sender(workers)
         self._processes = processes
         self._journals = journals
         self._store = store
@@ -98,24 +99,23 @@ class Shell:
 
     def carry_out(self, now: float) -> None:
         """Do all that the core wants done, and all that comes of it."""
-        core, do = self._core, self._do
-        while core.effects:
-            effects = core.effects
-            core.effects = []
+        effects, do = self._core.effects, self._do
+        try:
+            # What comes of an effect is added to the same list, behind the rest.
             for effect in effects:
                 do[type(effect)](effect, now)
+        finally:
+            effects.clear()
 
     def after_client(self, peer: bytes, now: float) -> None:
         """After each message of a client: a sign that it reads, and effects to carry out."""
         if peer in self._lanes.waiting:
             self._lanes.retry(peer, now)
-        if self._core.effects:
-            self.carry_out(now)
+        self.carry_out(now)
 
     def after_worker(self, peer: bytes, now: float) -> None:
         """After each message of a worker."""
-        if self._core.effects:
-            self.carry_out(now)
+        self.carry_out(now)
 
     def collect(self, now: float) -> None:
         """Hand the core the commits that are done."""
@@ -123,7 +123,7 @@ class Shell:
             self._core.committed(ticket, now)
 
     def _to_worker(self, effect: ToWorker, now: float) -> None:
-        send, body = self._workers.send, effect.body
+        send, body = self._send_worker, effect.body
         assert body is None or isinstance(body, bytes | memoryview)
         try:
             send(effect.peer, _MORE)

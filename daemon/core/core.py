@@ -55,7 +55,7 @@ class Core:
 
     @property
     def effects(self) -> list[Effect]:
-        """What is to be done; the shell takes the list and puts an empty one in its place."""
+        """What is to be done; the shell does it in order, with what is added meanwhile, and empties the list."""
         return self.world.effects
 
     @effects.setter
