@@ -101,7 +101,7 @@ def hung(daemon: Daemon, client: RawClient, asker: RawClient, number: int) -> fl
 @contextmanager
 def prepared(*config: str) -> Iterator[tuple[Daemon, RawClient, RawClient]]:
     with (
-        Daemon("[restart]\nbase_s = 0.05\nmax_s = 0.1\n", *config) as daemon,
+        Daemon("[restart]\nbase_s = 0.05\nmax_s = 0.1\n[breaking]\nfailures = 100000\n", *config) as daemon,
         RawClient(daemon.runtime) as client,
         RawClient(daemon.runtime) as asker,
     ):
