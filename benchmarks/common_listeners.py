@@ -213,13 +213,19 @@ def bare_switch(folder: Path, ready: Callable[[], None]) -> None:
 
 def sweep(sockets: list[Any], heard: Callable[[int, bytes, bytes, float], None], until: float) -> None:
     """Read all sockets every `SWEEP_S`, without waiting for any."""
+    poller = zmq.Poller()
+    numbers = {socket: number for number, socket in enumerate(sockets)}
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    at_once = int(zmq.NOBLOCK)
     while (now := time.monotonic()) < until:
-        for number, socket in enumerate(sockets):
+        for socket, _ in poller.poll(0):
+            number = numbers[socket]
             try:
                 while True:
-                    header = socket.recv(zmq.NOBLOCK)
-                    frame = socket.recv() if socket.rcvmore else b""
-                    heard(number, header, frame, time.monotonic())
+                    header = socket.recv(at_once, False)
+                    frame = socket.recv() if header.more else b""
+                    heard(number, header.bytes, frame, time.monotonic())
             except zmq.Again:
                 pass
         time.sleep(max(0.0, now + SWEEP_S - time.monotonic()))
