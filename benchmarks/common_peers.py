@@ -79,10 +79,13 @@ class RawClient(Peer):
         self.socket.send(encode(m.Hello(name="benchmark", pid=os.getpid())))
 
     def receive(self) -> tuple[bytes, bytes]:
-        """As any peer; a client that has nothing to say greets now and then, or it is forgotten."""
+        self._greet_if_due()
+        return super().receive()
+
+    def _greet_if_due(self) -> None:
+        """A client that has nothing to say greets now and then, or it is forgotten."""
         if time.monotonic() - self._greeted_at > GREET_S:
             self._greet()
-        return super().receive()
 
     def expect(self, *kinds: type[m.Message]) -> tuple[Any, bytes]:
         """The next message of these kinds; what comes before it is dropped. Raises what an ERROR says."""
@@ -96,6 +99,7 @@ class RawClient(Peer):
 
     def submit(self, text: str, provider: str = "", **fields: Any) -> str:
         """Send a job, asking for all its audio, live; returns its name."""
+        self._greet_if_due()
         job = fields.pop("job", "") or f"bench-{os.getpid()}-{next(_names)}"
         fields = {"credit": m.UNLIMITED, "chain": [m.Choice(provider=provider)] if provider else []} | fields
         self.send(m.Submit(job=job, **fields), text.encode())

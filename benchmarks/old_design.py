@@ -7,6 +7,7 @@ stands as base64 of 32-bit floats. Run as ``python old_design.py PORT``; needs t
 from __future__ import annotations
 
 import base64
+import contextlib
 import multiprocessing
 import sys
 from multiprocessing.connection import Connection
@@ -32,8 +33,9 @@ def child(there: Connection) -> None:
     from voicebus.workers.espeak import EspeakEngine
 
     engine = loaded(EspeakEngine())
-    while True:
-        there.send(np.frombuffer(whole(engine, there.recv()), "<i2").astype(np.float32) / 32768)
+    with contextlib.suppress(EOFError):
+        while True:
+            there.send(np.frombuffer(whole(engine, there.recv()), "<i2").astype(np.float32) / 32768)
 
 
 def main(port: int) -> None:
