@@ -1,0 +1,190 @@
+"""What is made durable, and what is found again: the vocabulary between the core and the store.
+
+Owns: the shape of every record. Must not know: databases, files, clocks (the store puts the date to what it keeps).
+Invariant: a record says all that a later daemon needs to go on without asking anybody; a job's number (`order`) is
+never used twice, by no daemon on the same state directory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...bus.messages import Submit
+
+
+@dataclass(frozen=True, slots=True)
+class JobSaved:
+    """A job was accepted. text: its first piece, in UTF-8. language: what "auto" or "" came to. rate: 0 while unknown.
+    log: the name of its journal."""
+
+    order: int
+    uid: int
+    id: str
+    log: str
+    language: str
+    rate: int
+    submit: Submit
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TextAdded:
+    """Piece `n` of a job's text, in UTF-8; piece 0 came with the job."""
+
+    order: int
+    n: int
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TextClosed:
+    """There are `n` pieces of a job's text and no more."""
+
+    order: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSaved:
+    """A segment of a job that is over. state: "whole" or "skipped"; of one that was skipped, all that tells of a take
+    is empty.
+
+    start, end: its range of the text, in code points. take: the attempt's name. pcm_at, marks_at, marks_bytes: where
+    its audio and its marks stand in the journal, in bytes. peak, rms: its level. first_audio_s, work_s, made_s: from
+    WORK to the first sound, of the engine's own work, from WORK to DONE. trail: what failed before.
+    """
+
+    number: int
+    start: int
+    end: int
+    state: str
+    take: str = ""
+    provider: str = ""
+    version: str = ""
+    voice: str = ""
+    seed: int = 0
+    samples: int = 0
+    pcm_at: int = 0
+    marks_at: int = 0
+    marks_bytes: int = 0
+    peak: int = 0
+    rms: float = 0.0
+    first_audio_s: float = 0.0
+    work_s: float = 0.0
+    made_s: float = 0.0
+    tries: int = 0
+    stops: int = 0
+    deaths: int = 0
+    trail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job is over; its journal has been synced before this is durable. disk: bytes of the journal."""
+
+    order: int
+    log: str
+    state: str
+    code: str
+    message: str
+    rate: int
+    samples: int
+    skipped: int
+    disk: int
+    speakers: tuple[dict[str, Any], ...] = ()
+    segments: tuple[SegmentSaved, ...] = ()
+    trail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeleted:
+    """A job's text, audio and history are to be gone for good; the bare name stays for a while, so that a late retry
+    is not spoken again."""
+
+    uid: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobPinned:
+    """A job is exempt from retention, or not any more."""
+
+    uid: int
+    id: str
+    pinned: bool
+
+
+Record = JobSaved | TextAdded | TextClosed | JobEnded | JobDeleted | JobPinned
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a commit. state: "done"; "exists": a job of that name is there already (JobSaved only), and
+    nothing was changed; "deleted": there was one, and its name is not free yet; "missing": there is no such job
+    (JobDeleted, JobPinned); "failed": nothing was changed, and why is in `reason`."""
+
+    ticket: int
+    state: str = "done"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedJob:
+    """A job as the store has it. texts: its pieces. complete: there are no more. ended: how it ended, None while it
+    has not. created, finished: seconds since 1970, 0 for not yet. audio: "kept", "packed" or "missing"."""
+
+    job: JobSaved
+    texts: tuple[bytes, ...]
+    complete: bool
+    ended: JobEnded | None = None
+    pinned: bool = False
+    created: float = 0.0
+    finished: float = 0.0
+    audio: str = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFound:
+    """A whole take in a journal that an earlier daemon left: its metadata as written, and where it stands."""
+
+    meta: dict[str, Any]
+    pcm_at: int
+    marks_at: int
+    marks_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A job that an earlier daemon did not end, with what its journal holds, in the order of writing."""
+
+    saved: SavedJob
+    records: tuple[TakeFound, ...] = ()
+    disk: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a question put to the store. rows: maps for a list, as they go to a client. following: the cursor
+    of the next page, "" at the end. saved: the job that was looked up, None where there is none; deleted: because it
+    was deleted. reason: why there is no answer, "" if there is one."""
+
+    ticket: int
+    rows: tuple[dict[str, Any], ...] = ()
+    following: str = ""
+    saved: SavedJob | None = None
+    deleted: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A question for the store. what: "job" (look up `id`, with its text and segments), "history" (a list),
+    "text" (the pieces of `id`, a page of them). where: as in QUERY. limit: most rows."""
+
+    what: str
+    uid: int
+    id: str = ""
+    where: dict[str, str] = field(default_factory=dict)
+    cursor: str = ""
+    limit: int = 100
