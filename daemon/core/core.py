@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...bus.messages import (
@@ -26,8 +26,21 @@ from ...bus.messages import (
     TakeMarks,
     WorkerMessage,
 )
-from . import attempts, clientele, ending, fleet, log, readers, stopping, supervise, waiting
+from . import (
+    asking,
+    attempts,
+    clientele,
+    ending,
+    fleet,
+    log,
+    outcomes,
+    restoring,
+    stopping,
+    supervise,
+    waiting,
+)
 from .effects import Effect
+from .records import Found, Outcome, Unfinished
 from .settings import Settings
 from .state import Worker
 from .world import Chance, World
@@ -52,6 +65,7 @@ class Core:
         self.world = World(settings, epoch, random, tickets, info)
         self._seen = False
         self._looked_at = self._look_at = -math.inf
+        self._unfinished: Sequence[Unfinished] = ()
 
     @property
     def effects(self) -> list[Effect]:
@@ -74,7 +88,17 @@ class Core:
         world = self.world
         world.started_at = world.swept_at = world.idle_since = now
         fleet.configure(world, world.settings, now)
+        unfinished, self._unfinished = self._unfinished, ()
+        restoring.restore(world, unfinished, now)
         self._settle(now)
+
+    def restore(self, order: int, unfinished: Sequence[Unfinished], disk: int) -> None:
+        """Before `start`: what the store has. order: the first number that no job has had; unfinished: jobs to go on
+        with, in order of acceptance; disk: bytes of audio of all that are over."""
+        self.world.durable = True
+        self.world.order = order - 1
+        self.world.disk = disk
+        self._unfinished = unfinished
 
     def reload(self, settings: Settings, now: float) -> None:
         """The configuration has changed."""
@@ -110,6 +134,8 @@ class Core:
             self._sweep(now)
         if world.hungry:
             self._feed_hungry()
+        if world.again:
+            outcomes.again(world, now)
         if world.draining:
             stopping.go_on(world, now)
         self._settle(now)
@@ -125,6 +151,7 @@ class Core:
             times.append(world.swept_at + SWEEP_S)
         if world.draining:
             times.append(now + 0.05)
+        times += [at for at, _ in world.again]
         at = min(times)
         return max(at, now + 0.005) if at < math.inf else None
 
@@ -300,23 +327,14 @@ class Core:
             ending.end(self.world, job, "failed", "disk_full", text, now)
         self._settle(now)
 
-    def committed(self, ticket: int, now: float) -> None:
-        """A record is durable: what waited for it may happen."""
-        world = self.world
-        pending = world.commits.pop(ticket, None)
-        if pending is None:
-            return
-        world.effects.extend(pending.effects)
-        job = world.jobs.get(pending.job) if pending.job is not None else None
-        if job is None:
-            return
-        if pending.kind == "end":
-            ending.committed(world, job, now)
-        else:
-            job.committed = True
-            job.committed_chars = max(job.committed_chars, pending.chars)
-            readers.pump_all(world, job)
-            ending.finish_if_done(world, job, now)
+    def committed(self, outcome: Outcome, now: float) -> None:
+        """A commit has come to its end: what waited for it may happen, if it is durable."""
+        outcomes.settled(self.world, outcome, now)
+        self._settle(now)
+
+    def found(self, found: Found, now: float) -> None:
+        """The store has answered a question."""
+        asking.found(self.world, found, now, clientele.again)
         self._settle(now)
 
 

@@ -18,6 +18,9 @@ from .world import World
 
 Row = dict[str, Any]
 
+OF_STORE = frozenset({"history", "text"})
+"""Lists that only the store has."""
+
 PAGE_ROWS = 1000
 """Most rows of a page."""
 
@@ -69,7 +72,8 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
     if message.what == "segments":
         job = world.jobs.get((client.uid, where.get("job", "")))
         return map(_segment, job.segments) if job is not None else f"There is no job {where.get('job', '')!r}."
-    return f"There is no list {message.what!r}; there are status, workers, providers, voices, jobs and segments."
+    lists = "status, workers, providers, voices, jobs, segments, history and text"
+    return f"There is no list {message.what!r}; there are {lists}."
 
 
 def status(world: World, now: float) -> Row:

@@ -48,6 +48,14 @@ class Text:
         self._starts.append(self.length)
         self.length += len(piece)
 
+    def pieces_from(self, start: int) -> list[str]:
+        """The text from a place on, in the pieces in which it came."""
+        found = []
+        for begin, piece in zip(self._starts, self._pieces, strict=True):
+            if begin + len(piece) > start:
+                found.append(piece[max(start - begin, 0) :])
+        return found
+
     def is_piece(self, number: int, body: bytes) -> bool:
         """Whether piece `number` has these words, in UTF-8."""
         if self._sums:
@@ -78,7 +86,8 @@ def _sum(body: bytes) -> tuple[int, int]:
 @dataclass(slots=True)
 class Take:
     """The audio of one attempt. chunks, starts: the PCM in memory and each chunk's first sample; empty once the take
-    is in a journal, at pcm_at and marks_at there."""
+    is in a journal, at pcm_at and marks_at there. first_audio_s, made_s: from WORK to the first sound, and to DONE;
+    work_s: of the engine's own work."""
 
     name: str
     provider: str
@@ -93,6 +102,12 @@ class Take:
     pcm_at: int = 0
     marks_at: int = 0
     marks_bytes: int = 0
+    seed: int = 0
+    peak: int = 0
+    rms: float = 0.0
+    first_audio_s: float = 0.0
+    work_s: float = 0.0
+    made_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -200,6 +215,7 @@ class Job:
     has_audio_log: bool = False
     writing: dict[str, Segment] = field(default_factory=dict)
     released: int = 0
+    missing: bool = False
 
     @property
     def id(self) -> str:

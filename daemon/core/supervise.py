@@ -334,6 +334,8 @@ def shift(world: World, by: float) -> None:
                 attempt.stopping += by
     for client in world.clients.values():
         client.heard_at += by
+    for pending in world.commits.values():
+        pending.since += by
     for job in world.unfinished.values():
         job.text_at += by
         if job.alone_since is not None:

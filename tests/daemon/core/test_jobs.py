@@ -123,7 +123,6 @@ def test_a_name_belongs_to_its_owner() -> None:
         ({"rate": 192_001}, "invalid", "192001"),
         ({"chain": [Choice("a")] * 33}, "invalid", "32 entries"),
         ({"ssml": True, "complete": False}, "unsupported", "pieces"),
-        ({"keep": "history"}, "unsupported", "keep=job"),
         ({"text": " \n\t"}, "empty_text", "empty"),
         ({"text": ""}, "empty_text", "empty"),
         ({"text": "x" * 60_001, "ssml": True}, "too_long", "60000"),
