@@ -334,5 +334,5 @@ def test_of_two_takes_over_the_same_words_the_first_one_counts() -> None:
     stage.store.takes["e1-1"] += [found, overlapping]
     later, client = reborn(stage, client)
     speak_all(later.worker())
-    client.attach("j")
+    attach(client)
     assert client.terminals["j"].segments == 3 and heard(client) == 900
