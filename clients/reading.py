@@ -32,6 +32,10 @@ DISORDER = 20
 """How often the daemon may miss a piece before the reading gives up."""
 
 
+LEAVING_WINDOW_S = 30.0
+"""So much audio is fetched from a daemon that is about to be replaced: it may bridge the next one's start."""
+
+
 class Reading(Requests):
     """The state of one job at its client. What is to be sent stands in `outbox`, what the consumer gets in `events`;
     in the end there is a `result` or an `error`. See `Requests` for the arguments.
@@ -62,6 +66,8 @@ class Reading(Requests):
                 case Appended():
                     self._appended(message, now)
                 case NoticeMessage():
+                    if message.kind == "leaving" and self.read != "none":
+                        self.widen(max(self.window.seconds, LEAVING_WINDOW_S), now)
                     text = notice_text(message.kind, message.data)
                     self._hand_out(Notice(message.kind, message.data, text, message.segment))
                 case Terminal():

@@ -44,7 +44,10 @@ from .loop import Loop
 from .notify import Notifier
 from .processes import Processes
 from .shell import Core, Shell
-from .store import MemoryStore
+from .store import open_store
+from .taking_up import take_up
+
+DATABASE = "voicebus.db"
 
 EXIT_ERROR = 1
 EXIT_CONFIG = 78
@@ -146,8 +149,8 @@ class _Daemon:
             log.error("%s", describe(config, problem))
         journals = Journals(state / "logs", open_files=min(256, self._descriptors // 8))
         leaving.callback(journals.close)
-        if left := journals.clear():
-            log.info("removed %d journals of an earlier run", left)
+        store = open_store(state / DATABASE, journals.sync)
+        leaving.callback(store.close)
         others = selectors.DefaultSelector()
         leaving.callback(others.close)
         self._notifier = Notifier(os.environ)
@@ -156,7 +159,8 @@ class _Daemon:
         processes = Processes(others, endpoints.worker_endpoint(runtime), self._exited)
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, MemoryStore())
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store)
+        take_up(core, store, journals)
         inboxes = (
             Inbox("clients", doors.clients.socket, decode_from_client, core.client_message,
                   lambda peer, who, reason, now: core.bad_client_message(peer, *who, reason, now),
@@ -167,6 +171,8 @@ class _Daemon:
         )  # fmt: skip
         self._loop = Loop(core, shell, doors, inboxes, lanes, others, processes, self._notifier, self._reloaded)
         self._loop.ready = self._ready
+        if (descriptor := store.fileno()) is not None:
+            others.register(descriptor, selectors.EVENT_READ, self._loop.collect)
         leaving.enter_context(_signals(others, self._signalled))
 
     def run(self) -> int:
