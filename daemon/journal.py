@@ -132,6 +132,11 @@ class Journals:
         except FileNotFoundError:
             return 0
 
+    def measure(self) -> int:
+        """Bytes of all journals together."""
+        with os.scandir(self._directory) as entries:
+            return sum(entry.stat().st_size for entry in entries if entry.name.endswith(SUFFIX))
+
     def keep_only(self, logs: set[str]) -> int:
         """Remove the journals that belong to no job; returns how many."""
         kept = {self.path(log).name for log in logs if _NAME.match(log)}

@@ -24,9 +24,12 @@ def take_up(core: Core, store: Store, journals: Journals) -> None:
     order, unfinished = store.load()
     if unfinished:
         log.info("going on with %d jobs of an earlier run", len(unfinished))
-    core.restore(order, [_with_takes(saved, journals) for saved in unfinished], store.audio_bytes())
-    if removed := journals.keep_only(store.logs()):
+    owned = store.logs()
+    if owned is not None and (removed := journals.keep_only(owned)):
         log.info("removed %d journals that belonged to no job", removed)
+    # Of jobs that are over; the others count their own.
+    over = journals.measure() - sum(journals.size(saved.job.log) for saved in unfinished)
+    core.restore(order, [_with_takes(saved, journals) for saved in unfinished], max(over, 0))
 
 
 def _with_takes(saved: SavedJob, journals: Journals) -> Unfinished:

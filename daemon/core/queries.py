@@ -191,6 +191,7 @@ def _segment(segment: Segment) -> Row:
         "version": take.version if take else "",
         "voice": take.voice if take else "",
         "attempt": take.name if take else "",
+        "seed": take.seed if take else 0,
         "tries": segment.tries,
         "stops": segment.stops,
         "deaths": segment.deaths,

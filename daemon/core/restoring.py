@@ -216,11 +216,14 @@ def _segment(row: SegmentSaved) -> Segment:
 
 def _lay(job: Job) -> None:
     for segment in job.segments:
+        if segment.state not in ("whole", "skipped"):
+            break
         segment.offset = job.length
+        job.placed += 1
         if segment.take is not None:
             job.length += segment.take.samples
             job.spoken = (segment.take.provider, segment.take.voice)
-    job.placed = job.fresh = len(job.segments)
+    job.fresh = len(job.segments)
     job.made = job.length
 
 
