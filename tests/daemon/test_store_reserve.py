@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -23,7 +22,7 @@ def test_the_room_is_really_taken(tmp_path):
     """The file has its blocks, not only its length, and nobody else may read it."""
     reserve = Reserve(tmp_path / "reserve")
     reserve.keep()
-    found = os.stat(tmp_path / "reserve")
+    found = (tmp_path / "reserve").stat()
     assert reserve.there
     assert (found.st_size, found.st_mode & 0o777) == (BYTES, 0o600)
     assert found.st_blocks * 512 >= BYTES

@@ -15,7 +15,7 @@ from .listening import TONE, Heard, exact, sentences
 CONFIG = f"""
 [providers.tone]
 module = "voicebus.workers.tone"
-workers = 2
+workers = 1
 settings = {{ {TONE} }}
 [providers.espeak]
 workers = 0
@@ -71,7 +71,7 @@ def test_it_fails_by_name_and_what_is_not_kept_still_speaks(launch, small_disk):
     full; and once there is room, so is the next."""
     service = launch(CONFIG, state=small_disk / "s")
     client = service.client()
-    service.ready(client, "tone", 2)
+    service.ready(client, "tone")
     fill(small_disk / "filler", leave=100_000)
     message = fails_by_name(client)
     assert "No space left on device" in message
@@ -86,7 +86,7 @@ def test_a_file_that_may_not_grow(launch):
     is less are kept as ever."""
     service = launch(CONFIG, wrapper=[sys.executable, "-c", NARROW])
     client = service.client()
-    service.ready(client, "tone", 2)
+    service.ready(client, "tone")
     assert "File too large" in fails_by_name(client)
     speaks(client, LONG, keep="nothing")
     speaks(client, SHORT)
