@@ -26,7 +26,7 @@ from ...bus.messages import (
     TakeMarks,
     WorkerMessage,
 )
-from . import attempts, clientele, ending, fleet, log, readers, stopping, supervise, waiting
+from . import attempts, clientele, ending, fleet, log, readers, stopping, supervise, upkeep, waiting
 from .effects import Effect
 from .settings import Settings
 from .state import Worker
@@ -121,7 +121,8 @@ class Core:
         world = self.world
         times = [self._look_at if self._seen else self._looked_at + LOOK_S]
         times += [at for p in world.providers.values() if (at := p.breaker.next_probe(now)) is not None and at > now]
-        if world.unfinished or world.clients or world.settings.idle_exit_s or world.draining:
+        busy = world.unfinished or world.clients or world.settings.idle_exit_s or world.draining
+        if busy or upkeep.watching(world):
             times.append(world.swept_at + SWEEP_S)
         if world.draining:
             times.append(now + 0.05)
@@ -147,6 +148,7 @@ class Core:
         waiting.sweep(world, now)
         clientele.sweep(world, now)
         fleet.drop_retired(world)
+        upkeep.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -183,7 +185,10 @@ class Core:
                         waiting.reroute(world, job, now)
             names, world.unsettled = world.unsettled, set()
             for name in names & world.providers.keys():
-                attempts.fill(world, world.providers[name], now)
+                provider = world.providers[name]
+                upkeep.settle(world, provider, now)
+                attempts.fill(world, provider, now)
+                upkeep.wake(world, provider, now)
         world.flush_commits()
 
     # ------------------------------------------------------------------------------------------------------- clients

@@ -90,6 +90,11 @@ def anybody_waits(provider: ProviderState) -> bool:
     return any(queue.clients for queue in provider.queues.values())
 
 
+def waiting_jobs(provider: ProviderState) -> int:
+    """How many jobs want a slot."""
+    return sum(len(jobs) for queue in provider.queues.values() for jobs in queue.clients.values())
+
+
 def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | None, bool]:
     """The job whose segment is made next at this provider, and whether that is its class's share only."""
     chosen = None
