@@ -31,7 +31,7 @@ from .. import __version__
 from ..bus import endpoints
 from ..bus.codec import decode_from_client, decode_from_worker
 from ..bus.endpoints import EndpointError
-from . import logs
+from . import logs, memory
 from .config import ConfigError, describe, load
 from .core.settings import Settings
 from .doors import Doors, most_clients, raise_descriptor_limit
@@ -189,7 +189,8 @@ class _Daemon:
     def _adjusted(self, settings: Settings) -> Settings:
         """With what the command line and the machine have to say."""
         clients = min(settings.limits.clients, most_clients(self._descriptors))
-        settings = replace(settings, limits=replace(settings.limits, clients=clients))
+        budget = settings.limits.memory_budget_bytes or memory.budget()
+        settings = replace(settings, limits=replace(settings.limits, clients=clients, memory_budget_bytes=budget))
         idle = self._arguments.idle_exit
         return settings if idle is None else replace(settings, idle_exit_s=idle)
 
