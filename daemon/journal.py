@@ -99,13 +99,6 @@ class Journals:
         self.total -= self._sizes.pop(log, 0)
         self.path(log).unlink(missing_ok=True)
 
-    def clear(self) -> int:
-        """Remove the journals that an earlier daemon left; returns how many."""
-        left = [path for path in self._directory.glob(f"*{SUFFIX}") if path.is_file()]
-        for path in left:
-            path.unlink(missing_ok=True)
-        return len(left)
-
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])

@@ -19,6 +19,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,10 +46,13 @@ from .notify import Notifier
 from .processes import Processes
 from .shell import Core, Shell
 from .store import MemoryStore
+from .tidy import tidy
 
 EXIT_ERROR = 1
 EXIT_CONFIG = 78
 EXIT_ALREADY_RUNS = 100
+
+_SOCKETS = (endpoints.CLIENT_SOCKET, endpoints.WORKER_SOCKET)
 
 
 MakeCore = Callable[[Settings, str, Any, Callable[[], str], dict[str, Any]], Core]
@@ -146,8 +150,9 @@ class _Daemon:
             log.error("%s", describe(config, problem))
         journals = Journals(state / "logs", open_files=min(256, self._descriptors // 8))
         leaving.callback(journals.close)
-        if left := journals.clear():
-            log.info("removed %d journals of an earlier run", left)
+        # No job outlives its daemon yet, so nobody owns what is there and there is nothing to wait for.
+        if left := tidy(state, runtime, (), time.time(), live=_SOCKETS, grace_s=0.0):
+            log.info("removed %d files that an earlier run left", len(left))
         others = selectors.DefaultSelector()
         leaving.callback(others.close)
         self._notifier = Notifier(os.environ)

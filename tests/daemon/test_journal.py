@@ -112,16 +112,6 @@ def test_a_name_that_could_leave_the_directory_is_refused(journals, name):
         journals.append(name, META, b"", [])
 
 
-def test_what_an_earlier_daemon_left_is_cleared(tmp_path):
-    """Journals without a job are removed at start; other files are nobody's business."""
-    with_old = Journals(tmp_path)
-    with_old.append("old", META, b"", [b"x"])
-    with_old.close()
-    (tmp_path / "notes").touch()
-    assert Journals(tmp_path).clear() == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
-
-
 FULL = """
 import resource, sys
 from pathlib import Path
