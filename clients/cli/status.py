@@ -70,14 +70,14 @@ def _show_workers(workers: list[dict[str, Any]]) -> None:
             output.amount(row.get("vram")),
             f"{row['factor']:.3g}" if row["factor"] else "",
             output.duration(row["first_audio_s"]) if row["first_audio_s"] else "",
-            _now(row),
+            now(row),
         )
         for row in workers
     ]
     output.emit_table(columns, cells, "No workers are configured; see: voicebus config path")
 
 
-def _now(row: dict[str, Any]) -> str:
+def now(row: dict[str, Any]) -> str:
     """What a worker is at: its loading, or how many of its slots are taken."""
     if row["state"] in {"spawned", "connected"}:
         percent = row.get("percent", -1)
