@@ -112,21 +112,6 @@ def test_a_name_that_could_leave_the_directory_is_refused(journals, name):
         journals.append(name, META, b"", [])
 
 
-def test_journals_without_a_job_are_removed(tmp_path):
-    """Only those that some job owns stay; other files are nobody's business."""
-    with_old = Journals(tmp_path)
-    for name in ("old", "owned"):
-        with_old.append(name, META, b"", [b"x"])
-    owned = with_old.path("owned").name
-    with_old.close()
-    (tmp_path / "notes").touch()
-    later = Journals(tmp_path)
-    assert later.keep_only({"owned", "never written"}) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"notes", owned}
-    assert later.measure() == later.size("owned") > 0
-    assert later.size("old") == 0
-
-
 def test_a_journal_is_taken_up_where_it_is_whole(tmp_path):
     """What a power cut left torn is cut off, and what is written next stands right behind what can be read."""
     before = Journals(tmp_path)
