@@ -99,6 +99,6 @@ def trim(world: World) -> None:
         if surplus <= 0 and not full and not crowded:
             return
         useful = surplus > 0 or (full and job.disk > 0) or (crowded and job.memory > 0)
-        if useful and not job.readers:
+        if useful and not job.readers and not job.deleters:
             log.forget(world, job)
             surplus -= 1

@@ -9,6 +9,7 @@ finds out. The daemon's own death blames nobody.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from ...bus.codec import encode
 from ...bus.messages import Terminal
@@ -215,9 +216,7 @@ def _segment(row: SegmentSaved) -> Segment:
 
 
 def _lay(job: Job) -> None:
-    for segment in job.segments:
-        if segment.state not in ("whole", "skipped"):
-            break
+    for segment in takewhile(lambda segment: segment.state in ("whole", "skipped"), job.segments):
         segment.offset = job.length
         job.placed += 1
         if segment.take is not None:

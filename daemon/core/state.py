@@ -216,6 +216,7 @@ class Job:
     writing: dict[str, Segment] = field(default_factory=dict)
     released: int = 0
     missing: bool = False
+    deleters: list[bytes] = field(default_factory=list)
 
     @property
     def id(self) -> str:
