@@ -203,7 +203,8 @@ class _Daemon:
     def _adjusted(self, settings: Settings) -> Settings:
         """With what the command line and the machine have to say."""
         clients = min(settings.limits.clients, most_clients(self._descriptors))
-        settings = replace(settings, limits=replace(settings.limits, clients=clients))
+        limits = replace(settings.limits, clients=clients)
+        settings = replace(settings, limits=limits.shared() if self._where.shared else limits)
         idle = self._arguments.idle_exit
         return settings if idle is None else replace(settings, idle_exit_s=idle)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...bus.messages import Terminal
-from . import leases, log, readers, schedule
+from . import leases, log, quotas, readers, schedule
 from .lifecycle import JOB, move
 from .state import Job
 from .world import TEXT_CHARS, Pending, World
@@ -92,8 +92,9 @@ def trim(world: World) -> None:
     surplus = len(world.finished) - limits.finished_jobs
     for key, job in list(world.finished.items()):
         full, crowded = world.disk >= limits.disk_bytes, world.memory > limits.memory_bytes
-        if surplus <= 0 and not full and not crowded:
+        if surplus <= 0 and not full and not crowded and not limits.disk_bytes_per_user:
             return
+        full = full or quotas.disk_full(world, key[0])
         useful = surplus > 0 or (full and job.disk > 0) or (crowded and job.memory > 0)
         if useful and not job.readers:
             del world.finished[key]

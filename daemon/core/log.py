@@ -76,8 +76,7 @@ def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size:
         take.pcm_at, take.marks_at, take.stored = pcm_at, marks_at, True
         forget_chunks(world, job, take)
         take.marks = []
-        job.disk += size
-        world.disk += size
+        world.charge_disk(job, size)
     advance(world, job)
 
 
@@ -141,8 +140,7 @@ def discard(world: World, job: Job) -> None:
     for segment in job.segments:
         if segment.take is not None and segment.take.chunks:
             forget_chunks(world, job, segment.take)
-    world.disk -= job.disk
-    job.disk = 0
+    world.charge_disk(job, -job.disk)
     world.logs.pop(job.log, None)
     if job.has_audio_log:
         world.effects.append(DropLog(job.log))

@@ -305,7 +305,11 @@ class Stage:
         self.reports: list[str] = []
         self.left: int | None = None
         self.core = Core(
-            configuration or settings(), "e1", random.Random(seed), self._ticket, {"version": "0", "pid": 1}
+            configuration or settings(),
+            "e1",
+            random.Random(seed),
+            self._ticket,
+            {"version": "0", "pid": 1, "uid": 1000},
         )
         self.core.start(self.now)
         self.run()
