@@ -136,11 +136,6 @@ class Journals:
         """The names of all journals' files."""
         return {name for name in os.listdir(self._directory) if name.endswith(SUFFIX)}  # noqa: PTH208 - of 100 000
 
-    def measure(self) -> int:
-        """Bytes of all journals together."""
-        with os.scandir(self._directory) as entries:
-            return sum(entry.stat().st_size for entry in entries if entry.name.endswith(SUFFIX))
-
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])

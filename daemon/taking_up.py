@@ -32,9 +32,7 @@ def _restore(core: Core, store: Store, journals: Journals) -> None:
     order, unfinished = store.load()
     if unfinished:
         log.info("going on with %d jobs of an earlier run", len(unfinished))
-    # Of jobs that are over; the others count their own.
-    over = journals.measure() - sum(journals.size(saved.job.log) for saved in unfinished)
-    core.restore(order, [_with_takes(saved, journals) for saved in unfinished], max(over, 0))
+    core.restore(order, [_with_takes(saved, journals) for saved in unfinished], store.audio_bytes())
 
 
 def _with_takes(saved: SavedJob, journals: Journals) -> Unfinished:

@@ -21,7 +21,7 @@ from ...bus.messages import (
     End,
     Submit,
 )
-from . import cutting, ending, keeping, log, readers, routing, schedule
+from . import cutting, ending, keeping, log, quotas, readers, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextAdded, TextClosed
@@ -171,6 +171,8 @@ def _unfit(world: World, client: Client, message: Submit, now: float) -> Problem
         return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
     if world.text_chars >= limits.texts_bytes:
         return Problem("queue_full", TEXTS_FULL)
+    if (full := quotas.job_refusal(world, client.uid, on_disk=message.keep != "nothing")) is not None:
+        return full
     style = message.style
     for name, value, low, high in (
         ("rate", style.rate, 0.25, 6.0),
@@ -222,7 +224,8 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         return
     problem = _unfit_piece(world, job, message.n, have, body)
     if problem is not None:
-        world.error(client.peer, problem.code, problem.message, job=job.id)
+        retry = _retry_after(world) if problem.code == "queue_full" else 0.0
+        world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
         return
     job.text_at = now
     text = body.decode()
@@ -241,6 +244,8 @@ def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Prob
         return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
     if world.text_chars >= world.settings.limits.texts_bytes:
         return Problem("queue_full", TEXTS_FULL)
+    if (full := quotas.text_refusal(world, job.key[0])) is not None:
+        return full
     if job.text.length + len(body) > world.settings.limits.text_bytes:
         return Problem("too_long", f"The text of {job.id} would be over {world.settings.limits.text_bytes} characters.")
     try:
