@@ -21,7 +21,7 @@ import click
 
 from . import config, manager, output, seam
 from .doctor_checks import Finding, Patient
-from .status import place
+from .status import BAD, place
 
 DATABASE = "voicebus.db"
 
@@ -71,11 +71,12 @@ def providers(patient: Patient) -> Iterator[Finding]:
 
 def _provider(patient: Patient, name: str, row: dict[str, Any] | None, table: dict[str, Any]) -> Iterator[Finding]:
     trouble = _cannot_start(name, table)
-    if row is not None and row["state"] in WELL and not trouble:
+    mine = [worker for worker in patient.workers if worker["provider"] == name]
+    ailing = row is not None and not row["ready"] and any(worker["state"] in BAD for worker in mine)
+    if row is not None and row["state"] in WELL and not ailing and not trouble:
         told = f"{row['state']}, {row['ready']} of {row['workers']} workers ready"
         yield Finding(f"provider {name}", "note" if row["state"] == "starting" else "good", told)
     elif row is not None and not trouble:
-        mine = [worker for worker in patient.workers if worker["provider"] == name]
         yield Finding(
             f"provider {name}", "bad", f"{row['state']}: nobody can speak with it now", _advice(row), _said(row, mine)
         )

@@ -63,6 +63,9 @@ _KNOWN = re.compile(
 )
 """What the daemon says in its own words, and what systems say that holds no text."""
 
+_LOADING = re.compile(r"((?:.*exited with code \d+(?:: | \())?)(cannot load: [a-z_]+: .*)\Z", re.DOTALL)
+"""Why an engine could not be loaded, in its own words: it has not been given a text by then."""
+
 _PARTS = re.compile(r"(: |; | \(|\))")
 _FRAME = re.compile(r'\s*File "[^"]+", line \d+(, in [\w<>.]+)?\Z|Traceback \(most recent call last\):\Z'
                     r"|(Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):\Z"
@@ -112,7 +115,7 @@ class Redaction:
 
     def output(self, line: str) -> str:
         """A line that a worker wrote: where in a program, and which kind of error, but no words of its own."""
-        if _FRAME.match(line):
+        if _FRAME.match(line) or line.startswith("cannot load: load_failed: "):
             return line
         error = _ERROR.match(line)
         if error is None:
@@ -122,6 +125,9 @@ class Redaction:
 
     def failure(self, line: str) -> str:
         """Why something failed: the daemon's own words for it, and the lengths of all others."""
+        loading = _LOADING.fullmatch(line)
+        if loading is not None:
+            return self.failure(loading[1]) + loading[2]
         kept = []
         for part in _PARTS.split(line):
             known = not part or _PARTS.fullmatch(part) or part in self._names or _KNOWN.fullmatch(part)

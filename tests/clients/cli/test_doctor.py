@@ -236,8 +236,12 @@ def test_a_provider_that_does_not_speak_is_wrong(alive, run):
     assert row["said"] == ["died too often", "exited with code 1", "no model"]
     alive.providers[0]["retry_in_s"] = 9.0
     assert "tried again in 9.0 s" in run("doctor").output
-    for state in ("asleep", "starting"):
+    alive.providers[0].update(state="starting")
+    alive.workers[0].update(state="backoff")
+    assert findings(run, code=1)["wrong"] == 1
+    for state, worker in (("asleep", "asleep"), ("starting", "connected")):
         alive.providers[0].update(state=state)
+        alive.workers[0].update(state=worker)
         assert findings(run)["wrong"] == 0
 
 

@@ -121,6 +121,8 @@ def test_people_and_machines_have_no_names(monkeypatch):
         ("torch.cuda.OutOfMemoryError: CUDA out of memory", "torch.cuda.OutOfMemoryError: CUDA out of memory"),
         ("KeyboardInterrupt", "KeyboardInterrupt"),
         ("saying: Dear John", "<17 characters>"),
+        ("cannot load: load_failed: no model in /opt/m", "cannot load: load_failed: no model in /opt/m"),
+        ("saying: cannot load: load_failed: Dear John", "<43 characters>"),
         ("    text = 'Dear John'", "<22 characters>"),
     ],
 )
@@ -133,6 +135,11 @@ def test_a_workers_output_loses_its_words(line, shown):
     ("line", "shown"),
     [
         ("exited with code 1: Dear John", "exited with code 1: <9 characters>"),
+        ("exited with code 1: cannot load: load_failed: no model",) * 2,
+        (
+            "crash: Dear (cannot load: load_failed: John)",
+            "crash: <4 characters> (<11 characters>: load_failed: <4 characters>)",
+        ),
         ("hang: made no progress for 1.5 s", "hang: made no progress for 1.5 s"),
         ("tone: silent (4 characters gave 0.10 s of silence)", "tone: silent (4 characters gave 0.10 s of silence)"),
         ("tone: invalid_input (no voice 'Dear John')", "tone: invalid_input (<20 characters>)"),
