@@ -90,10 +90,7 @@ def trim(world: World) -> None:
     """Forget the oldest finished jobs that nobody reads, beyond what is to be kept."""
     limits = world.settings.limits
     surplus = len(world.finished) - limits.finished_jobs
-    if surplus <= 0 and world.disk < limits.disk_bytes and world.memory <= limits.memory_bytes:
-        return
-    # What was asked to stay for good goes last.
-    for key, job in sorted(world.finished.items(), key=lambda item: item[1].submit.keep == "history"):
+    for key, job in list(world.finished.items()):
         full, crowded = world.disk >= limits.disk_bytes, world.memory > limits.memory_bytes
         if surplus <= 0 and not full and not crowded:
             return
