@@ -84,6 +84,10 @@ class Manager(ABC):
     def state(self) -> tuple[str, int]:
         """Its state in the manager's word, and its pid."""
 
+    def enabled(self) -> bool:
+        """Whether it starts with the session."""
+        return True
+
     def require(self) -> None:
         """Raise Failure where there is no manager to install into."""
         if not self.reachable():
@@ -137,6 +141,9 @@ class Systemd(Manager):
 
     def forget(self) -> None:
         must("systemctl", "--user", "daemon-reload")
+
+    def enabled(self) -> bool:
+        return ask("systemctl", "--user", "is-enabled", self.name).stdout.strip() == "enabled"
 
     def state(self) -> tuple[str, int]:
         done = ask("systemctl", "--user", "show", self.name, "--property=ActiveState,MainPID")
