@@ -20,4 +20,4 @@ def test_the_next_daemon_removes_what_nobody_owns(launch, tmp_path):
     service.ready(service.client(), "espeak", 1)
     assert [name for name in names if (state / name).exists()] == []
     assert (state / "notes.txt").exists() and (state / "logs" / "notes.txt").exists()
-    service.says("removed 4 files that an earlier run left")
+    service.says("removed 4 files that belonged to nobody")
