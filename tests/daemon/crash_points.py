@@ -22,7 +22,8 @@ import traceback
 from pathlib import Path
 
 from shim import Files, Shim
-from stores import Clock, Desk, ended, saved, segment
+from stores import Desk, ended, saved, segment
+
 from voicebus.daemon import store_purge, store_upkeep
 from voicebus.daemon.core.records import JobDeleted, JobPinned, Retention, TextAdded, TextClosed, Wanted
 from voicebus.daemon.store import open_store

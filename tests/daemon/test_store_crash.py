@@ -1,4 +1,4 @@
-"""A daemon that is killed, or loses its power, at any write of its store: a few of the points of ``make crash-points``."""
+"""A store killed, or without power, at any write: a few of the points of ``make crash-points``."""
 
 from __future__ import annotations
 
