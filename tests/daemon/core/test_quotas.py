@@ -20,7 +20,7 @@ def limited(**limits: Any) -> Scene:
 
 
 def test_what_nobody_set_is_a_quarter_where_users_share() -> None:
-    """In a daemon of several users a limit for one user that is not set is a quarter of the whole, and never nothing."""
+    """In a daemon of several users a limit for one user that is not set is a quarter of all, never nothing."""
     shared = Limits(clients=2, jobs=40, jobs_per_user=30).shared()
     assert (shared.clients_per_user, shared.jobs_per_user) == (1, 30)
     assert shared.texts_bytes_per_user * 4 == shared.texts_bytes
