@@ -198,7 +198,7 @@ def unit(patient: Patient) -> Iterator[Finding]:
     if not kind.path.exists():
         yield Finding("service", "good", "not installed; voicebus is started when it is needed")
         return
-    if kind.path.read_text(encoding="utf-8", errors="replace") != kind.render():
+    if any(_text(path) != text for path, text in kind.render().items()):
         told = f"{kind.path} is not what this installation would write"
         advice = "Bring it up to date: voicebus service install"
         yield Finding("service", "bad", told, advice, repair=lambda: _rewrite(kind))
@@ -216,8 +216,16 @@ def unit(patient: Patient) -> Iterator[Finding]:
         yield Finding("service", "good", f"{kind.path} is {state}")
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
 def _rewrite(kind: manager.Manager) -> str:
-    kind.path.write_text(kind.render(), encoding="utf-8")
+    for path, text in kind.render().items():
+        path.write_text(text, encoding="utf-8")
     if kind.reachable():
         kind.forget()  # has the manager read its units again
     return f"wrote {kind.path} anew; it is in force after: voicebus daemon restart"

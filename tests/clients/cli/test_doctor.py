@@ -341,7 +341,7 @@ def test_an_outdated_unit_is_written_anew(machine, run, monkeypatch):
     monkeypatch.setattr(manager.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert bad(findings(run, code=1)) == [("service", f"{kind.path} is not what this installation would write")]
     found = findings(run, "--fix")
-    assert kind.path.read_text() == kind.render()
+    assert {path: path.read_text() for path in kind.render()} == kind.render()
     assert "daemon-reload" in asked
     assert found["mended"] == [f"wrote {kind.path} anew; it is in force after: voicebus daemon restart"]
 
@@ -353,7 +353,8 @@ def test_a_unit_that_does_not_run_is_wrong(machine, run, monkeypatch, enabled, s
     """Not enabled and failed are both wrong; a manager that does not answer is only noted."""
     kind = manager.Systemd()
     kind.path.parent.mkdir(parents=True)
-    kind.path.write_text(kind.render())
+    for path, text in kind.render().items():
+        path.write_text(text)
     assert "does not answer" in run("doctor").output
     answers = {"is-enabled": enabled, "show": f"ActiveState={state}\nMainPID=0"}
     monkeypatch.setattr(manager, "ask", lambda *c: subprocess.CompletedProcess(c, 0, answers.get(c[2], ""), ""))
