@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from .core.records import Found, Outcome, Record, SavedJob, StoreCondition, Wanted
+from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, Wanted
 from .logs import log
-from .store_disk import DiskStore
+from .store_disk import DiskStore, since_start
 from .store_opening import Unusable, check_library, kept_aside, open_database
 
 
@@ -33,6 +33,11 @@ class Store(Protocol):
 
     def ask(self, ticket: int, wanted: Wanted) -> None:
         """Ask what is kept; what is `Found` comes with `completed`."""
+        ...
+
+    def expire(self, ticket: int, policy: Retention) -> None:
+        """Remove what is past its time; `Found` names the order, uid, id and log of what was removed, so that its
+        journals can be."""
         ...
 
     def completed(self) -> list[Outcome | Found]:
@@ -76,6 +81,9 @@ class MemoryStore:
         why = self.condition.reason or "this daemon keeps nothing on disk"
         self._done.append(Found(ticket, reason="" if wanted.what == "job" else f"There is no history: {why}."))
 
+    def expire(self, ticket: int, policy: Retention) -> None:
+        self._done.append(Found(ticket))
+
     def completed(self) -> list[Outcome | Found]:
         done, self._done = self._done, []
         return done
@@ -102,13 +110,14 @@ def open_store(
     *,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
+    elapsed: Callable[[], float] = since_start,
     vfs: str | None = None,
 ) -> Store:
     """The store in the database at `path`, which is made if it is not there; one in memory, with the reason, where
     that cannot be.
 
-    sync_log: brings the journal of that name to the disk; raises OSError. clock: seconds since 1970. vfs: the SQLite
-    file system to go through.
+    sync_log: brings the journal of that name to the disk; raises OSError. clock: seconds since 1970. elapsed: seconds
+    that go on whatever is done to that. vfs: the SQLite file system to go through.
     """
     try:
         check_library()
@@ -125,6 +134,7 @@ def open_store(
         sync_log=sync_log,
         clock=clock,
         monotonic=monotonic,
+        elapsed=elapsed,
         reason=reason,
         whole=not kept_aside(path),
         vfs=vfs,

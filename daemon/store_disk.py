@@ -15,11 +15,14 @@ from pathlib import Path
 
 import apsw
 
-from .core.records import Found, Outcome, Record, SavedJob, StoreCondition, Wanted
+from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, Wanted
+from .store_opening import mark_suspect
+from .store_purge import Purge
 from .store_reader import Reader
 from .store_records import logs, next_order, unfinished
 from .store_schema import connect
 from .store_thread import Asked, Writer
+from .store_upkeep import Upkeep
 
 
 class Bell:
@@ -47,6 +50,24 @@ class Bell:
         os.close(self._write)
 
 
+def since_start() -> float:
+    """Seconds that no change of the date touches, those asleep included."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class _Careful:
+    """A date that does not leap ahead with the clock, for what is thrown away by its age: a clock set to another year
+    for a moment must not cost the history."""
+
+    def __init__(self, clock: Callable[[], float], elapsed: Callable[[], float]) -> None:
+        self._clock = clock
+        self._elapsed = elapsed
+        self._ahead = clock() - elapsed()
+
+    def __call__(self) -> float:
+        return min(self._clock(), self._elapsed() + self._ahead)
+
+
 class DiskStore:
     """A store on an open database of this version; `open_store` makes one.
 
@@ -62,6 +83,7 @@ class DiskStore:
         sync_log: Callable[[str], None],
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = since_start,
         reason: str = "",
         whole: bool = True,
         vfs: str | None = None,
@@ -71,28 +93,29 @@ class DiskStore:
         self._monotonic = monotonic
         self._reason = reason
         self._whole = whole
-        self._complaint = ""
+        self._complaints = ["", ""]
         self._bell = Bell()
         self._done: deque[Outcome | Found] = deque()
         self._asked: deque[float] = deque()
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._reader = Reader(path, self._found, vfs=vfs)
+        self._reader = Reader(path, self._found, self._broken, vfs=vfs)
+        purge = Purge(db, path, self._fd, self._reader.interrupt)
         self._writer = Writer(
             db,
-            path,
-            self._fd,
+            Upkeep(db, path, purge, self._reader.interrupt, self._complain_of_files),
             tell=self._outcomes,
+            found=self._found,
             sync_log=sync_log,
             clock=clock,
-            interrupt=self._reader.interrupt,
-            complain=self._complain,
+            careful_clock=_Careful(clock, elapsed),
+            complain=self._broken,
         )
         self._reader.start()
         self._writer.start()
 
     @property
     def condition(self) -> StoreCondition:
-        return StoreCondition("disk", "; ".join(filter(None, (self._reason, self._complaint))))
+        return StoreCondition("disk", "; ".join(filter(None, (self._reason, *self._complaints))))
 
     def commit(self, ticket: int, record: Record) -> None:
         self._asked.append(self._monotonic())
@@ -100,6 +123,9 @@ class DiskStore:
 
     def ask(self, ticket: int, wanted: Wanted) -> None:
         self._reader.put(ticket, wanted)
+
+    def expire(self, ticket: int, policy: Retention) -> None:
+        self._writer.expire(ticket, policy)
 
     def completed(self) -> list[Outcome | Found]:
         self._bell.clear()
@@ -145,5 +171,10 @@ class DiskStore:
         self._done.append(found)
         self._bell.ring()
 
-    def _complain(self, reason: str) -> None:
-        self._complaint = reason
+    def _broken(self, reason: str) -> None:
+        with contextlib.suppress(OSError):
+            mark_suspect(self._path)
+        self._complaints[0] = reason
+
+    def _complain_of_files(self, reason: str) -> None:
+        self._complaints[1] = reason

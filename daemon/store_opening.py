@@ -85,6 +85,7 @@ def _open(path: Path, migrations: Sequence[Migration], vfs: str | None) -> apsw.
     _make_private(path)
     db = connect(path, writing=True, vfs=vfs)
     try:
+        _look_at_all(path, db)
         migrate(db, migrations)
         # What is needed to begin can be read, and something can be written.
         next_order(db), unfinished(db)
@@ -94,6 +95,24 @@ def _open(path: Path, migrations: Sequence[Migration], vfs: str | None) -> apsw.
         db.close()
         raise
     return db
+
+
+def _suspect(path: Path) -> Path:
+    return path.with_name(path.name + ".suspect")
+
+
+def mark_suspect(path: Path) -> None:
+    """Have the next start look at the whole of a database, which takes too long to do each time. Raises OSError."""
+    _suspect(path).touch(mode=0o600)
+
+
+def _look_at_all(path: Path, db: apsw.Connection) -> None:
+    """If an earlier daemon met damage, find out whether it is there. Raises apsw.CorruptError."""
+    if _suspect(path).exists():
+        found = str(db.pragma("integrity_check(1)"))
+        if found != "ok":
+            raise apsw.CorruptError(found)
+        _suspect(path).unlink()
 
 
 def _make_private(path: Path) -> None:
@@ -119,6 +138,7 @@ def keep_aside(path: Path, now: float) -> Path:
     while aside.exists():
         count += 1
         aside = path.with_name(f"{path.name}{_ASIDE}{when}-{count}")
+    _suspect(path).unlink(missing_ok=True)
     path.rename(aside)
     for old, new in zip(beside(path), beside(aside), strict=True):
         if old.exists():

@@ -1,7 +1,8 @@
 """What was deleted is gone from the files, not only from the tables.
 
-Owns: emptying the write-ahead log, and the unused parts of the database's pages. Must not know: jobs, threads.
-Invariant: `Purge.run` says that it is done only when no byte of a deleted row is left in the database or its log.
+Owns: the search index's leftovers, emptying the write-ahead log, and the unused parts of the database's pages. Must
+not know: jobs, threads. Invariant: `Purge.run` says that it is done only when no byte of a deleted row is left in the
+database or its log.
 
 `secure_delete` overwrites a row where it stood last. When SQLite moves rows between pages to keep its trees level,
 their bytes stay behind in the space between a page's list of cells and the cells themselves, which nobody reads and
@@ -21,6 +22,7 @@ import apsw
 
 from .store_reasons import explain
 from .store_schema import BUSY_MS
+from .store_words import renew, stale
 
 PATIENCE_S = 2.0
 """How long a program that reads the database may keep the log from being emptied."""
@@ -47,12 +49,21 @@ class Purge:
         """Do it; "" or the reason why what was deleted may still be found in the files."""
         deadline = time.monotonic() + PATIENCE_S
         try:
+            if not self.due():
+                return ""
+            if stale(self._db):
+                renew(self._db)
             while not self._once():
                 if time.monotonic() > deadline:
                     return "deleted, but not yet gone from the disk: another program reads the database; end it"
+            self._db.execute("DELETE FROM meta WHERE name = 'purge'")
         except (apsw.Error, OSError) as error:
             return f"deleted, but not yet gone from the disk: {explain(error)}"
         return ""
+
+    def due(self) -> bool:
+        """Whether something was deleted since the last `run` that came to its end, by this daemon or an earlier one."""
+        return self._db.execute("SELECT 1 FROM meta WHERE name = 'purge'").get is not None
 
     def _once(self) -> bool:
         if not empty_log(self._db, self._interrupt):

@@ -18,7 +18,7 @@ import apsw
 from .core.records import Found, Wanted
 from .logs import log
 from .store_queries import Unanswerable, answer
-from .store_reasons import explain
+from .store_reasons import BROKEN, explain
 from .store_schema import connect
 
 READ_S = 2.0
@@ -28,13 +28,20 @@ _STEPS = 20_000  # of SQLite's machine between two looks at the clock: about a m
 
 
 class Reader:
-    """The reading thread and its queue. tell: takes answers."""
+    """The reading thread and its queue. tell: takes answers. complain: takes what is found to be damaged."""
 
     def __init__(
-        self, path: Path, tell: Callable[[Found], None], *, vfs: str | None = None, read_s: float = READ_S
+        self,
+        path: Path,
+        tell: Callable[[Found], None],
+        complain: Callable[[str], None],
+        *,
+        vfs: str | None = None,
+        read_s: float = READ_S,
     ) -> None:
         self._path = path
         self._tell = tell
+        self._complain = complain
         self._vfs = vfs
         self._read_s = read_s
         self._db: apsw.Connection | None = None
@@ -85,6 +92,8 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - a question that cannot be answered must not end the thread
             log.warning("store: a question (%s) cannot be answered: %s", wanted.what, explain(error))
             self._forget()
+            if isinstance(error, BROKEN):
+                self._complain(explain(error))
             return Found(ticket, reason=explain(error))
 
     def _connection(self) -> apsw.Connection:

@@ -151,9 +151,8 @@ _APPLY: dict[type, Apply] = {
 }
 
 
-def remove(db: apsw.Connection, number: int, now: float) -> str:
-    """Take a job's rows away, and leave its name; the text as it was indexed."""
-    text = ""
+def remove(db: apsw.Connection, number: int, now: float) -> None:
+    """Take a job's rows away, and leave its name; what is still in the files then is `store_purge`'s."""
     if db.execute("SELECT state FROM jobs WHERE number = ?", (number,)).get is not None:
         text = for_index(text_of(db, number))
         db.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (number, text))
@@ -162,7 +161,7 @@ def remove(db: apsw.Connection, number: int, now: float) -> str:
         (now, number),
     )
     db.execute("DELETE FROM jobs WHERE number = ?", (number,))
-    return text
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('purge', 1)")
 
 
 def text_of(db: apsw.Connection, number: int) -> str:

@@ -140,13 +140,14 @@ def _set_up(db: apsw.Connection, *, writing: bool) -> None:
     db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
-    db.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON")
+    # Fetched: a statement that gives rows holds up those behind it.
+    db.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON").fetchall()
     if writing:
         # fullfsync: on macOS a plain fsync leaves the data in the drive's memory; elsewhere it means nothing.
         db.execute(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
             "PRAGMA foreign_keys = ON; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON"
-        )
+        ).fetchall()
         # Checkpoints are made when nobody waits, by the storage thread.
         db.set_wal_hook(None)
         db.wal_autocheckpoint(0)
@@ -163,7 +164,7 @@ def migrate(db: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -
         step = migrations[number]
         with db:
             if isinstance(step, str):
-                db.execute(step)
+                db.execute(step).fetchall()
             else:
                 step(db)
             db.execute(f"PRAGMA user_version = {number + 1}; PRAGMA application_id = {APPLICATION}")

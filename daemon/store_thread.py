@@ -1,42 +1,30 @@
 """The storage thread: the one that writes to the database.
 
-Owns: the writing connection, transactions, checkpoints and what a failure does to the commits in hand. Must not know:
-what a record means (`store_records`), who asked. Invariant: an outcome is told only after the COMMIT that covers it, a
-deletion only when its words are gone from the files, and all in the order in which they were asked for; a record that
-fails changes nothing and stops no other.
+Owns: the order of commits, the transactions they are made in, and what a failure does to those in hand. Must not know:
+what a record means (`store_records`), who asked, how the files are kept small (`store_upkeep`). Invariant: an outcome
+is told only after the COMMIT that covers it, a deletion only when its words are gone from the files, and all in the
+order in which they were asked for; a record that fails changes nothing and stops no other.
 """
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import apsw
 
-from .core.records import JobDeleted, JobEnded, Outcome, Record
+from .core.records import Found, JobDeleted, JobEnded, Outcome, Record, Retention
 from .logs import log
-from .store_purge import Purge, empty_log
 from .store_reasons import BROKEN, NOT_THE_RECORD, explain
 from .store_records import Refused, apply
+from .store_retention import Row, expire
+from .store_upkeep import Upkeep
 
 GROUP = 256
 """Most commits in one transaction."""
-
-CHECKPOINT_BYTES = 4 * 1024 * 1024
-"""So much written, about, and the log is brought into the database."""
-
-CHECKPOINT_S = 10.0
-"""So long without a commit, and it is too."""
-
-LOG_BYTES = 16 * 1024 * 1024
-"""A log file that has grown longer is cut when it has been brought in."""
-
-LOG_ALARM_BYTES = 64 * 1024 * 1024
-"""A log file that is longer is told to people."""
 
 _ROW_BYTES = 20_000  # of log for a small record: a few pages
 
@@ -49,39 +37,46 @@ class Asked:
     record: Record
 
 
+@dataclass(slots=True)
+class Expiry:
+    """A request to remove what is past its time, and what has been removed so far."""
+
+    ticket: int
+    policy: Retention
+    removed: list[Row] = field(default_factory=list)
+
+
 class Writer:
     """The storage thread and its queue.
 
-    tell: takes outcomes, in order. sync_log: brings a journal to the disk, by its name; raises OSError. clock: seconds
-    since 1970. interrupt: ends this daemon's own reads. complain: takes what people should know of the store, "" when
-    it is well again.
+    tell: takes outcomes, in order. found: takes what was expired. sync_log: brings a journal to the disk, by its name;
+    raises OSError. clock: seconds since 1970. careful_clock: the same, for what is past its time. complain: takes why
+    nothing can be committed any more.
     """
 
     def __init__(
         self,
         db: apsw.Connection,
-        path: Path,
-        fd: int,
+        upkeep: Upkeep,
         *,
         tell: Callable[[list[Outcome]], None],
+        found: Callable[[Found], None],
         sync_log: Callable[[str], None],
         clock: Callable[[], float],
-        interrupt: Callable[[], None],
+        careful_clock: Callable[[], float],
         complain: Callable[[str], None],
     ) -> None:
         self._db = db
-        self._path = path
-        self._log = path.with_name(path.name + "-wal")
+        self._upkeep = upkeep
         self._tell = tell
+        self._found = found
         self._sync_log = sync_log
         self._clock = clock
-        self._interrupt = interrupt
+        self._careful_clock = careful_clock
         self._complain = complain
-        self._purge = Purge(db, path, fd, interrupt)
-        self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Asked | Expiry | None] = queue.SimpleQueue()
+        self._expiring: deque[Expiry] = deque()
         self._broken = ""
-        self._purge_due = False
-        self._unchecked = 0
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
     def start(self) -> None:
@@ -89,6 +84,9 @@ class Writer:
 
     def put(self, asked: Asked) -> None:
         self._queue.put(asked)
+
+    def expire(self, ticket: int, policy: Retention) -> None:
+        self._queue.put(Expiry(ticket, policy))
 
     def finish(self) -> None:
         """Do all that waits, and end."""
@@ -98,25 +96,39 @@ class Writer:
     # ------------------------------------------------------------------------------------------------- the thread
 
     def _run(self) -> None:
+        self._guarded(self._upkeep.begin)
         open_ = True
         while open_:
             batch, open_ = self._take()
             if batch:
                 self._commit(batch)
-            if not self._broken and (not batch or self._unchecked >= CHECKPOINT_BYTES):
-                self._look_after_log()
-        if not self._broken:
-            with contextlib.suppress(apsw.Error):
-                empty_log(self._db, self._interrupt)
+            if self._expiring and open_:
+                self._expire(self._expiring[0])
+            elif not batch or self._upkeep.due:
+                self._guarded(self._upkeep.run)
+        self._guarded(self._upkeep.end)
         self._db.close()
 
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do what nobody waits for; what goes wrong with it is logged."""
+        if self._broken:
+            return
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - the thread goes on
+            log.warning("store: its files cannot be looked after: %s", explain(error))
+            self._note(error)
+
     def _take(self) -> tuple[list[Asked], bool]:
-        """What waits, at most GROUP of it; nothing when it is time to look after the log. And whether more may come."""
+        """What waits, at most GROUP of it; nothing when there is something else to do. And whether more may come."""
         batch: list[Asked] = []
         try:
-            asked = self._queue.get(timeout=CHECKPOINT_S if self._unchecked or self._purge_due else None)
+            asked = self._queue.get(timeout=0 if self._expiring else self._upkeep.pause_s)
             while asked is not None:
-                batch.append(asked)
+                if isinstance(asked, Expiry):
+                    self._expiring.append(asked)
+                else:
+                    batch.append(asked)
                 if len(batch) == GROUP:
                     return batch, True
                 asked = self._queue.get_nowait()
@@ -124,21 +136,36 @@ class Writer:
             return batch, True
         return batch, False
 
+    # ---------------------------------------------------------------------------------------------------- commits
+
     def _commit(self, batch: list[Asked]) -> None:
-        now = self._clock()
-        try:
-            outcomes = self._together(batch, now)
-        except Exception as error:  # noqa: BLE001 - whatever a record does to it, the thread goes on
-            if len(batch) > 1:
-                outcomes = [outcome for asked in batch for outcome in self._alone(asked, now)]
-            else:
-                outcomes = [self._failed(batch[0], error)]
+        outcomes = self._group(batch, self._clock())
+        self._upkeep.written += sum(_ROW_BYTES + 2 * len(getattr(asked.record, "text", b"")) for asked in batch)
         self._tell(self._purged(batch, outcomes))
-        self._unchecked += sum(_ROW_BYTES + 2 * len(getattr(asked.record, "text", b"")) for asked in batch)
+
+    def _group(self, batch: list[Asked], now: float) -> list[Outcome]:
+        """One transaction for all; each in its own, where that cannot be."""
+        try:
+            return self._together(batch, now)
+        except Exception as error:  # noqa: BLE001 - whatever a record does to it, the thread goes on
+            if len(batch) == 1:
+                return [self._once_more(batch[0], now, error)]
+        return [outcome for asked in batch for outcome in self._group([asked], now)]
+
+    def _once_more(self, asked: Asked, now: float, error: Exception) -> Outcome:
+        """What failed for want of room is tried again with the room that can be made; the ends of jobs have some kept
+        for them, since nobody hears how a job ended before that is written."""
+        if not isinstance(error, apsw.FullError | apsw.IOError):
+            return self._failed(asked, error)
+        self._upkeep.make_room(whatever_it_takes=isinstance(asked.record, JobEnded | JobDeleted))
+        try:
+            return self._together([asked], now)[0]
+        except Exception as again:  # noqa: BLE001 - as above
+            return self._failed(asked, again)
 
     def _together(self, batch: list[Asked], now: float) -> list[Outcome]:
-        """One transaction for all; a record that cannot be applied fails alone. Raises what else went wrong, nothing
-        being changed."""
+        """One transaction; a record that cannot be applied fails alone. Raises what else went wrong, nothing being
+        changed."""
         if self._broken:
             return [Outcome(asked.ticket, "failed", self._broken) for asked in batch]
         self._db.execute("BEGIN IMMEDIATE")
@@ -151,12 +178,6 @@ class Writer:
                 self._db.execute("ROLLBACK")
             raise
         return outcomes
-
-    def _alone(self, asked: Asked, now: float) -> list[Outcome]:
-        try:
-            return self._together([asked], now)
-        except Exception as error:  # noqa: BLE001 - as above
-            return [self._failed(asked, error)]
 
     def _apply(self, asked: Asked, now: float) -> Outcome:
         record = asked.record
@@ -182,62 +203,48 @@ class Writer:
             self._sync_log(end.log)
         except FileNotFoundError:
             if end.samples:
-                raise Refused(
-                    f"the audio of job number {end.order} is not there: journal {end.log} is missing"
-                ) from None
+                why = f"the audio of job number {end.order} is not there: journal {end.log} is missing"
+                raise Refused(why) from None
         except OSError as error:
-            raise Refused(
-                f"the audio of job number {end.order} cannot be brought to the disk: {explain(error)}"
-            ) from None
+            why = f"the audio of job number {end.order} cannot be brought to the disk: {explain(error)}"
+            raise Refused(why) from None
 
     def _failed(self, asked: Asked, error: Exception) -> Outcome:
         reason = str(error) if isinstance(error, Refused) else explain(error)
         log.error("store: %s of ticket %d failed: %s", type(asked.record).__name__, asked.ticket, reason)
-        if isinstance(error, BROKEN):
-            self._break(reason)
+        self._note(error)
         return Outcome(asked.ticket, "failed", reason)
 
-    def _break(self, reason: str) -> None:
-        self._broken = reason
-        self._complain(reason)
+    def _note(self, error: Exception) -> None:
+        """A broken database is not written to any more."""
+        if isinstance(error, BROKEN) and not self._broken:
+            self._broken = explain(error)
+            self._complain(self._broken)
 
-    # ------------------------------------------------------------------------------------------ deletions and the log
+    # -------------------------------------------------------------------------------------------------- deletions
 
     def _purged(self, batch: list[Asked], outcomes: list[Outcome]) -> list[Outcome]:
         """The outcomes, once what was deleted is gone for good."""
-        gone = [
-            isinstance(a.record, JobDeleted) and o.state in {"done", "deleted"}
-            for a, o in zip(batch, outcomes, strict=True)
-        ]
-        if not any(gone):
-            return outcomes
-        reason = self._purge.run()
-        self._purge_due = bool(reason)
+        told = {"done", "deleted"}
+        gone = [isinstance(a.record, JobDeleted) and o.state in told for a, o in zip(batch, outcomes, strict=True)]
+        reason = self._upkeep.purge() if any(gone) else ""
         if not reason:
             return outcomes
         return [Outcome(o.ticket, "failed", reason) if g else o for g, o in zip(gone, outcomes, strict=True)]
 
-    def _look_after_log(self) -> None:
-        """Bring the log into the database, and cut it when it has grown long. A reader that does not end is told of."""
-        self._unchecked = 0
+    def _expire(self, expiry: Expiry) -> None:
+        """Remove a few jobs more; when there are none, tell which they were."""
+        reason, removed = self._broken, []
         try:
-            if self._purge_due:
-                self._purge_due = bool(self._purge.run())
-            pages, done = self._db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
-            size = self._log_bytes()
-            if size > LOG_BYTES and (pages == done or size > LOG_ALARM_BYTES):
-                empty_log(self._db, self._interrupt)
-                size = self._log_bytes()
-        except apsw.Error as error:
-            log.warning("store: the write-ahead log stays as it is: %s", explain(error))
-            if isinstance(error, BROKEN):
-                self._break(explain(error))
+            removed = expire(self._db, expiry.policy, self._careful_clock()) if not reason else []
+        except Exception as error:  # noqa: BLE001 - the thread goes on
+            reason = explain(error)
+            self._note(error)
+        expiry.removed += removed
+        if removed:
+            self._upkeep.written += _ROW_BYTES * len(removed)
             return
-        long = f"another program reads {self._path} without end and its log has grown to {size >> 20} MiB: end it"
-        self._complain(long if size > LOG_ALARM_BYTES else "")
-
-    def _log_bytes(self) -> int:
-        try:
-            return self._log.stat().st_size
-        except FileNotFoundError:
-            return 0
+        self._expiring.popleft()
+        if expiry.removed:
+            self._upkeep.purge()
+        self._found(Found(expiry.ticket, rows=tuple(expiry.removed), reason=reason))
