@@ -78,8 +78,9 @@ class Store:
         return {saved.job.log for saved in self.jobs.values()}
 
     def audio_bytes(self) -> int:
-        """Of the jobs that are over."""
-        return sum(saved.ended.disk for saved in self.jobs.values() if saved.ended is not None)
+        """Of all journals, less those of the jobs that are not over."""
+        going_on = {saved.job.log for saved in self.jobs.values() if saved.ended is None}
+        return sum(len(file.data) for log, file in self.disk.files.items() if log not in going_on)
 
     # ------------------------------------------------------------------------------------------------ commits
 

@@ -158,7 +158,7 @@ class Process:
         ready = m.Ready(rate=RATE, slots=self._owner.slots, load_s=0.1, first_audio_s=0.01, factor=0.05)
         if self.sick == "loads slowly":
             self.sick = ""
-        self._do(self.session.loaded(ready, READY_BODY))
+        self._do(self.session.loaded(ready, READY_BODY, 10_000_000))
 
     def _begin(self, work: m.Work, text: bytes) -> None:
         run = Run(work, self._owner.oracle.begin(work.attempt, text.decode()), work.credit)
