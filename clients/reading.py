@@ -43,6 +43,7 @@ class Reading(Requests):
 
     _announced = ""  # the take that MARKS were last for: of the takes before none can come
     _replayed = False
+    _anew = False  # asked for once more, since it had died with its daemon
     _first_audio: float | None = None
     _disorder = 0
 
@@ -135,6 +136,7 @@ class Reading(Requests):
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:
             self.answered = True
+            self._anew = False
             self._request = None
             self._asked = now
             self._send_pieces(now)
@@ -193,6 +195,8 @@ class Reading(Requests):
             if self._request is None and not self.cancelled:
                 self._ask_attach(now)
             return
+        if message.code == "not_found" and self._anew and not self.cancelled:
+            return  # the answer to what was said before the job was asked for, which finds it or makes it
         if message.code in ("not_found", "gone") and self._reborn:
             self._start_over(now)
             return
@@ -205,6 +209,7 @@ class Reading(Requests):
         """The daemon was started anew and the job died with the one before."""
         if self._submit is not None and self._first_audio is None and not self.cancelled and self.pieces.restart():
             self._reborn = False
+            self._anew = True
             self._ask_submit(now)
             return
         heard = (

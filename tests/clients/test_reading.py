@@ -528,6 +528,18 @@ def test_pieces_of_a_job_that_died_with_its_daemon() -> None:
             assert [m.n for m in play.after(0.3)] == [1]
 
 
+def test_a_job_that_died_with_its_daemon_may_be_missed_more_than_once() -> None:
+    """Each thing that was said of it is answered by "not found"; the first answer starts it anew, the others are late."""
+    play = Play(text="", complete=False, keep="nothing")
+    play.reading.append(b"one", play.now)
+    play.out()
+    play.reading.resume(play.now, reborn=True)
+    assert play.kinds() == [Attach, Append]
+    play.say(Error(job="j", code="not_found", message="no such job"))
+    play.say(Error(job="j", code="not_found", message="no such job"))
+    assert play.reading.error is None and play.kinds() == [Submit]
+
+
 def test_a_submit_without_an_answer_goes_to_the_new_daemon() -> None:
     """What was not answered before a restart is said again after it."""
     play = Play(accepted=False)

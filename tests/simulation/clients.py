@@ -38,7 +38,7 @@ PASSING = frozenset({"storage", "queue_full", "unavailable"})
 @dataclass
 class Heard:
     """One job for one person. new: they asked for it. pcm: what they have. takes: where each take in it begins.
-    over: the result is known; lost: there will be none, and that is as it should be."""
+    kept: the daemon has all of the text. over: the result is known; lost: there will be none, and that is as it should be."""
 
     order: Order
     uid: int
@@ -49,7 +49,7 @@ class Heard:
     pcm: bytearray = field(default_factory=bytearray)
     takes: list[tuple[int, str]] = field(default_factory=list)
     accepted: bool = False
-    fed: int = 0
+    kept: bool = False
     asked: bool = False
     cancelled: bool = False
     result: Result | None = None
@@ -133,9 +133,14 @@ class Person:
         self.session = self.plug = None
         for heard in self.jobs.values():
             if heard.reading is not None and not heard.over:
-                heard.accepted = heard.accepted or heard.reading.answered
+                self._note(heard, heard.reading)
             heard.speech = heard.reading = None
         return lost
+
+    def _note(self, heard: Heard, reading: Reading) -> None:
+        """What the program knew outlives it."""
+        heard.accepted = heard.accepted or reading.answered
+        heard.kept = heard.kept or reading.text_kept
 
     def stall(self, seconds: float) -> None:
         """The program does nothing for so long; what comes waits in its pipe."""
@@ -232,6 +237,8 @@ class Person:
         heard.speech = SpeechBase(reading, lambda do: self._act(reading, do))
         heard.speech._told = len(heard.pcm) // 2
         self.session.add(reading)
+        if heard.new and not reading.new and not heard.kept:
+            heard.cancelled = True  # the rest of the text went with the program
         if heard.cancelled:
             reading.cancel(now)
         if not heard.new or len(order.pieces) == 1:
@@ -255,7 +262,6 @@ class Person:
         pieces = heard.order.pieces
         if number < len(pieces):
             reading.append(pieces[number].encode(), self._clock.now)
-            heard.fed = number
             self._clock.after(heard.order.gap, self._feed, heard, reading, number + 1)
         else:
             reading.end(self._clock.now)
@@ -278,6 +284,11 @@ class Person:
         for heard in list(self.jobs.values()):
             speech = heard.speech
             if speech is None or heard.reading is None:
+                continue
+            if heard.read == "none" and heard.reading.new and heard.reading.text_kept and not heard.reading.over:
+                self._note(heard, heard.reading)
+                session.drop(heard.order.name)  # whoever asks and does not read is not told the end: read that only
+                self._read_on(heard)
                 continue
             speech._take_over()
             self._listen(heard, speech)
@@ -314,7 +325,7 @@ class Person:
             self.ends(heard)
             return
         error = reading.error
-        heard.accepted = heard.accepted or reading.answered
+        self._note(heard, reading)
         if isinstance(error, Disconnected) and error is (self.session.error if self.session else None):
             return  # all of them are lost, and go on with the next program
         code = getattr(error, "code", "")
