@@ -43,6 +43,7 @@ class Reading(Requests):
 
     _announced = ""  # the take that MARKS were last for: of the takes before none can come
     _replayed = False
+    _gap = False  # the connection was lost before the job was accepted: what came until then may be missing
     _anew = False  # asked for once more, since it had died with its daemon
     _first_audio: float | None = None
     _disorder = 0
@@ -85,7 +86,7 @@ class Reading(Requests):
             self.events.append(event)
 
     def _audio(self, message: Audio, body: bytes, now: float) -> None:
-        if self._attaching:
+        if self._attaching or (self._gap and not self.answered):
             return  # of the reading before: the answer to ATTACH begins a new one
         if len(body) & 1 or not body:
             raise Protocol(f"half a sample, or none, in a frame of {self.job} ({len(body)} bytes)")
@@ -139,6 +140,9 @@ class Reading(Requests):
             self._anew = False
             self._request = None
             self._asked = now
+            if message.existing and self._gap and self.read != "none":
+                # The reading began with an answer that was lost, and audio with it.
+                self._ask_attach(now)
             self._send_pieces(now)
 
     def _attached(self, message: Attached, now: float) -> None:
@@ -183,6 +187,11 @@ class Reading(Requests):
             self._first_audio,
             now - self._began,
         )
+
+    def resume(self, now: float, *, reborn: bool) -> None:
+        """The daemon greeted us anew; see `Requests.resume`."""
+        self._gap = not self.answered and not reborn
+        super().resume(now, reborn=reborn)
 
     # ------------------------------------------------------------------------------------------------------ errors
 

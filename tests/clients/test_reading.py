@@ -548,6 +548,35 @@ def test_a_submit_without_an_answer_goes_to_the_new_daemon() -> None:
     assert play.kinds() == [Submit]
 
 
+def test_what_was_lost_with_the_answer_to_submit_is_fetched() -> None:
+    """Where ACCEPTED was lost with a connection that the daemon did not miss, audio may have been lost with it."""
+    play = Play(accepted=False)
+    play.out()
+    play.reading.resume(play.now, reborn=False)
+    assert play.kinds() == [Submit]
+    play.audio(10, 10)
+    assert play.events() == []
+    play.say(Accepted(job="j", rate=RATE, existing=True))
+    attach = play.out()[-1]
+    assert isinstance(attach, Attach) and attach.offset == 0
+    play.audio(20, 10)
+    play.say(Attached(job="j", rate=RATE))
+    play.audio(0, 30)
+    assert [event.samples for event in play.events()] == [30] and play.reading.error is None
+
+
+def test_an_answer_to_submit_that_was_only_late() -> None:
+    """It came from this connection after all, so nothing is missing behind it."""
+    play = Play(accepted=False)
+    play.out()
+    play.reading.resume(play.now, reborn=False)
+    play.out()
+    play.say(Accepted(job="j", rate=RATE))
+    play.audio(0, 10)
+    play.say(Accepted(job="j", rate=RATE, existing=True))
+    assert play.out() == [] and [event.samples for event in play.events()] == [10]
+
+
 def test_the_end_of_the_reading_before() -> None:
     """A TERMINAL that comes while ATTACH has no answer belongs to the reading before; the new one brings its own."""
     play = Play()
