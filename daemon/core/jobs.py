@@ -215,6 +215,9 @@ def _language(world: World, message: Submit, text: str) -> str:
 def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
     have = job.text.pieces - 1
+    if job.torn:
+        _torn(world, client, job)
+        return
     if 1 <= message.n <= have:
         if not job.text.is_piece(message.n, body):
             text = f"Piece {message.n} of {job.id} came before with other words."
@@ -237,8 +240,17 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     schedule.update(world, job)
 
 
+def _torn(world: World, client: Client, job: Job) -> None:
+    """A piece could not be written down, so none from there on may be acknowledged. What became of the job is told once
+    its end is written."""
+    if job.terminal is not None:
+        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
+
+
 def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Problem | None:
-    if job.over or job.complete:
+    if job.over:
+        return Problem("ended", f"The job {job.id} is over; nothing can be added.")
+    if job.complete:
         return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
     if n != have + 1:
         return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
@@ -259,7 +271,9 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
     """The text is complete."""
     have = job.text.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
-    if job.complete and message.n == have:
+    if job.torn:
+        _torn(world, client, job)
+    elif job.complete and message.n == have:
         world.behind("text", job, client.peer, answer)
     elif job.over:
         world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)

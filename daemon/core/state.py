@@ -164,7 +164,7 @@ class Job:
 
     placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
-    are known. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
+    are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
     so only when that is committed.
     """
 
@@ -190,6 +190,7 @@ class Job:
     uncut: deque[str] = field(default_factory=deque)
     uncut_from: int = 0
     cut: bool = False
+    torn: bool = False
     again: list[int] = field(default_factory=list)
     placed: int = 0
     length: int = 0
