@@ -8,6 +8,7 @@ Each name is imported when it is first asked for, so that ``import voicebus`` it
 neither ZeroMQ nor numpy nor any audio library.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from .workers.engine import Engine as Engine
 
 __version__ = "0.1.0"
+
+OLDEST_PYTHON = (3, 11)
+if sys.version_info[:2] < OLDEST_PYTHON:
+    # An older one stumbles over some line far from here; workers may be started with any.
+    _WANTED, _FOUND = (".".join(map(str, version)) for version in (OLDEST_PYTHON, sys.version_info[:2]))
+    raise ImportError(
+        f"voicebus {__version__} needs Python {_WANTED} or newer, and this is {_FOUND} ({sys.executable})"
+    )
 
 __all__ = ["AsyncClient", "Client", "Engine", "__version__", "errors"]
 

@@ -3,7 +3,7 @@
 Owns: the names, types and bounds of all keys (`KEYS`; ``docs/configuration.md`` describes each). Must not
 know: what the daemon does with them. Invariant: at start `load` gives settings that work, whatever the file
 holds, the bad parts being left out and listed as problems; on reload (`strict`) a file with any problem
-changes nothing.
+changes nothing, but an engine in the folder beside it that cannot be taken costs that engine only.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..bus.endpoints import PROVIDER_VARIABLE, WORKERS_VARIABLE
 from ..bus.messages import Choice
+from . import engines
 from .config_text import Lines, syntax_line
+from .config_values import Bad, choice, unknown
 from .core.settings import Breaking, Limits, Problem, Provider, Restart, Settings
 
 ESPEAK = Provider(
@@ -36,19 +37,20 @@ ESPEAK = Provider(
 """The provider that is there without any configuration; ``[providers.espeak]`` changes parts of it."""
 
 _EXTRA = ("secrets", "key_env")
+_NOT_KEYS = ("name", "digest")
+_PROGRAMS = ("module", "script", "command")
 KEYS: dict[str, tuple[str, ...]] = {
     "daemon": ("idle_exit_s",),
     "limits": tuple(field.name for field in fields(Limits)),
     "restart": tuple(field.name for field in fields(Restart)),
     "breaking": tuple(field.name for field in fields(Breaking)),
     "defaults": ("chain", "language"),
-    "providers": (*(field.name for field in fields(Provider) if field.name != "name"), *_EXTRA),
+    "providers": (*(field.name for field in fields(Provider) if field.name not in _NOT_KEYS), *_EXTRA),
     "chains": (),
     "pronunciations": (),
 }
 """All sections and their keys; a provider's for ``providers``, none where the user chooses the names."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NOT_FOR_WORKERS = re.compile(rf"(NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|{WORKERS_VARIABLE}|{PROVIDER_VARIABLE})\Z")
 _AT_LEAST: dict[str, float] = {
@@ -93,48 +95,50 @@ class ConfigError(Exception):
         super().__init__("\n".join(describe(path, problem) for problem in problems))
 
 
-class _Bad(Exception):
-    """A value that cannot be used; the message is the reason."""
-
-
 def describe(path: Path, problem: Problem) -> str:
     """A problem in one line, as compilers write theirs."""
     line = f":{problem.line}" if problem.line else ""
     return f"{path}{line}: {problem.where + ': ' if problem.where else ''}{problem.reason}"
 
 
-def load(path: Path, *, strict: bool = False, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings in a file; the defaults if it does not exist. Raises ConfigError only if `strict`."""
-    environ = os.environ if environ is None else environ
+def load(
+    path: Path, *, strict: bool = False, environ: Mapping[str, str] | None = None, shared: bool = False
+) -> Settings:
+    """The settings in a file, and the engines in the folder beside it; the defaults if there is none. Raises
+    ConfigError only if `strict`, and never for an engine in that folder. shared: they are for every user's daemon."""
+    read = partial(parse, base=path.parent, environ=os.environ if environ is None else environ, shared=shared)
     try:
-        settings = parse(path.read_text(encoding="utf-8"), base=path.parent, environ=environ)
+        settings = read(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        settings = parse("", base=path.parent, environ=environ)
+        settings = read("")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text in UTF-8"
-        settings = replace(
-            parse("", base=path.parent, environ=environ), problems=(Problem("", 0, f"cannot be read: {reason}"),)
-        )
-    if strict and settings.problems:
+        default = read("")
+        settings = replace(default, problems=(Problem("", 0, f"cannot be read: {reason}"), *default.problems))
+    if strict and not all(problem.alone for problem in settings.problems):
         raise ConfigError(path, settings.problems)
     return settings
 
 
-def parse(text: str, *, base: Path, environ: Mapping[str, str]) -> Settings:
-    """The settings in a text; relative paths in it count from `base`."""
+def parse(text: str, *, base: Path, environ: Mapping[str, str], shared: bool = False) -> Settings:
+    """The settings in a text; relative paths in it count from `base`, and the folder of engines is there."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        default = _Reader({}, "", base, environ).settings()
-        return replace(default, problems=(Problem("", syntax_line(error), f"not TOML: {error}"),))
-    return _Reader(data, text, base, environ).settings()
+        default = _Reader({}, "", base, environ, shared=shared).settings()
+        wrong = Problem("", syntax_line(error), f"not TOML: {error}")
+        return replace(default, problems=(wrong, *default.problems))
+    return _Reader(data, text, base, environ, shared=shared).settings()
 
 
 class _Reader:
     """One reading of one file."""
 
-    def __init__(self, data: dict[str, Any], text: str, base: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, data: dict[str, Any], text: str, base: Path, environ: Mapping[str, str], *, shared: bool
+    ) -> None:
         self._data = data
+        self._shared = shared
         self._lines = Lines(text)
         self._base = base
         self._environ = environ
@@ -143,7 +147,7 @@ class _Reader:
     def settings(self) -> Settings:
         for name in self._data:
             if name not in KEYS:
-                self._problem((name,), _unknown("section", name, KEYS))
+                self._problem((name,), unknown("section", name, KEYS))
         daemon = self._section("daemon")
         idle = self._value(("daemon", "idle_exit_s"), daemon.get("idle_exit_s", 0.0), 0.0)
         providers = self._providers()
@@ -183,14 +187,14 @@ class _Reader:
         if not known or name == "providers":
             return found
         for key in found.keys() - set(known):
-            self._problem((name, key), _unknown("key", key, known))
+            self._problem((name, key), unknown("key", key, known))
         return {key: value for key, value in found.items() if key in known}
 
     def _value(self, path: tuple[str, ...], value: Any, default: Any) -> Any:
         """The value if it is of the default's type and within bounds, else the default and a problem."""
         try:
             return _checked(path[-1], value, default)
-        except _Bad as bad:
+        except Bad as bad:
             self._problem(path, str(bad))
             return default
 
@@ -227,49 +231,78 @@ class _Reader:
         chain = []
         for entry in entries:
             try:
-                chain.append(_choice(entry, providers))
-            except _Bad as bad:
+                chain.append(choice(entry, providers))
+            except Bad as bad:
                 self._problem(path, str(bad))
         return tuple(chain)
 
     # ---------------------------------------------------------------------------------------- providers
 
     def _providers(self) -> dict[str, Provider]:
-        """All providers that are in order and in use."""
-        tables = self._section("providers")
+        """All providers that are in order and in use: those of the file, then those of the folder of engines."""
+        tables = {ESPEAK.name: {}, **self._section("providers")}
+        scripts = self._scripts(tables)
         found = {}
-        for name, table in {ESPEAK.name: {}, **tables}.items():
+        for name, table in (tables | {name: tables.get(name, {}) for name in scripts}).items():
             # Whatever is wrong with its table, the default engine is there: a typo must not make the machine mute.
-            provider = self._provider(name, table) or (ESPEAK if name == ESPEAK.name else None)
+            provider = self._provider(name, table, scripts.get(name))
+            provider = provider or (ESPEAK if name == ESPEAK.name else None)
             # Without workers of its own, a provider needs a key with which others' can come in.
             if provider is not None and (provider.workers or provider.key):
                 found[name] = provider
         return found
 
-    def _provider(self, name: str, table: Any) -> Provider | None:
+    def _scripts(self, tables: Mapping[str, Any]) -> dict[str, engines.Found]:
+        """The files in the folder of engines; a table without a program of its own may add to one."""
+        taken, refused = engines.look(self._base / engines.FOLDER, shared=self._shared)
+        for name in taken.keys() & tables.keys():
+            table = tables[name]
+            if name == ESPEAK.name or not isinstance(table, dict) or any(key in table for key in _PROGRAMS):
+                del taken[name]
+                refused[f"{name}.py"] = f"there is a provider {name} without it; give the file another name"
+        for file, reason in refused.items():
+            where = f"{engines.FOLDER}/{file}"
+            self._problems.append(Problem(where, 0, f"{reason} (it is left out)", alone=True))
+        return taken
+
+    def _provider(self, name: str, table: Any, script: engines.Found | None) -> Provider | None:
         path = ("providers", name)
         before = len(self._problems)
         if not isinstance(table, dict):
             self._problem(path, f"is a section: write [providers.{name}]")
             return None
-        if not _NAME.match(name):
+        if not engines.NAME.match(name):
             self._problem(path, "a provider's name is of lower case letters, digits, _ and -")
         default = ESPEAK if name == ESPEAK.name else Provider(name)
-        if "command" in table:
+        if script is not None:
+            default = replace(default, script=str(script.path), digest=script.digest)
+        if "command" in table or "script" in table:
             default = replace(default, module="")
         values = {}
         for key, value in table.items():
             if key not in KEYS["providers"]:
-                self._problem((*path, key), _unknown("key", key, KEYS["providers"]))
+                self._problem((*path, key), unknown("key", key, KEYS["providers"]))
             elif key not in _EXTRA:
                 values[key] = self._value((*path, key), value, getattr(default, key))
         provider = replace(default, **values)
         provider = self._environment(path, provider)
         provider = self._with_secrets(path, table, provider)
-        if bool(provider.module) == bool(provider.command) and provider.workers:
-            self._problem(path, "needs either module or command")
+        if "script" in values:
+            provider = self._named_script(path, provider)
+        programs = sum(bool(getattr(provider, key)) for key in _PROGRAMS)
+        if programs > 1 or (not programs and provider.workers):
+            self._problem(path, f"needs one of {', '.join(_PROGRAMS)}")
         # With a mistake anywhere in it, a provider is left out: half of one might speak in the wrong voice.
         return provider if len(self._problems) == before else None
+
+    def _named_script(self, path: tuple[str, ...], provider: Provider) -> Provider:
+        """With the file that its table names, from this file's directory."""
+        try:
+            found = engines.examine(self._base / Path(provider.script).expanduser(), shared=self._shared)
+        except (engines.UnfitError, RuntimeError) as error:
+            self._problem((*path, "script"), str(error))
+            return provider
+        return replace(provider, script=str(found.path), digest=found.digest)
 
     def _environment(self, path: tuple[str, ...], provider: Provider) -> Provider:
         values: dict[str, Any] = dict(provider.env)
@@ -298,7 +331,7 @@ class _Reader:
     def _try(self, path: tuple[str, ...], get: Callable[[], str]) -> str:
         try:
             return get()
-        except _Bad as bad:
+        except Bad as bad:
             self._problem(path, str(bad))
             return ""
 
@@ -310,66 +343,43 @@ class _Reader:
             try:
                 return (self._base / Path(rest).expanduser()).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError, RuntimeError) as error:
-                raise _Bad(f"{rest} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-        raise _Bad('must be "env:NAME" or "file:PATH": secrets do not stand in this file')
+                raise Bad(f"{rest} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise Bad('must be "env:NAME" or "file:PATH": secrets do not stand in this file')
 
     def _variable(self, name: str) -> str:
         value = self._environ.get(name, "")
         if not value:
-            raise _Bad(f"the daemon's environment has no {name}")
+            raise Bad(f"the daemon's environment has no {name}")
         return value
 
 
 # ------------------------------------------------------------------------------------------------- values
 
 
-def _unknown(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"unknown {kind}" + (f"; did you mean {near[0]}?" if near else "")
-
-
 def _checked(key: str, value: Any, default: Any) -> Any:
-    """A value of the default's type, within the key's bounds. Raises _Bad."""
+    """A value of the default's type, within the key's bounds. Raises Bad."""
     if isinstance(default, int | float):
         return _number(key, value, default)
     if isinstance(default, tuple):
         if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
-            raise _Bad("must be a list of strings")
+            raise Bad("must be a list of strings")
         return tuple(value)
     if not isinstance(value, type(default)):
-        raise _Bad("must be a table" if isinstance(default, dict) else "must be a string")
+        raise Bad("must be a table" if isinstance(default, dict) else "must be a string")
     return dict(value) if isinstance(value, dict) else value
 
 
 def _number(key: str, value: Any, default: float) -> float:
     whole = isinstance(default, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise _Bad("must be a whole number" if whole else "must be a number")
+        raise Bad("must be a whole number" if whole else "must be a number")
     if not math.isfinite(value):
-        raise _Bad("must be finite")
+        raise Bad("must be finite")
     least = _AT_LEAST.get(key, 1 if whole else None)
     if least is None and value <= 0:
-        raise _Bad("must be more than 0")
+        raise Bad("must be more than 0")
     if least is not None and value < least:
-        raise _Bad(f"must be at least {least:g}")
+        raise Bad(f"must be at least {least:g}")
     if value > _AT_MOST.get(key, 1e12):
-        raise _Bad(f"must be at most {_AT_MOST.get(key, 1e12):g}")
+        raise Bad(f"must be at most {_AT_MOST.get(key, 1e12):g}")
     return value if whole else float(value)
-
-
-def _choice(entry: Any, providers: Mapping[str, Provider]) -> Choice:
-    """An entry of a chain: "provider", "provider/voice" or {provider = ..., voice = ...}. Raises _Bad."""
-    name: Any
-    voice: Any
-    if isinstance(entry, str):
-        name, _, voice = entry.partition("/")
-    elif isinstance(entry, dict) and entry.keys() <= {"provider", "voice"}:
-        name, voice = entry.get("provider", ""), entry.get("voice", "")
-    else:
-        raise _Bad(f'{entry!r} is neither "provider/voice" nor {{provider = ..., voice = ...}}')
-    if not isinstance(name, str) or not isinstance(voice, str) or not name:
-        raise _Bad(f"{entry!r} names no provider")
-    if name not in providers:
-        near = get_close_matches(name, providers, n=1)
-        raise _Bad(f"no provider {name} in use" + (f"; did you mean {near[0]}?" if near else ""))
-    return Choice(name, voice)

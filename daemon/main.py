@@ -33,7 +33,7 @@ from ..bus import endpoints, places
 from ..bus.codec import decode_from_client, decode_from_worker
 from ..bus.endpoints import EndpointError
 from ..bus.places import Places
-from . import activation, logs, memory
+from . import activation, logs, memory, trying
 from .config import ConfigError, describe, load
 from .core.settings import Settings
 from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
@@ -71,7 +71,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     run.add_argument("--idle-exit", type=float, metavar="S", help="leave after S idle seconds (0: never)")
     run.add_argument("--ready-fd", type=int, metavar="N", help="write a line there when ready, then close it")
     check = commands.add_parser("check", help="say what is wrong with the configuration")
-    for command in (run, check):
+    test = commands.add_parser("test", help="run the checks that every engine passes on a provider's")
+    test.add_argument("provider")
+    test.add_argument("--lines", action="store_true", help="tell each check as a line of JSON")
+    test.add_argument("--patience", type=float, default=60.0, metavar="S", help="how long one check may take")
+    for command in (run, check, test):
         command.add_argument("--system", action="store_true", help="for all users of this machine")
         command.add_argument("--config", type=Path, help="instead of the usual place")
     return parser.parse_args(argv)
@@ -87,7 +91,9 @@ def main(argv: Sequence[str] | None = None, make_core: MakeCore | None = None) -
         print(f"voicebus: no such file: {path}", file=sys.stderr)  # noqa: T201 - no log yet
         return EXIT_CONFIG
     if arguments.command == "check":
-        return _check(path)
+        return _check(path, shared=where.shared)
+    if arguments.command == "test":
+        return _test(arguments, path, shared=where.shared)
     try:
         return _run(arguments, where._replace(config=path), make_core or _real_core)
     except AlreadyRunning as error:
@@ -108,13 +114,23 @@ def main(argv: Sequence[str] | None = None, make_core: MakeCore | None = None) -
         logs.stop()
 
 
-def _check(path: Path) -> int:
-    try:
-        load(path, strict=True)
-    except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - what was asked for
-        return EXIT_CONFIG
-    return 0
+def _check(path: Path, *, shared: bool) -> int:
+    problems = load(path, shared=shared).problems
+    for problem in problems:
+        print(describe(path, problem), file=sys.stderr)  # noqa: T201 - what was asked for
+    return EXIT_CONFIG if problems else 0
+
+
+def _test(arguments: argparse.Namespace, path: Path, *, shared: bool) -> int:
+    settings, name = load(path, shared=shared), arguments.provider
+    provider = settings.providers.get(name)
+    if provider is None:
+        whys = [describe(path, p) for p in settings.problems if p.where in (f"providers.{name}", f"engines/{name}.py")
+                or p.where.startswith(f"providers.{name}.")]  # fmt: skip
+        known = f"There is: {', '.join(settings.providers) or 'none'}."
+        print("\n".join(whys or [f"There is no provider {name!r}. {known}"]), file=sys.stderr)  # noqa: T201
+        return trying.EXIT_NO_SUCH
+    return trying.report(provider, __version__, arguments.patience, as_lines=arguments.lines)
 
 
 def _real_core(*parts: Any) -> Core:
@@ -159,7 +175,7 @@ class _Daemon:
         leaving.callback(doors.close)
         if doors.clients.fixed:
             log.warning("%s is not ours to shut when descriptors run short: let it belong to us", doors.clients.path)
-        settings = self._adjusted(load(where.config))
+        settings = self._adjusted(load(where.config, shared=where.shared))
         for problem in settings.problems:
             log.error("%s", describe(where.config, problem))
         journals = Journals(where.state / "logs", open_files=min(256, self._descriptors // 8))
@@ -232,10 +248,12 @@ class _Daemon:
 
     def _reloaded(self) -> Settings | None:
         try:
-            settings = self._adjusted(load(self._where.config, strict=True))
+            settings = self._adjusted(load(self._where.config, strict=True, shared=self._where.shared))
         except ConfigError as error:
             log.error("configuration not taken over, the old one stays:\n%s", error)
             return None
+        for problem in settings.problems:
+            log.error("%s", describe(self._where.config, problem))
         log.info("configuration read again")
         return settings
 

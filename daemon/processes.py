@@ -27,6 +27,9 @@ from ..bus.endpoints import PROVIDER_VARIABLE, WORKERS_VARIABLE
 from .core.settings import Provider
 from .logs import log
 
+SCRIPTS = "voicebus.workers.script"
+"""The module that runs a file with an engine in it."""
+
 TAIL_LINES = 50
 LINE_CHARS = 500
 LINES_A_SECOND = 100
@@ -53,7 +56,19 @@ def command(provider: Provider) -> list[str]:
     """The command line of a provider's worker."""
     if provider.command:
         return list(provider.command)
-    return [provider.python or sys.executable, "-m", provider.module]
+    python = provider.python or sys.executable
+    return [python, "-m", SCRIPTS, provider.script] if provider.script else [python, "-m", provider.module]
+
+
+def unstartable(provider: Provider, error: Exception) -> str:
+    """Why there is not even a process, and what to do about it."""
+    program = command(provider)[0]
+    if isinstance(error, FileNotFoundError):
+        what, key = ("program", "command") if provider.command else ("interpreter", "python")
+        return f"its {what} {program} is not there; install it anew, or change {key} in its table"
+    if isinstance(error, PermissionError):
+        return f"{program} must not be run by this user; see its permissions"
+    return f"{program}: {getattr(error, 'strerror', None) or error}"
 
 
 class Stderr:

@@ -34,7 +34,7 @@ from .inbox import Deliver
 from .journal import Journals
 from .lanes import Hears, Lanes
 from .logs import log
-from .processes import Processes
+from .processes import Processes, unstartable
 from .store import Store
 
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -158,7 +158,7 @@ class Shell:
         try:
             pid = self._processes.spawn(effect.worker, effect.provider, effect.ticket)
         except (OSError, ValueError) as error:
-            self._core.spawn_failed(effect.worker, str(error), now)
+            self._core.spawn_failed(effect.worker, unstartable(effect.provider, error), now)
         else:
             self._core.spawned(effect.worker, pid, now)
 

@@ -4,6 +4,11 @@
 
     python -m voicebus.workers.conformance espeak
     python -m voicebus.workers.conformance my_package.my_engine --settings '{"model": "/models/x"}'
+    python -m voicebus.workers.conformance engines/beeper.py --lines
+
+With ``--lines`` each check is told on standard output as it begins (``{"begins": name}``) and as it ends (a Result as
+JSON), so that whoever started this knows which one hung, or took the process with it; what the engine itself prints
+goes to standard error.
 
 Owns: the checks' order, the report, the command. Must not know: any engine. Invariant: each check has a name and a
 sentence that is true of a good engine; a check that fails never hides the ones after it; the same engine object runs
@@ -14,18 +19,21 @@ is what the daemon's deadlines are for.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
 
 from ._conformance_checks import CHECKS, Broken, Subject
 from .engine import Engine, EngineError
-from .registry import find
+from .registry import find, from_file, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +70,47 @@ class Report:
         return "\n".join(lines)
 
 
-def check(engine: Callable[[], Engine], settings: dict[str, Any] | None = None) -> Report:
+Tell = Callable[["str | Result"], None]
+"""Hears the name of each check before it is made, and how it went afterwards."""
+
+
+def check(engine: Callable[[], Engine], settings: dict[str, Any] | None = None, tell: Tell = lambda _: None) -> Report:
     """Load an engine, run every check on it, close it. Raises nothing for what the engine does wrong."""
-    try:
-        made = engine()
-        made.load(dict(settings or {}), lambda _percent, _note: None)
-    except Exception as error:  # noqa: BLE001 - whatever an engine raises is what is reported
-        return Report([Result("load", "The engine loads.", _told(error))])
-    results = [Result("load", "The engine loads.")]
-    subject = Subject(made, time.monotonic)
-    for name, run in CHECKS.items():
-        says = " ".join((run.__doc__ or "").split())
-        results.append(_run(name, says, run, subject))
-    results.append(_run("close", "The engine closes.", lambda _: made.close(), subject))
-    return Report(results)
+    report = Report()
+    made: list[Engine] = []
+
+    def run(name: str, says: str, call: Callable[[], str | None]) -> None:
+        tell(name)
+        result = _run(name, says, call)
+        report.results.append(result)
+        tell(result)
+
+    run("load", "The engine loads.", lambda: _load(engine, settings or {}, made))
+    if not report.passed:
+        return report
+    subject = Subject(made[0], time.monotonic)
+    for name, of in CHECKS.items():
+        run(name, " ".join((of.__doc__ or "").split()), partial(of, subject))
+    run("close", "The engine closes.", made[0].close)
+    return report
 
 
-def _run(name: str, says: str, run: Callable[[Subject], str | None], subject: Subject) -> Result:
+def _load(engine: Callable[[], Engine], settings: dict[str, Any], made: list[Engine]) -> None:
+    one = engine()
+    one.load(dict(settings), lambda _percent, _note: None)
+    made.append(one)
+
+
+def _run(name: str, says: str, call: Callable[[], str | None]) -> Result:
     try:
-        return Result(name, says, skipped=run(subject) or "")
+        return Result(name, says, skipped=call() or "")
     except Broken as broken:
         return Result(name, says, str(broken))
-    except Exception as error:  # noqa: BLE001 - as above
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an engine raises is what is reported
         return Result(name, says, _told(error))
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     if isinstance(error, EngineError):
         return f"EngineError {error.code}: {error.message}"
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -97,18 +120,42 @@ def _told(error: Exception) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command. Exit code 0 where the engine conforms, 1 where it does not, 2 where there is none."""
     parser = argparse.ArgumentParser(prog="python -m voicebus.workers.conformance", description="Check an engine.")
-    parser.add_argument("module", help='"espeak", "package.module" or "package.module:attribute"')
-    parser.add_argument("--settings", default="{}", help="the engine's settings, as a JSON object")
+    parser.add_argument("module", help='"espeak", "package.module", "package.module:attribute" or a file: "beeper.py"')
+    parser.add_argument("--settings", default="{}", help="the engine's settings, as a JSON object; - is standard input")
+    parser.add_argument("--lines", action="store_true", help="tell each check as JSON, when it begins and ends")
     chosen = parser.parse_args(arguments)
-    try:
-        settings = json.loads(chosen.settings)
-        engine = find(chosen.module)
-    except (LookupError, json.JSONDecodeError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    report = check(engine, settings)
-    sys.stdout.write(f"{report}\n")
+    with _output() if chosen.lines else contextlib.nullcontext(sys.stdout) as output:
+        try:
+            settings = json.loads(sys.stdin.read() if chosen.settings == "-" else chosen.settings)
+            named: str = chosen.module
+            engine = from_file(Path(named).absolute()) if named.endswith(".py") else find(named)
+        except (LookupError, ModuleNotFoundError, json.JSONDecodeError) as error:
+            sys.stderr.write(f"{missing(error) if isinstance(error, ModuleNotFoundError) else error}\n")
+            return 2
+        report = check(engine, settings, partial(_line, output) if chosen.lines else lambda _: None)
+        if not chosen.lines:
+            output.write(f"{report}\n")
     return 0 if report.passed else 1
+
+
+def _line(output: TextIO, told: str | Result) -> None:
+    output.write(json.dumps({"begins": told} if isinstance(told, str) else asdict(told)) + "\n")
+    output.flush()
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[TextIO]:
+    """What was standard output, for us alone; an engine that prints does so on standard error meanwhile."""
+    ours, theirs = os.dup(1), sys.stdout
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        with os.fdopen(os.dup(ours), "w", encoding="utf-8") as output:
+            yield output
+    finally:
+        os.dup2(ours, 1)
+        os.close(ours)
+        sys.stdout = theirs
 
 
 if __name__ == "__main__":

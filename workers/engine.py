@@ -110,14 +110,16 @@ class EngineError(Exception):
     """An utterance that cannot be completed, or an engine that cannot be loaded.
 
     code: one of the failure classes in `voicebus.bus.errors.FAILURES`, for instance "invalid_input" or
-    "out_of_memory". message: for a person. retry_after: seconds, with "rate_limited".
+    "out_of_memory". message: for a person. retry_after: seconds, with "rate_limited". lasting: while loading, that
+    trying again is no use before somebody changes something (a package that is missing); the worker is left alone then.
     """
 
-    def __init__(self, code: str, message: str, retry_after: float = 0.0) -> None:
+    def __init__(self, code: str, message: str, retry_after: float = 0.0, *, lasting: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.lasting = lasting
 
 
 class Engine(ABC):

@@ -22,6 +22,7 @@ from typing import Any
 
 from ..bus import messages as m
 from .engine import Chunk, Engine, EngineError, Mark, Request
+from .registry import missing
 from .selftest import Tested, measure
 from .take import Post, Take
 
@@ -41,9 +42,11 @@ class Progressed:
 
 @dataclass(slots=True)
 class Unusable:
-    """The engine cannot be used, or not any more: the worker has to end. message: its last words."""
+    """The engine cannot be used, or not any more: the worker has to end. message: its last words. lasting: so it will
+    be until somebody changes something."""
 
     message: str
+    lasting: bool = False
 
 
 Report = Progressed | Tested | Unusable
@@ -156,7 +159,10 @@ class Performer:
             engine.load(settings, lambda percent, note: self._report(Progressed(percent, note)))
             tested = measure(engine, started, self._clock)
         except EngineError as error:
-            self._report(Unusable(f"cannot load: {error.code}: {error.message}"))
+            self._report(Unusable(f"cannot load: {error.code}: {error.message}", error.lasting))
+            return None
+        except ModuleNotFoundError as error:
+            self._report(Unusable(f"cannot load: load_failed: {missing(error)}", lasting=True))
             return None
         except MemoryError:
             self._report(Unusable("cannot load: out_of_memory: there is not enough memory to load the engine"))

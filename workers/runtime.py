@@ -219,7 +219,7 @@ class Worker:
         if isinstance(report, Progressed):
             self._session.percent, self._session.note = report.percent, report.note
         elif isinstance(report, Unusable):
-            self._do([Exit(1, report.message)])
+            self._do([Exit(REFUSED_EXIT if report.lasting else 1, report.message)])
         else:
             self._do(self._session.loaded(report.ready, report.body, rss()))
 
@@ -267,7 +267,8 @@ def main(engine: Callable[[], Engine]) -> int:
     """The life of a worker's process. Call it as ``raise SystemExit(main(MyEngine))``; does not return normally.
 
     Reads the ticket from standard input (or the key from VOICEBUS_KEY), the endpoint from VOICEBUS_WORKERS and the
-    provider's name from VOICEBUS_PROVIDER. Exit codes: 0 asked to leave, 1 could not load, 78 not let in.
+    provider's name from VOICEBUS_PROVIDER. Exit codes: 0 asked to leave, 1 could not load, 78 not let in, or could not
+    load and will not before somebody changes something.
     """
     faulthandler.enable()
     # Libraries print where they like; nothing here is anybody's input.

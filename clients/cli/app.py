@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "jobs": ("jobs:jobs", "List my jobs, or one job's segments."),
     "cancel": ("jobs:cancel", "Cancel jobs by name."),
     "voices": ("listings:voices", "List the voices."),
-    "providers": ("listings:providers", "List the providers."),
+    "providers": ("listings:providers", "List the providers; test the engine of one."),
     "devices": ("listings:devices", "List the sound devices to play on."),
     "status": ("status:status", "Show the daemon, its workers and what is wrong."),
     "top": ("top:top", "Watch the workers and jobs, live."),

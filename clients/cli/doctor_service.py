@@ -35,7 +35,7 @@ WELL = frozenset({"ready", "asleep", "starting"})
 
 def configuration(patient: Patient) -> Iterator[Finding]:
     """What of the file is not in force."""
-    if not patient.config.is_file():
+    if not patient.config.is_file() and not patient.daemon.get("problems"):
         yield Finding("configuration", "good", f"{patient.config} is not there, so the defaults hold")
         return
     advice = "Mend it, then: voicebus daemon reload"
@@ -63,10 +63,15 @@ def providers(patient: Patient) -> Iterator[Finding]:
     tables = patient.settings().get("providers", {})
     tables = tables if isinstance(tables, dict) else {}
     rows = {row["provider"]: row for row in patient.providers}
-    for name in dict.fromkeys(["espeak", *tables, *rows]):
+    for name in dict.fromkeys(["espeak", *tables, *rows, *([] if patient.daemon else _dropped(patient.config))]):
         table = tables.get(name, {})
         if isinstance(table, dict) and (table.get("workers") != 0 or name in rows):
             yield from _provider(patient, name, rows.get(name), table)
+
+
+def _dropped(config: Path) -> list[str]:
+    """The engines in the folder beside the configuration, as the next daemon will find them."""
+    return sorted(path.stem for path in (config.parent / "engines").glob("*.py") if path.name[0] not in "._")
 
 
 def _provider(patient: Patient, name: str, row: dict[str, Any] | None, table: dict[str, Any]) -> Iterator[Finding]:
@@ -113,8 +118,9 @@ def _cannot_start(name: str, table: dict[str, Any]) -> Finding | None:
     if shutil.which(python) is None:
         advice = "Make the environment anew, or change python in its table."
         return Finding(check, "bad", f"its interpreter {python} is not there", advice)
-    module = table.get("module") or ("voicebus.workers.espeak" if name == "espeak" else "")
-    said = _import_error(python, str(module)) if module else ""
+    # Without a program in its table it is a file with an engine, which is not read here: it may do anything.
+    module = table.get("module") or f"voicebus.workers.{'espeak' if name == 'espeak' else 'script'}"
+    said = _import_error(python, str(module))
     if said:
         return Finding(
             check, "bad", f"its module {module} cannot be loaded", f"Install what it needs for {python}.", (said,)

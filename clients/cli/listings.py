@@ -17,6 +17,10 @@ start_option = click.option(
 )
 
 
+REASON_CHARS = 100
+"""Of a provider's reason in the table; a longer one is told below it in full."""
+
+
 @click.command()
 @click.option("--lang", "language", metavar="TAG", default="", shell_complete=complete("languages"),
               help="Only voices for this language: en, en-GB, de ...")  # fmt: skip
@@ -62,11 +66,14 @@ def _tell_variants(rows: Iterable[dict[str, Any]]) -> None:
         click.echo(f"\n{provider}: a variant can be added, as in {voice}+{variants[0]} (of {shown})", err=True)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
 @start_option
-def providers(as_json: bool, no_start: bool) -> None:
-    """List the providers: their state, workers and voices."""
+@click.pass_context
+def providers(context: click.Context, as_json: bool, no_start: bool) -> None:
+    """List the providers: their state, workers and voices; or test one."""
+    if context.invoked_subcommand is not None:
+        return
     with seam.connect(start=not no_start) as client:
         rows = client.providers()
     if as_json:
@@ -87,10 +94,29 @@ def providers(as_json: bool, no_start: bool) -> None:
         for row in rows
     ]
     output.emit_table(columns, cells, "No provider is configured; see: voicebus config path")
+    for row in rows:
+        if len(row["reason"]) > REASON_CHARS:
+            click.echo(f"\n{row['provider']}: {output.clean(row['reason'])}", err=True)
+
+
+@providers.command()
+@click.argument("name", shell_complete=complete("providers"))
+@click.option("--patience", default=60.0, metavar="SECONDS", help="How long one check may take (60).")
+@click.option("--system", is_flag=True, help="One of the system's daemon, by its configuration.")
+@json_option
+def test(name: str, patience: float, system: bool, as_json: bool) -> None:
+    """Run the checks that every engine passes on that of provider NAME, in a process of its own.
+
+    It is started as its workers are: by its interpreter, with its environment and settings. No daemon is needed.
+    Exits with 0 where all checks pass, 1 where one fails, 2 where there is nothing to test by that name.
+    """
+    from . import testing
+
+    testing.run(name, patience, system=system, as_json=as_json)
 
 
 def _why(row: dict[str, Any]) -> str:
-    reason = output.short(row["reason"], 100)
+    reason = output.short(row["reason"], REASON_CHARS)
     if row["retry_in_s"] > 0:
         again = f"tried again in {output.duration(row['retry_in_s'])}"
         return f"{reason} ({again})" if reason else again

@@ -49,7 +49,7 @@ def _new_provider(world: World, wanted: Provider, settings: Settings) -> Provide
 
 
 def _resize(world: World, provider: ProviderState, settings: Settings, now: float) -> None:
-    started = bool(provider.settings.module or provider.settings.command)
+    started = bool(provider.settings.module or provider.settings.script or provider.settings.command)
     wanted = provider.settings.workers if started else 0
     places = [worker for name in provider.workers if not (worker := world.workers[name]).external]
     places.sort(key=lambda worker: int(worker.id.rpartition("/")[2]))

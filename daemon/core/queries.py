@@ -145,6 +145,9 @@ def _provider(world: World, provider: ProviderState, operates: bool, now: float)
     catalogue, found = provider.catalogue, condition(world, provider, now)
     asleep = found.state == "starting" and all(worker.state == "asleep" for worker in workers)
     why = "it is started when it is asked for" if asleep else found.why
+    failing = next((worker.last_failure for worker in workers if worker.state == "backoff" and worker.last_failure), "")
+    if failing and found.state == "starting":
+        why = f"{why}; the last time: {failing}"
     probe_at = provider.breaker.next_probe(now)
     return {
         "provider": provider.name,

@@ -19,9 +19,10 @@ LOWEST_RATE, HIGHEST_RATE = 1000, 192_000
 class Provider:
     """One provider and how its workers are run.
 
-    module: the Python module to run, for a provider written in Python; command: or the whole command line. python:
-    the interpreter that runs `module` ("" is the daemon's own). env: added to the small environment that a worker
-    gets. settings: handed to the engine over the bus, secrets included, never on a command line. key: for workers
+    module: the Python module to run, for a provider written in Python; script: or a file with an engine in it; command:
+    or the whole command line. digest: of the script's text, so that another text is another provider. python: the
+    interpreter that runs `module` or `script` ("" is the daemon's own). env: added to the small environment of a
+    worker. settings: handed to the engine over the bus, secrets included, never on a command line. key: for workers
     that the daemon does not start ("" lets none in). workers: how many. rate: native samples a second, where the
     provider's manifest says so before a worker is up (0: unknown). load_s: longest time from start to READY.
     first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which
@@ -33,6 +34,8 @@ class Provider:
 
     name: str
     module: str = ""
+    script: str = ""
+    digest: str = ""
     command: tuple[str, ...] = ()
     python: str = ""
     env: dict[str, str] = field(default_factory=dict)
@@ -119,11 +122,13 @@ class Breaking:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of the configuration that is not in force, with the place and the reason."""
+    """A part of the configuration that is not in force, with the place and the reason. alone: it is a file of its own
+    (an engine in its folder), on which nothing else depends."""
 
     where: str
     line: int
     reason: str
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

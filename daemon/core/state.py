@@ -289,7 +289,7 @@ class Worker:
     ours: we killed the process, and why. gap_s: usual pause between chunks. idle_since: when it was last seen at work.
     replaces: the worker whose place it takes once it is ready, "" for none. recycled: how often that happened.
     jobs_before: of `jobs_done`, those of earlier processes. rss_ready, vram_ready: memory at the first beat after it
-    was ready. spared_until: not replaced before, since that went wrong."""
+    was ready. spared_until: not replaced before, since that went wrong. refusal: why its program cannot be a worker."""
 
     id: str
     provider: str
@@ -329,6 +329,7 @@ class Worker:
     device: str = ""
     percent: float = -1.0
     note: str = ""
+    refusal: str = ""
     load_s: float = 0.0
     first_audio_s: float = 0.0
     factor: float = 0.0

@@ -13,7 +13,7 @@ from typing import Any
 from ...bus.codec import decode_map
 from ...bus.errors import BadMessage
 from ...bus.messages import PROTOCOL, PROTOCOL_LOW, Beat, Ready, Refused, Register, Welcome
-from . import deadlines, fleet, leases
+from . import deadlines, diagnosis, fleet, leases
 from .catalogue import Catalogue
 from .effects import Spawn
 from .failing import Failure
@@ -61,7 +61,7 @@ def spawn(world: World, worker: Worker, now: float) -> None:
     worker.ready_at = worker.quit_at = worker.lost_at = None
     worker.pid, worker.session, worker.peer, worker.ours = 0, "", b"", ""
     worker.settings = world.providers[worker.provider].settings
-    worker.percent, worker.note = -1.0, ""
+    worker.percent, worker.note, worker.refusal = -1.0, "", ""
     worker.rss_ready = worker.vram_ready = 0
     worker.jobs_before = worker.jobs_done
     world.effects.append(Spawn(worker.id, worker.settings, worker.ticket))
@@ -81,8 +81,11 @@ def exited(world: World, worker: Worker, code: int | None, signal: int | None, s
     worker.stderr = stderr[-20:]
     worker.reason = how
     on_purpose = worker.quit_at is not None and (code == 0 or bool(worker.ours))
+    if not was_ready:
+        version = str(world.info.get("version", ""))
+        worker.refusal = worker.refusal or diagnosis.of(worker.settings, stderr, version)
     if not on_purpose:
-        worker.last_failure = f"{how}: {stderr[-1]}" if stderr and not was_ready else how
+        worker.last_failure = worker.refusal or (f"{how}: {stderr[-1]}" if stderr and not was_ready else how)
         world.report("warning", f"{worker.id} (pid {worker.pid}) {worker.last_failure}")
     drop_session(world, worker)
     deadlines.lose(world, worker, Failure("killed" if outside else "crash", how), now, blame=not worker.ours)
@@ -128,6 +131,7 @@ def _restart(
         move(WORKER, worker, "rest")
         worker.retry_at = now
         return
+    code = EXIT_BAD_CONFIG if worker.refusal else code
     pause = (
         worker.restart.died_at_work(now, lasted, world.chance.random)
         if was_ready
@@ -135,14 +139,22 @@ def _restart(
     )
     if pause is None:
         move(WORKER, worker, "give_up")
-        last = f" ({worker.stderr[-1]})" if worker.stderr else ""
-        what = "cannot work as it is configured" if code == EXIT_BAD_CONFIG else "died too often before it was ready"
-        worker.reason = f"{worker.id} {what}; the last time it {worker.reason}{last}"
+        worker.reason = f"{worker.id} {_given_up(worker, code)}"
         world.providers[worker.provider].reason = worker.reason
         world.report("error", f"{worker.reason}. It is left alone until its configuration changes.")
     else:
         move(WORKER, worker, "rest")
         worker.retry_at = now + pause
+
+
+def _given_up(worker: Worker, code: int | None) -> str:
+    """Why a place is left alone, the plainest way first."""
+    last = worker.stderr[-1] if worker.stderr else ""
+    if worker.refusal:
+        return f"cannot work as it is: {worker.refusal}"
+    if code == EXIT_BAD_CONFIG:
+        return f"cannot work as it is configured: {last or 'it gives no reason'}"
+    return f"died too often before it was ready; the last time it {worker.reason}{f' ({last})' if last else ''}"
 
 
 def drop_session(world: World, worker: Worker) -> None:
@@ -157,8 +169,7 @@ def drop_session(world: World, worker: Worker) -> None:
 def register(world: World, peer: bytes, message: Register, now: float) -> None:
     """Somebody wants to be a worker."""
     if message.low > PROTOCOL or message.high < PROTOCOL_LOW:
-        text = f"This daemon speaks protocol {PROTOCOL_LOW} to {PROTOCOL}, you speak {message.low} to {message.high}."
-        _refuse(world, peer, "version", text)
+        _refuse_version(world, peer, message)
         return
     worker = _holder(world, peer, message.ticket) or _admit_external(world, message)
     if worker is None:
@@ -207,6 +218,17 @@ def _admit_external(world: World, message: Register) -> Worker | None:
 def _refuse(world: World, peer: bytes, code: str, text: str) -> None:
     world.count("refused workers", text)
     world.to_worker(peer, Refused(code=code, message=text, version=str(world.info.get("version", ""))))
+
+
+def _refuse_version(world: World, peer: bytes, message: Register) -> None:
+    """Its program will not be another by being started again: the refusal stays with its place."""
+    worker = _holder(world, peer, message.ticket)
+    ours = (str(world.info.get("version", "")), PROTOCOL_LOW, PROTOCOL)
+    said = (message.version[:100], message.low, message.high)
+    text = diagnosis.disjoint(worker.settings if worker else None, said, ours)
+    if worker is not None:
+        worker.refusal = text
+    _refuse(world, peer, "version", text)
 
 
 def _welcome(world: World, worker: Worker) -> None:

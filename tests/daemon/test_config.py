@@ -102,7 +102,7 @@ def test_unknown_names_are_pointed_out_with_the_nearest_one(read):
         (1, "limit", "unknown section; did you mean limits?"),
         (3, "limits.jobz", "unknown key; did you mean jobs?"),
         (5, "defaults.chain", "no provider espeek in use; did you mean espeak?"),
-        (6, "providers.x", "needs either module or command"),
+        (6, "providers.x", "needs one of module, script, command"),
         (7, "providers.x.modul", "unknown key; did you mean module?"),
     ]
     assert settings.chain == (Choice("espeak"),)
@@ -127,7 +127,7 @@ def test_unknown_names_are_pointed_out_with_the_nearest_one(read):
         ("[providers]\nx = 7", "is a section: write [providers.x]"),
         ("[providers.espeak]\nworkers = 65", "must be at most 64"),
         ('[providers.X]\nmodule = "m"', "a provider's name is of lower case letters, digits, _ and -"),
-        ('[providers.x]\nmodule = "m"\ncommand = ["c"]', "needs either module or command"),
+        ('[providers.x]\nmodule = "m"\ncommand = ["c"]', "needs one of module, script, command"),
         ("[providers.x]\ncommand = [7]", "must be a list of strings"),
         ('[providers.x]\ncommand = "c"', "must be a list of strings"),
         ('[providers.x]\nmodule = "m"\nenv = {A = 1}', "must be a string"),

@@ -270,6 +270,19 @@ def test_without_a_daemon_the_file_is_checked_by_the_daemons_own_program(machine
     ]
 
 
+def test_an_engine_that_was_dropped_in_is_a_provider_to_be_checked(machine, run, monkeypatch):
+    """Without a daemon, files in the folder of engines are looked at as far as their interpreter goes."""
+    (machine / "engines").mkdir()
+    (machine / "engines" / "beeper.py").write_text("")
+    (machine / "engines" / "_no.py").write_text("")
+    asked = []
+    monkeypatch.setattr(doctor_service, "_import_error", lambda python, module: asked.append(module) or "")
+    checks = {row["check"]: row["message"] for row in findings(run)["findings"]}
+    assert checks["provider beeper"] == "can be started"
+    assert "provider _no" not in checks
+    assert "voicebus.workers.script" in asked
+
+
 def test_a_module_that_cannot_be_loaded_says_why(machine, run, monkeypatch):
     """It is tried with the provider's own interpreter, and the last line of what that says is shown."""
     monkeypatch.undo()

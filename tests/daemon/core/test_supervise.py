@@ -211,7 +211,7 @@ def test_another_protocol_is_refused_with_both_ranges() -> None:
     worker.register()
     worker.say(Register(low=7, high=9, ticket=worker.ticket, provider="a"))
     assert last(worker, Refused).code == "version"
-    assert "you speak 7 to 9" in last(worker, Refused).message
+    assert "speaks protocol 7 to 9" in last(worker, Refused).message
 
 
 def test_a_repeated_register_gets_the_same_session() -> None:
