@@ -307,6 +307,18 @@ def test_going_on_from_where_another_client_stopped() -> None:
 # -------------------------------------------------------------------------------------------------------------- credit
 
 
+def test_going_back_behind_where_it_began() -> None:
+    """Attached within a sentence that is then made anew: what stands before that is of a take that nobody named."""
+    play = attached(15, take="t2")
+    play.audio(15, 5, segment=1, take="t2")
+    play.say(Rewind(job="j", segment=1, offset=10, take="t2", reason="killed"))
+    play.audio(10, 20, segment=1, take="t3")
+    assert play.reading.error is None and play.reading.line.end == 30
+    play.say(Rewind(job="j", segment=0, offset=0, take="t1"))
+    play.audio(0, 5, segment=0, take="t4")
+    assert play.reading.error is None and play.reading.line.take == "t4"
+
+
 def test_credit_goes_with_submit() -> None:
     """SUBMIT brings credit for the whole window, at a guessed rate where none is known."""
     play = Play(accepted=False, rate=8000)
