@@ -464,6 +464,22 @@ def test_what_was_said_of_a_piece_on_accepting() -> None:
 # ------------------------------------------------------------------------------------- ends and restarts
 
 
+def test_a_piece_for_a_job_that_is_over() -> None:
+    """It is not sent again, and how the job ended comes in its turn, behind its last frame; the text was not kept."""
+    play = Play(text="", complete=False)
+    play.reading.append(b"one", play.now)
+    play.out()
+    play.say(Error(job="j", code="ended", message="The job j is over."))
+    play.reading.append(b"two", play.now)
+    play.reading.end(play.now)
+    play.say(Appended(job="j", n=1))
+    assert play.after(0.5) == []
+    assert play.reading.pieces.settled and not play.reading.text_kept
+    play.audio(0, 10)
+    play.say(Terminal(job="j", state="failed", code="storage", samples=10))
+    assert (play.reading.result.code, play.reading.error) == ("storage", None)
+
+
 def test_a_job_that_fails() -> None:
     """A failure is a result with its reason, behind the audio that is whole."""
     play = Play()
