@@ -99,6 +99,7 @@ def _place(world: World, job: Job, records: Sequence[TakeFound]) -> None:
     _cut_rest(world, job, end)
     for segment in job.segments:
         _blame(job, segment, records)
+    _rename(world, job)
     log.advance(world, job)
 
 
@@ -118,12 +119,36 @@ def _ranges(job: Job, records: Sequence[TakeFound]) -> list[Segment]:
             job.spoken = (meta["provider"], meta["voice"])
         elif meta.get("note") == "skipped":
             known.append(Segment(0, meta["start"], meta["end"], "skipped", trail=[meta["reason"]]))
+        elif meta.get("note") == "renamed":
+            _renamed(known, meta)
         elif meta.get("note") == "moved":
             job.position = min(meta["position"], len(job.chain) - 1)
             job.trail = list(meta["trail"])
     known = _apart(known)
     job.made = sum(segment.take.samples for segment in known if segment.take is not None)
     return known
+
+
+def _renamed(known: list[Segment], meta: dict[str, Any]) -> None:
+    for segment in known:
+        if segment.take is not None and segment.take.name == meta["old"]:
+            segment.take.name = segment.attempt = meta["new"]
+
+
+def _rename(world: World, job: Job) -> None:
+    """Takes behind a gap get other names.
+
+    They were made ahead, so mostly nobody has heard them. But what was written last is what a power cut takes: the gap
+    may be a take that was heard, and its successor with it. Whoever named that successor would be taken for somebody
+    who has all that stands before it now, and that will be another take, of another length.
+    """
+    gap = False
+    for segment in job.segments:
+        gap = gap or segment.state == "waiting"
+        if gap and segment.take is not None:
+            before, segment.take.name = segment.take.name, world.attempt_name()
+            segment.attempt = segment.take.name
+            keeping.note(world, job, "renamed", segment, old=before, new=segment.take.name)
 
 
 def _of_this_text(job: Job, meta: dict[str, Any]) -> bool:
