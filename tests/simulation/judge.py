@@ -293,6 +293,11 @@ class Judge:
         elif isinstance(message, m.Done | m.Failed | m.Stopped):
             del self._leases[message.attempt]
 
+    def noted(self, meta: dict[str, Any]) -> None:
+        """Something is about to be written down in a journal."""
+        if meta["note"] == "renamed":
+            self._oracle.made[meta["new"]] = self._oracle.made[meta["old"]]
+
     def spawned(self, name: str) -> None:
         """A process is about to be started."""
         if self.alive(name):

@@ -277,7 +277,7 @@ class Simulation:
             case "engine hangs":
                 process.hang()
             case _:
-                code = ("unavailable", "out_of_memory", "rate_limited")[fault.number % 3]
+                code = ("unavailable", "out_of_memory", "invalid_input", "rate_limited")[fault.target % 4]
                 process.next_end = (fault.kind, code)
         return True
 
