@@ -90,7 +90,7 @@ def sweep(world: World, now: float) -> None:
 def drained(world: World, client: Client) -> None:
     """A client's pipe is open again: on with all that it reads, a few at a time."""
     client.full = False
-    for key in client.jobs:
+    for key in sorted(client.jobs):
         world.hungry[client.peer, key] = None
 
 
