@@ -137,11 +137,10 @@ def _not_found(world: World, client: Client, job: str) -> None:
 
 
 def _detach(world: World, client: Client, said: Detach, body: bytes, now: float) -> None:
-    # What is not in memory is read by nobody, so the store need not be asked.
     job = world.jobs.get((client.uid, said.job))
     if job is not None:
         jobs.detach(world, client, job, said, body, now)
-    else:
+    elif not world.durable:  # else it may be in the store; read by nobody, so that it need not be asked
         _not_found(world, client, said.job)
 
 

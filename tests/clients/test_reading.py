@@ -586,7 +586,9 @@ def test_what_was_lost_with_the_answer_to_submit_is_fetched() -> None:
     play.reading.resume(play.now, reborn=False)
     assert play.kinds() == [Submit]
     play.audio(10, 10)
-    assert play.events() == []
+    play.say(Rewind(job="j", segment=1, offset=10, take="t1"))
+    play.say(Terminal(job="j", samples=20))
+    assert play.events() == [] and not play.reading.over
     play.say(Accepted(job="j", rate=RATE, existing=True))
     attach = play.out()[-1]
     assert isinstance(attach, Attach) and attach.offset == 0
