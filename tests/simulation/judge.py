@@ -218,7 +218,9 @@ class Judge:
         elif end.code == "daemon_stopped":
             allowed = not self._kept(key)
         elif end.code == "quarantined":
-            allowed = any(deaths >= 2 and text in order.text for text, deaths in self._oracle.deaths.items())
+            # Which sentence it was depends on what was lost with the worker; that there were two is what counts.
+            kinds = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls")
+            allowed = sum(self.befell[kind] for kind in kinds) >= 2
         else:
             allowed = end.code in ENGINE_CODES and self._engine_faults() >= 2
         if not allowed:

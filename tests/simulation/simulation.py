@@ -273,7 +273,7 @@ class Simulation:
             case "worker's pipe is full":
                 process.pipe_full = True
             case "engine crashes":
-                process.crash(*((1, None) if fault.number % 2 else (None, 11)))
+                process.exit(*((1, None) if fault.number % 2 else (None, 11)))
             case "engine hangs":
                 process.hang()
             case _:
