@@ -21,7 +21,6 @@ from voicebus.daemon.core import (
     clientele,
     deadlines,
     ending,
-    failing,
     jobs,
     leases,
     log,
@@ -202,10 +201,7 @@ def _end_is_tried_once() -> list[Swap]:
 
 
 def _open_pipe_not_noticed() -> list[Swap]:
-    def drained(w: Any, client: Any) -> None:
-        client.full = False
-
-    return [(clientele, "drained", drained)]
+    return [(clientele, "drained", _nothing)]
 
 
 def _memory_not_given_back() -> list[Swap]:
@@ -273,16 +269,6 @@ def _reading_lost_with_a_full_pipe() -> list[Swap]:
                 reader.at += 3
 
     return [(whole.Core, "client_full", lost)]
-
-
-def _stopped_is_a_failure() -> list[Swap]:
-    void = failing.void
-
-    def blaming(w: Any, attempt: Any, reason: str, now: float) -> None:
-        attempt.segment.deaths += 1
-        void(w, attempt, reason, now)
-
-    return [(failing, "void", blaming)]
 
 
 # Found in the core by this simulation, and put back in.
@@ -358,7 +344,6 @@ MUTANTS = (
     Mutant("a hung worker is left alone", _hung_worker_is_left_alone),
     Mutant("nobody looks after what waits", _text_waited_for_for_ever),
     Mutant("a full pipe loses its place", _reading_lost_with_a_full_pipe),
-    Mutant("being stopped counts as a death", _stopped_is_a_failure),
     Mutant("takes of text that was never durable", _text_that_was_never_durable),
     Mutant("names behind a gap are kept", _names_behind_a_gap_kept),
     Mutant("told between two tries to write", _told_between_two_tries),
