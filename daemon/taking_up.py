@@ -7,7 +7,7 @@ removed that some job may still need; a journal that cannot be read costs its jo
 from __future__ import annotations
 
 from .core.records import SavedJob, TakeFound, Unfinished
-from .journal import Journals
+from .journal import Journals, file_name
 from .logs import log
 from .shell import Core
 from .store import Store
@@ -24,7 +24,7 @@ def take_up(core: Core, store: Store, journals: Journals) -> set[str]:
         if condition.reason:
             log.warning("%s", condition.reason)
         _restore(core, store, journals)
-    names = journals.names() if owned is None else {journals.path(name).name for name in owned}
+    names = journals.names() if owned is None else map(file_name, owned)
     return {f"logs/{name}" for name in names}
 
 
