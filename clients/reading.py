@@ -199,6 +199,9 @@ class Reading(Requests):
         if message.code == "out_of_order" and self._disorder < DISORDER:
             self._disorder += 1  # what is not acknowledged goes out again, from its beginning, with the next repeat
             return
+        if message.code == "ended" and self.answered and self.read != "none":
+            self.pieces.refuse()  # how it ended is told behind its last frame
+            return
         if message.code == "not_reading":
             # The connection broke and came back unnoticed, and the daemon forgot the reading.
             if self._request is None and not self.cancelled:

@@ -307,6 +307,18 @@ def test_going_on_from_where_another_client_stopped() -> None:
 # -------------------------------------------------------------------------------------------------------------- credit
 
 
+def test_going_back_behind_where_it_began() -> None:
+    """Attached within a sentence that is then made anew: what stands before that is of a take that nobody named."""
+    play = attached(15, take="t2")
+    play.audio(15, 5, segment=1, take="t2")
+    play.say(Rewind(job="j", segment=1, offset=10, take="t2", reason="killed"))
+    play.audio(10, 20, segment=1, take="t3")
+    assert play.reading.error is None and play.reading.line.end == 30
+    play.say(Rewind(job="j", segment=0, offset=0, take="t1"))
+    play.audio(0, 5, segment=0, take="t4")
+    assert play.reading.error is None and play.reading.line.take == "t4"
+
+
 def test_credit_goes_with_submit() -> None:
     """SUBMIT brings credit for the whole window, at a guessed rate where none is known."""
     play = Play(accepted=False, rate=8000)
@@ -450,6 +462,22 @@ def test_what_was_said_of_a_piece_on_accepting() -> None:
 
 
 # ------------------------------------------------------------------------------------- ends and restarts
+
+
+def test_a_piece_for_a_job_that_is_over() -> None:
+    """It is not sent again, and how the job ended comes in its turn, behind its last frame; the text was not kept."""
+    play = Play(text="", complete=False)
+    play.reading.append(b"one", play.now)
+    play.out()
+    play.say(Error(job="j", code="ended", message="The job j is over."))
+    play.reading.append(b"two", play.now)
+    play.reading.end(play.now)
+    play.say(Appended(job="j", n=1))
+    assert play.after(0.5) == []
+    assert play.reading.pieces.settled and not play.reading.text_kept
+    play.audio(0, 10)
+    play.say(Terminal(job="j", state="failed", code="storage", samples=10))
+    assert (play.reading.result.code, play.reading.error) == ("storage", None)
 
 
 def test_a_job_that_fails() -> None:

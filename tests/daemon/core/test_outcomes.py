@@ -133,6 +133,19 @@ def test_the_end_of_a_job_is_written_again_until_it_is() -> None:
     assert client.terminals["j"].state == "finished"
 
 
+def test_a_cancellation_that_is_repeated_is_not_answered_before_the_end_is_written() -> None:
+    """Between two tries to write the end there is no commit under way, and nothing to be told."""
+    stage, _, client = durable()
+    client.submit("j", TEXT)
+    stage.commits_fail = "no space"
+    client.cancel("j")
+    client.cancel("j")
+    assert client.got(Terminal) == []
+    stage.commits_fail = ""
+    stage.pass_time(1.5)
+    assert {end.state for end in client.got(Terminal)} == {"cancelled"}
+
+
 def test_the_end_of_a_job_that_was_given_up_is_not_written() -> None:
     """It never came to be."""
     stage, _, client = durable()
