@@ -16,7 +16,7 @@ from ...bus.messages import Submit
 @dataclass(frozen=True, slots=True)
 class JobSaved:
     """A job was accepted. text: its first piece, in UTF-8. language: what "auto" or "" came to. rate: 0 while unknown.
-    log: the name of its journal."""
+    log: the name of its journal. created: seconds since 1970 for one that comes from an archive, 0 for now."""
 
     order: int
     uid: int
@@ -26,6 +26,7 @@ class JobSaved:
     rate: int
     submit: Submit
     text: bytes
+    created: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class SegmentSaved:
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """A job is over; its journal has been synced before this is durable. disk: bytes of the journal."""
+    """A job is over; its journal has been synced before this is durable. disk: bytes of the journal. finished: seconds
+    since 1970 for one that comes from an archive, 0 for now."""
 
     order: int
     log: str
@@ -95,6 +97,7 @@ class JobEnded:
     speakers: tuple[dict[str, Any], ...] = ()
     segments: tuple[SegmentSaved, ...] = ()
     trail: tuple[str, ...] = ()
+    finished: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,8 @@ Record = JobSaved | TextAdded | TextClosed | JobEnded | JobDeleted | JobPinned
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a commit. state: "done"; "exists": a job of that name is there already (JobSaved only), and
-    nothing was changed; "deleted": there was one, and its name is not free yet; "missing": there is no such job
-    (JobDeleted, JobPinned); "failed": nothing was changed, and why is in `reason`."""
+    nothing was changed; "deleted": there was one, and its name is not free yet (JobSaved, JobDeleted); "missing": there
+    is no such job; "failed": nothing was changed, and why is in `reason`."""
 
     ticket: int
     state: str = "done"
@@ -188,3 +191,22 @@ class Wanted:
     where: dict[str, str] = field(default_factory=dict)
     cursor: str = ""
     limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is over is kept, in seconds since it ended, and how many bytes of audio in all. 0: without end;
+    what is pinned is exempt from all three."""
+
+    job_keep_s: float = 3600.0
+    history_age_s: float = 0.0
+    history_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCondition:
+    """How the store is. mode: "disk", or "memory" where nothing outlives the daemon. reason: what is wrong and what to
+    do, for people, "" if nothing is."""
+
+    mode: str = "disk"
+    reason: str = ""
