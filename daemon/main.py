@@ -19,6 +19,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from .. import __version__
 from ..bus import endpoints
 from ..bus.codec import decode_from_client, decode_from_worker
 from ..bus.endpoints import EndpointError
-from . import logs
+from . import logs, memory
 from .config import ConfigError, describe, load
 from .core.settings import Settings
 from .doors import Doors, most_clients, raise_descriptor_limit
@@ -46,12 +47,15 @@ from .processes import Processes
 from .shell import Core, Shell
 from .store import open_store
 from .taking_up import take_up
+from .tidy import tidy
 
 DATABASE = "voicebus.db"
 
 EXIT_ERROR = 1
 EXIT_CONFIG = 78
 EXIT_ALREADY_RUNS = 100
+
+_SOCKETS = (endpoints.CLIENT_SOCKET, endpoints.WORKER_SOCKET)
 
 
 MakeCore = Callable[[Settings, str, Any, Callable[[], str], dict[str, Any]], Core]
@@ -160,7 +164,9 @@ class _Daemon:
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals)
         shell = Shell(core, lanes, doors.workers.socket, processes, journals, store)
-        take_up(core, store, journals)
+        owned = take_up(core, store, journals)
+        if left := tidy(state, runtime, owned, time.time(), live=_SOCKETS):
+            log.info("removed %d files that belonged to nobody", len(left))
         inboxes = (
             Inbox("clients", doors.clients.socket, decode_from_client, core.client_message,
                   lambda peer, who, reason, now: core.bad_client_message(peer, *who, reason, now),
@@ -195,7 +201,8 @@ class _Daemon:
     def _adjusted(self, settings: Settings) -> Settings:
         """With what the command line and the machine have to say."""
         clients = min(settings.limits.clients, most_clients(self._descriptors))
-        settings = replace(settings, limits=replace(settings.limits, clients=clients))
+        budget = settings.limits.memory_budget_bytes or memory.budget()
+        settings = replace(settings, limits=replace(settings.limits, clients=clients, memory_budget_bytes=budget))
         idle = self._arguments.idle_exit
         return settings if idle is None else replace(settings, idle_exit_s=idle)
 

@@ -13,20 +13,28 @@ from .shell import Core
 from .store import Store
 
 
-def take_up(core: Core, store: Store, journals: Journals) -> None:
-    """Hand the core the jobs that are not over, and remove what is left of jobs that nobody knows."""
+def take_up(core: Core, store: Store, journals: Journals) -> set[str]:
+    """Hand the core the jobs that are not over. Returns the names of the files that some job has or may have, as
+    `tidy` wants them."""
     condition = store.condition
+    owned = store.logs()
     if condition.mode != "disk":
         log.error("jobs are kept in memory only: %s", condition.reason)
-        return
-    if condition.reason:
-        log.warning("%s", condition.reason)
+    else:
+        if condition.reason:
+            log.warning("%s", condition.reason)
+        _restore(core, store, journals)
+    names = journals.names() if owned is None else {journals.path(name).name for name in owned}
+    return {f"logs/{name}" for name in names}
+
+
+def _restore(core: Core, store: Store, journals: Journals) -> None:
     order, unfinished = store.load()
     if unfinished:
         log.info("going on with %d jobs of an earlier run", len(unfinished))
-    core.restore(order, [_with_takes(saved, journals) for saved in unfinished], store.audio_bytes())
-    if removed := journals.keep_only(store.logs()):
-        log.info("removed %d journals that belonged to no job", removed)
+    # Of jobs that are over; the others count their own.
+    over = journals.measure() - sum(journals.size(saved.job.log) for saved in unfinished)
+    core.restore(order, [_with_takes(saved, journals) for saved in unfinished], max(over, 0))
 
 
 def _with_takes(saved: SavedJob, journals: Journals) -> Unfinished:

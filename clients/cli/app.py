@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "providers": ("listings:providers", "List the providers."),
     "devices": ("listings:devices", "List the sound devices to play on."),
     "status": ("status:status", "Show the daemon, its workers and what is wrong."),
+    "top": ("top:top", "Watch the workers and jobs, live."),
     "logs": ("logs:logs", "Show the daemon's log."),
     "daemon": ("daemon:daemon", "Run, start, stop or restart the daemon."),
     "config": ("config:config", "Check the configuration, or tell where it is."),

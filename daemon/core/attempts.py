@@ -89,6 +89,7 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
         _whole(world, job, segment, now)
         return
     worker.leases[take.name] = job.attempts[take.name] = attempt
+    worker.idle_since = now
     segment.tries += 1
     job.tries += 1
     schedule.charge(provider, job, expected / job.rate)

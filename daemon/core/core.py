@@ -37,6 +37,7 @@ from . import (
     restoring,
     stopping,
     supervise,
+    upkeep,
     waiting,
 )
 from .effects import Effect
@@ -147,7 +148,8 @@ class Core:
         world = self.world
         times = [self._look_at if self._seen else self._looked_at + LOOK_S]
         times += [at for p in world.providers.values() if (at := p.breaker.next_probe(now)) is not None and at > now]
-        if world.unfinished or world.clients or world.settings.idle_exit_s or world.draining:
+        busy = world.unfinished or world.clients or world.settings.idle_exit_s or world.draining
+        if busy or upkeep.watching(world):
             times.append(world.swept_at + SWEEP_S)
         if world.draining:
             times.append(now + 0.05)
@@ -174,6 +176,7 @@ class Core:
         waiting.sweep(world, now)
         clientele.sweep(world, now)
         fleet.drop_retired(world)
+        upkeep.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -210,7 +213,10 @@ class Core:
                         waiting.reroute(world, job, now)
             names, world.unsettled = world.unsettled, set()
             for name in names & world.providers.keys():
-                attempts.fill(world, world.providers[name], now)
+                provider = world.providers[name]
+                upkeep.settle(world, provider, now)
+                attempts.fill(world, provider, now)
+                upkeep.wake(world, provider, now)
         world.flush_commits()
 
     # ------------------------------------------------------------------------------------------------------- clients

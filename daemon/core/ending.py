@@ -89,13 +89,16 @@ def trim(world: World) -> None:
     """Forget the oldest finished jobs that nobody reads, beyond what is to be kept."""
     limits = world.settings.limits
     surplus = len(world.finished) - limits.finished_jobs
-    for job in list(world.finished.values()):
+    if surplus <= 0 and world.disk < limits.disk_bytes and world.memory <= limits.memory_bytes:
+        return
+    # What was asked to stay for good goes last.
+    for job in sorted(world.finished.values(), key=lambda job: job.submit.keep == "history"):
         # What the store keeps takes its room until it expires there.
         full = world.disk >= limits.disk_bytes and not world.durable
         crowded = world.memory > limits.memory_bytes
         if surplus <= 0 and not full and not crowded:
             return
         useful = surplus > 0 or (full and job.disk > 0) or (crowded and job.memory > 0)
-        if useful and not job.readers:
+        if useful and not job.readers and not job.deleters:
             log.forget(world, job)
             surplus -= 1

@@ -93,16 +93,17 @@ def ended(job: Job) -> JobEnded:
         verdict.skipped,
         job.disk,
         tuple(verdict.speakers),
-        tuple(_saved(segment) for segment in job.segments[: job.placed]),
+        tuple(_saved(segment, segment.number < job.placed) for segment in job.segments),
         tuple(job.trail[-20:]),
     )
 
 
-def _saved(segment: Segment) -> SegmentSaved:
+def _saved(segment: Segment, placed: bool) -> SegmentSaved:
     take = segment.take
     tries = (segment.tries, segment.stops, segment.deaths, tuple(segment.trail[-8:]))
-    if take is None or segment.state != "whole":
-        return SegmentSaved(segment.number, segment.start, segment.end, "skipped", "", "", "", "", *_NO_TAKE, *tries)
+    if take is None or not placed:
+        state = segment.state if placed or segment.state == "quarantined" else "unmade"
+        return SegmentSaved(segment.number, segment.start, segment.end, state, "", "", "", "", *_NO_TAKE, *tries)
     return SegmentSaved(
         segment.number,
         segment.start,

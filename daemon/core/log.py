@@ -125,7 +125,7 @@ def forget(world: World, job: Job) -> None:
     world.finished.pop(job.key, None)
     _leave_memory(world, job)
     if not world.durable or job.in_memory:
-        _drop_journal(world, job)
+        drop_journal(world, job)
 
 
 def discard(world: World, job: Job) -> None:
@@ -133,7 +133,7 @@ def discard(world: World, job: Job) -> None:
     world.finished.pop(job.key, None)
     world.unfinished.pop(job.key, None)
     _leave_memory(world, job)
-    _drop_journal(world, job)
+    drop_journal(world, job)
 
 
 def _leave_memory(world: World, job: Job) -> None:
@@ -144,7 +144,8 @@ def _leave_memory(world: World, job: Job) -> None:
     world.logs.pop(job.log, None)
 
 
-def _drop_journal(world: World, job: Job) -> None:
+def drop_journal(world: World, job: Job) -> None:
+    """Remove a job's audio from the disk."""
     world.disk -= job.disk
     job.disk = 0
     if job.has_audio_log:

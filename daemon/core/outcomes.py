@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import asking, ending, leases, log, readers, schedule
+from . import asking, deleting, ending, leases, log, readers, schedule
 from .records import JobSaved, Outcome
 from .state import Job
 from .world import Pending, World
@@ -26,7 +26,9 @@ def settled(world: World, outcome: Outcome, now: float) -> None:
     job = world.jobs.get(pending.job)
     if job is not None and job.order != pending.order:
         job = None  # it was given up meanwhile, and another has its name
-    if outcome.state == "done":
+    if pending.kind == "delete":
+        _deleted(world, job, outcome)
+    elif outcome.state == "done":
         _done(world, pending, job, now)
         world.effects.extend(pending.afterwards)
     else:
@@ -46,19 +48,28 @@ def again(world: World, now: float) -> None:
 
 
 def _done(world: World, pending: Pending, job: Job | None, now: float) -> None:
-    if pending.kind == "delete" and job is not None:
-        # The files go before the answer does.
-        log.discard(world, job)
     world.effects.extend(pending.effects)
-    if job is None or pending.kind in ("delete", "pin"):
+    if job is None or pending.kind == "pin":
         return
     if pending.kind == "end":
         ending.committed(world, job, now)
+        if job.deleters:
+            deleting.erase(world, job, now)
     else:
         job.committed = True
         job.committed_chars = max(job.committed_chars, pending.chars)
         readers.pump_all(world, job)
         ending.finish_if_done(world, job, now)
+
+
+def _deleted(world: World, job: Job | None, outcome: Outcome) -> None:
+    """Gone is gone, whoever did it."""
+    assert job is not None
+    if outcome.state == "failed":
+        world.count("commits that failed", outcome.reason)
+        deleting.not_erased(world, job, outcome)
+    else:
+        deleting.erased(world, job)
 
 
 def _not_accepted(world: World, pending: Pending, job: Job | None, outcome: Outcome, now: float) -> None:
@@ -105,12 +116,12 @@ def _end_not_kept(world: World, pending: Pending, job: Job | None, outcome: Outc
         world.again.append((now + AGAIN_S, pending))
 
 
-def _change_not_kept(world: World, pending: Pending, job: Job | None, outcome: Outcome, now: float) -> None:
+def _pin_not_kept(world: World, pending: Pending, job: Job | None, outcome: Outcome, now: float) -> None:
     name = pending.job[1]
     if outcome.state == "missing":
         world.error(pending.tell, "not_found", f"There is no job {name!r}.", job=name)
     else:
-        text = f"{name} could not be changed: {outcome.reason}"
+        text = f"{name} could not be pinned: {outcome.reason}"
         world.error(pending.tell, "storage", text, job=name, retry_after=AGAIN_S)
 
 
@@ -118,6 +129,5 @@ _IN_VAIN: dict[str, Callable[[World, Pending, Job | None, Outcome, float], None]
     "job": _not_accepted,
     "text": _text_not_kept,
     "end": _end_not_kept,
-    "delete": _change_not_kept,
-    "pin": _change_not_kept,
+    "pin": _pin_not_kept,
 }

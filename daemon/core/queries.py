@@ -89,6 +89,8 @@ def status(world: World, now: float) -> Row:
         "clients": len(world.clients),
         "jobs": {name: states[name] for name in names},
         "takes_bytes": world.disk,
+        "takes_limit": world.settings.limits.disk_bytes,
+        "crowded": world.disk >= world.settings.limits.disk_bytes,
         "memory_bytes": world.memory,
         "counters": dict(world.counters),
         "problems": [{"where": p.where, "line": p.line, "reason": p.reason} for p in world.settings.problems],
@@ -105,6 +107,7 @@ def _worker(worker: Worker) -> Row:
         "state": "busy" if worker.state == "ready" and worker.leases else worker.state,
         "reason": worker.reason,
         "restarts": worker.restarts,
+        "recycled": worker.recycled,
         "last_failure": worker.last_failure,
         "jobs_done": worker.jobs_done,
         "rss": worker.rss,
@@ -123,19 +126,21 @@ def _worker(worker: Worker) -> Row:
 def _provider(world: World, provider: ProviderState, now: float) -> Row:
     workers = [world.workers[name] for name in provider.workers]
     catalogue, found = provider.catalogue, condition(world, provider, now)
+    asleep = found.state == "starting" and all(worker.state == "asleep" for worker in workers)
     probe_at = provider.breaker.next_probe(now)
     return {
         "provider": provider.name,
-        "state": found.state,
+        "state": "asleep" if asleep else found.state,
         "workers": len(workers),
         "ready": sum(worker.state == "ready" for worker in workers),
+        "asleep": sum(worker.state == "asleep" for worker in workers),
         "version": provider.version,
         "voices": len(catalogue.voices) if catalogue else 0,
         "rate": provider.rate,
         "breaker": provider.breaker.state,
         "retry_in_s": max(probe_at - now, 0.0) if probe_at is not None else 0.0,
         "capabilities": catalogue.capabilities if catalogue else {},
-        "reason": provider.reason or found.why,
+        "reason": provider.reason or ("it is started when it is asked for" if asleep else found.why),
     }
 
 
@@ -169,6 +174,9 @@ def _job(job: Job, now: float) -> Row:
         "segments": len(job.segments),
         "done": job.placed,
         "samples": job.length,
+        "made": job.made,
+        "heard": job.heard,
+        "listeners": sum(reader.mode != "none" for reader in job.readers.values()),
         "pieces": job.text.pieces,
         "complete": job.cut,
         "provider": job.spoken[0],
@@ -191,6 +199,7 @@ def _segment(segment: Segment) -> Row:
         "version": take.version if take else "",
         "voice": take.voice if take else "",
         "attempt": take.name if take else "",
+        "seed": take.seed if take else 0,
         "tries": segment.tries,
         "stops": segment.stops,
         "deaths": segment.deaths,

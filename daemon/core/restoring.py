@@ -9,6 +9,7 @@ finds out. The daemon's own death blames nobody.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from ...bus.codec import encode
 from ...bus.messages import Terminal
@@ -215,12 +216,13 @@ def _segment(row: SegmentSaved) -> Segment:
 
 
 def _lay(job: Job) -> None:
-    for segment in job.segments:
+    for segment in takewhile(lambda segment: segment.state in ("whole", "skipped"), job.segments):
         segment.offset = job.length
+        job.placed += 1
         if segment.take is not None:
             job.length += segment.take.samples
             job.spoken = (segment.take.provider, segment.take.voice)
-    job.placed = job.fresh = len(job.segments)
+    job.fresh = len(job.segments)
     job.made = job.length
 
 

@@ -35,17 +35,34 @@ def wanting(world: World, job: Job) -> bool:
     """Whether the job has a segment that may be made now."""
     if job.over or not (job.again or job.fresh < len(job.segments)):
         return False
-    if job.again:
-        return True
-    limits = world.settings.limits
-    if job.in_memory and job.memory >= limits.memory_job_bytes:
+    return bool(job.again) or (_has_room(world, job) and _is_asked_for(world, job))
+
+
+def crowded_out(world: World, job: Job) -> bool:
+    """Whether all that keeps a job from going on is that its log has no room to grow."""
+    if job.over or job.again or job.fresh >= len(job.segments):
         return False
+    return not _has_room(world, job) and _is_asked_for(world, job)
+
+
+def _has_room(world: World, job: Job) -> bool:
+    """Whether a job's log may grow. What somebody listens to may go somewhat beyond the disk's share: a book that fills
+    it must not silence what is said meanwhile."""
+    limits = world.settings.limits
+    if job.in_memory:
+        return job.memory < limits.memory_job_bytes
+    beyond = max(limits.disk_bytes // 8, limits.memory_job_bytes) if job.submit.pace == "listen" else 0
+    return world.disk < limits.disk_bytes + beyond
+
+
+def _is_asked_for(world: World, job: Job) -> bool:
+    """Whether more of a job is to be made: all of one that is rendered, else so far ahead of who listens."""
     if job.submit.pace == "render":
-        return job.in_memory or world.disk < limits.disk_bytes
+        return True
     if not readers.listeners(job):
         return False
-    rate = job.rate or 22050
-    return job.made + _under_way(job) - readers.heard_up_to(job) < limits.look_ahead_s * rate
+    ahead = world.settings.limits.look_ahead_s * (job.rate or 22050)
+    return job.made + _under_way(job) - readers.heard_up_to(job) < ahead
 
 
 def _under_way(job: Job) -> int:
@@ -88,6 +105,11 @@ def dequeue(world: World, job: Job) -> None:
 def anybody_waits(provider: ProviderState) -> bool:
     """Whether any job wants a slot. Asked first, since finding the best slot means looking at all attempts."""
     return any(queue.clients for queue in provider.queues.values())
+
+
+def waiting_jobs(provider: ProviderState) -> int:
+    """How many jobs want a slot."""
+    return sum(len(jobs) for queue in provider.queues.values() for jobs in queue.clients.values())
 
 
 def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | None, bool]:

@@ -26,6 +26,9 @@ class Provider:
     provider's manifest says so before a worker is up (0: unknown). load_s: longest time from start to READY.
     first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which
     a *big* worker's attempt goes to a spare already. stop_s: grace between STOP and kill. beat_s: between beats.
+    idle_unload_s: a worker without work for so long is let sleep (0: never), except that keep_warm of them stay up.
+    recycle_jobs, recycle_rss_bytes, recycle_vram_bytes: a worker that has made so many takes, or whose memory has
+    grown by so much since it was ready, is replaced by a fresh one (0: never).
     """
 
     name: str
@@ -43,11 +46,17 @@ class Provider:
     fence_s: float = 0.1
     stop_s: float = 2.0
     beat_s: float = 1.0
+    idle_unload_s: float = 0.0
+    keep_warm: int = 0
+    recycle_jobs: int = 0
+    recycle_rss_bytes: int = 0
+    recycle_vram_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds."""
+    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. memory_budget_bytes: what all workers
+    together may use (0: not known, so taken for enough); vram_budget_bytes: the same for each device by its name."""
 
     clients: int = 1000
     jobs: int = 2000
@@ -59,6 +68,8 @@ class Limits:
     look_ahead_s: float = 60.0
     memory_bytes: int = 64 * 1024 * 1024
     memory_job_bytes: int = 16 * 1024 * 1024
+    memory_budget_bytes: int = 0
+    vram_budget_bytes: dict[str, int] = field(default_factory=dict)
     disk_bytes: int = 4 * 1024 * 1024 * 1024
     finished_jobs: int = 500
     abandon_s: float = 120.0

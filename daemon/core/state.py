@@ -216,6 +216,7 @@ class Job:
     writing: dict[str, Segment] = field(default_factory=dict)
     released: int = 0
     missing: bool = False
+    deleters: list[bytes] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -283,8 +284,11 @@ class Attempt:
 @dataclass(slots=True)
 class Worker:
     """A place for a worker's process, and the process that is in it now. state: see `lifecycle.WORKER`. wanted: what
-    it should become: "up", "restart" or "down". ours: we killed the process, and why. gap_s: usual pause between
-    chunks."""
+    it should become: "up", "restart", "sleep", "recycle" (finish what it has, then make room for a fresh one), "down".
+    ours: we killed the process, and why. gap_s: usual pause between chunks. idle_since: when it was last seen at work.
+    replaces: the worker whose place it takes once it is ready, "" for none. recycled: how often that happened.
+    jobs_before: of `jobs_done`, those of earlier processes. rss_ready, vram_ready: memory at the first beat after it
+    was ready. spared_until: not replaced before, since that went wrong."""
 
     id: str
     provider: str
@@ -309,11 +313,19 @@ class Worker:
     quit_at: float | None = None
     ours: str = ""
     restarts: int = 0
+    recycled: int = 0
+    replaces: str = ""
+    spared_until: float = 0.0
+    idle_since: float = 0.0
     jobs_done: int = 0
+    jobs_before: int = 0
     last_failure: str = ""
     stderr: list[str] = field(default_factory=list)
     rss: int = 0
     vram: int = 0
+    rss_ready: int = 0
+    vram_ready: int = 0
+    device: str = ""
     percent: float = -1.0
     note: str = ""
     load_s: float = 0.0

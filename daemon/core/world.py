@@ -87,6 +87,7 @@ class World:
     lookups: dict[JobKey, Question] = field(default_factory=dict)
     late_commits: list[Commit] = field(default_factory=list)
     unsettled: set[str] = field(default_factory=set)
+    tended: set[str] = field(default_factory=set)
     reroute: set[str] = field(default_factory=set)
     hungry: dict[tuple[bytes, JobKey], None] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)

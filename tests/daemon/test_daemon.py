@@ -135,7 +135,13 @@ def test_a_daemon_starts_serves_and_leaves_nothing_behind(place):
         assert place.welcomed(client).version == f"{os.geteuid()}:{os.getpid()}"
     assert daemon.end(signal.SIGTERM) == 0
     assert list(place.run.iterdir()) == []
-    assert {path.name for path in place.state.iterdir()} == {"daemon.lock", "daemon.log", "logs"}
+    assert {path.name for path in place.state.iterdir()} == {
+        "daemon.lock",
+        "daemon.log",
+        "logs",
+        "voicebus.db",
+        "voicebus.db-reserve",
+    }
     for path in (place.run, place.state, *place.state.iterdir()):
         assert path.stat().st_mode & 0o077 == 0
 

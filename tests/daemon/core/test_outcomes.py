@@ -171,11 +171,32 @@ def test_deleting_removes_files_before_it_answers() -> None:
     client.say(Delete(job="j"))
     worker.answer_stops()
     assert client.got(Deleted) == [] and client.got(Terminal) == []
-    stage.let_go()
+    stage.core.committed(Outcome(stage.held.popleft().ticket), stage.now)
+    stage.run()
     assert client.terminals["j"].code == "deleted"
+    assert log not in stage.journals and client.got(Deleted) == []
+    client.say(Delete(job="j"))
+    stage.let_go()
+    assert len(client.got(Deleted)) == 1
     assert [type(message) for message, _ in client.inbox][-2:] == [Terminal, Deleted]
     assert log not in stage.journals
     assert stage.core.world.disk == 0 and stage.core.world.text_chars == 0
+
+
+def test_deleting_what_ends_just_now() -> None:
+    """The end of the job is being written down when it is to be deleted, by two at once: it is deleted once."""
+    stage, worker, client = durable(limits=Limits(finished_jobs=0))
+    other = stage.client()
+    client.submit("j", "Only one.")
+    stage.hold_commits = True
+    speak_all(worker)
+    client.say(Delete(job="j"))
+    client.say(Delete(job="j"))
+    other.say(Delete(job="j"))
+    stage.let_go()
+    assert client.terminals["j"].state == "finished"
+    assert len(client.got(Deleted)) == len(other.got(Deleted)) == 1
+    assert stage.core.world.jobs == {} and stage.journals == {}
 
 
 def test_deleting_what_was_kept_in_memory_only() -> None:
@@ -197,11 +218,17 @@ def test_a_change_that_cannot_be_written_is_told() -> None:
     client.say(Pin(job="j"))
     assert client.last(Error).code == "storage" and "no space" in client.last(Error).message
     client.say(Delete(job="j"))
-    assert len(client.got(Error)) == 2 and (1000, "j") in stage.core.world.jobs
+    assert "could not be deleted: no space" in client.last(Error).message and (1000, "j") in stage.core.world.jobs
     stage.commits_fail = ""
-    del stage.store.jobs[1000, "j"]
-    client.say(Pin(job="j"))
+    client.say(Delete(job="j"))
+    assert client.last(Deleted).job == "j"
+    client.submit("k", "Only one.")
+    speak_all(worker)
+    del stage.store.jobs[1000, "k"]
+    client.say(Pin(job="k"))
     assert client.last(Error).code == "not_found"
+    client.say(Delete(job="k"))
+    assert client.last(Deleted).job == "k"
 
 
 def test_pinning() -> None:
