@@ -88,7 +88,7 @@ class Reader:
                 if db.in_transaction:  # an error may have ended it
                     db.execute("COMMIT")
         except Unanswerable as error:
-            return Found(ticket, reason=str(error))
+            return Found(ticket, reason=str(error), code="invalid")
         except Exception as error:  # noqa: BLE001 - a question that cannot be answered must not end the thread
             log.warning("store: a question (%s) cannot be answered: %s", wanted.what, explain(error))
             self._forget()
