@@ -109,7 +109,7 @@ def _more(db: apsw.Connection, wanted: Wanted, row: Row) -> Row:
         "tuple[str, str, bytes, str]", db.execute(query, (wanted.uid, row["job"])).fetchone()
     )
     submit = decode_submit(encoded)
-    request = msgspec.to_builtins(submit) | {"language": row["language"], "seed": job_seed(submit, log)}
+    request = msgspec.structs.asdict(submit) | {"language": row["language"], "seed": job_seed(submit, log)}
     request["chain"] = [{"provider": choice.provider, "voice": choice.voice} for choice in submit.chain]
     request["style"] = msgspec.structs.asdict(submit.style)
     return {**row, "message": message, "trail": json.loads(trail), "request": {name: request[name] for name in _ASKED}}
