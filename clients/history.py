@@ -63,9 +63,12 @@ def _word(value: Any) -> Any:
     return repr(float(value)) if isinstance(value, int | float) else value
 
 
-def options_again(row: Mapping[str, Any], changes: Mapping[str, Any]) -> asking.Options:
+def options_again(
+    row: Mapping[str, Any], changes: Mapping[str, Any], providers: list[dict[str, Any]]
+) -> asking.Options:
     """The options with which a job of the history is said again. row: of the history, with its `request`. changes: of
-    them; a voice or a provider replaces the whole chain."""
+    them; a voice or a provider replaces the whole chain. providers: as listed: the seed that was used, if none was
+    asked for, goes only to those who take one."""
     asked = row["request"]
     style = asked["style"]
     chain = [(choice["provider"], choice["voice"]) for choice in asked["chain"]]
@@ -79,7 +82,7 @@ def options_again(row: Mapping[str, Any], changes: Mapping[str, Any]) -> asking.
         "instruct": style["instruct"],
         "options": style["options"],
         "ssml": asked["ssml"],
-        "seed": asked["seed"],
+        "seed": _seed(row, providers),
         "skip_bad": asked["skip_bad"],
         "sample_rate": asked["rate"],
         "priority": asked["priority"],
@@ -89,6 +92,15 @@ def options_again(row: Mapping[str, Any], changes: Mapping[str, Any]) -> asking.
     if changes.keys() & {"voice", "provider", "chain"}:
         del same["chain"]
     return {**same, **changes}  # type: ignore[typeddict-item]
+
+
+def _seed(row: Mapping[str, Any], providers: list[dict[str, Any]]) -> int | None:
+    """The seed with which it was said, None where there was no use for one."""
+    if row["request"]["seed"] is not None:
+        return int(row["request"]["seed"])
+    takers = {found["provider"] for found in providers if found["capabilities"].get("seed")}
+    speakers = {who["provider"] for who in row["speakers"]}
+    return int(row["seed"]) if speakers and speakers <= takers else None
 
 
 def _speaker(speakers: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -114,6 +126,7 @@ class Kept:
 
         def _ask(self, message: Query | Delete | Pin) -> Any: ...
         def _list(self, what: str, **fields: str | None) -> list[dict[str, Any]]: ...
+        def providers(self) -> list[dict[str, Any]]: ...
         def speak(self, text: str, **options: Unpack[asking.Options]) -> Speech: ...
 
     def history(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[dict[str, Any]]:
@@ -136,7 +149,7 @@ class Kept:
                 return
 
     def kept(self, job: str) -> dict[str, Any]:
-        """One job of the history: its row, and with it message, trail and request (what was asked for). Raises
+        """One job of the history: its row, and with it message, trail, seed (that was used) and request (what was asked for). Raises
         NotFound."""
         return _only(self._list("history", job=asking.job_name(job)), job)
 
@@ -159,7 +172,7 @@ class Kept:
         time; a voice or provider replaces whom it had asked. With the same seed an engine that can says it the same
         way. Raises NotFound, and what `speak` raises."""
         row = self.kept(job)
-        return self.speak(self.text(job), **options_again(row, changes))
+        return self.speak(self.text(job), **options_again(row, changes, self.providers()))
 
 
 class AsyncKept:
@@ -169,6 +182,7 @@ class AsyncKept:
 
         async def _ask(self, message: Query | Delete | Pin) -> Any: ...
         async def _list(self, what: str, **fields: str | None) -> list[dict[str, Any]]: ...
+        async def providers(self) -> list[dict[str, Any]]: ...
         async def speak(self, text: str, **options: Unpack[asking.Options]) -> AsyncSpeech: ...
 
     def history(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncIterator[dict[str, Any]]:
@@ -207,4 +221,5 @@ class AsyncKept:
     async def say_again(self, job: str, /, **changes: Unpack[asking.Options]) -> AsyncSpeech:
         """Have the text of a job of the history said once more; see `Client.say_again`."""
         row = await self.kept(job)
-        return await self.speak(await self.text(job), **options_again(row, changes))
+        options = options_again(row, changes, await self.providers())
+        return await self.speak(await self.text(job), **options)

@@ -109,10 +109,11 @@ def _more(db: apsw.Connection, wanted: Wanted, row: Row) -> Row:
         "tuple[str, str, bytes, str]", db.execute(query, (wanted.uid, row["job"])).fetchone()
     )
     submit = decode_submit(encoded)
-    request = msgspec.structs.asdict(submit) | {"language": row["language"], "seed": job_seed(submit, log)}
+    request = msgspec.structs.asdict(submit) | {"language": row["language"]}
     request["chain"] = [{"provider": choice.provider, "voice": choice.voice} for choice in submit.chain]
     request["style"] = msgspec.structs.asdict(submit.style)
-    return {**row, "message": message, "trail": json.loads(trail), "request": {name: request[name] for name in _ASKED}}
+    more = {"message": message, "trail": json.loads(trail), "seed": job_seed(submit, log)}
+    return {**row, **more, "request": {name: request[name] for name in _ASKED}}
 
 
 def _words(typed: str) -> str:

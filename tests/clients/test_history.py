@@ -99,7 +99,7 @@ def test_deleting_and_pinning(client, daemon) -> None:
 
 def test_said_again_as_it_was(client, daemon) -> None:
     """The new job has another name and the old text and parameters, seed included."""
-    listing(daemon, {"history": [[ROW]], "text": [[{"n": 0, "text": "Hello."}]]})
+    listing(daemon, {"history": [[ROW]], "text": [[{"n": 0, "text": "Hello."}]], "providers": [[]]})
     speech = client.say_again("j")
     submit, body = daemon.expect(Submit)
     assert body == b"Hello." and submit.job == speech.job != "j"
@@ -111,7 +111,7 @@ def test_said_again_as_it_was(client, daemon) -> None:
 
 def test_said_again_in_another_way(client, daemon) -> None:
     """A change replaces what it names; a voice replaces everybody who was asked the first time."""
-    listing(daemon, {"history": [[ROW]], "text": [[{"n": 0, "text": "Hello."}]]})
+    listing(daemon, {"history": [[ROW]], "text": [[{"n": 0, "text": "Hello."}]], "providers": [[]]})
     client.say_again("j", voice="c", seed=9, rate=2.0, job="k")
     submit, _ = daemon.expect(Submit)
     assert (submit.job, submit.chain, submit.seed) == ("k", [Choice("", "c")], 9)
@@ -126,8 +126,19 @@ def test_whoever_said_most_is_asked_again() -> None:
         {"provider": "espeak", "voice": "en", "version": "1", "segments": 3},
     ]
     row = {"job": "j", "speakers": speakers, "request": {**REQUEST, "chain": []}}
-    assert options_again(row, {})["chain"] == [("espeak", "en")]
-    assert options_again({**row, "speakers": []}, {})["chain"] == []
+    assert options_again(row, {}, [])["chain"] == [("espeak", "en")]
+    assert options_again({**row, "speakers": []}, {}, [])["chain"] == []
+
+
+def test_the_seed_that_was_used_is_used_again() -> None:
+    """Where none was asked for, the one that was used goes to whoever takes seeds; others would refuse it."""
+    speakers = [{"provider": "tone", "voice": "a", "version": "1", "segments": 1}]
+    row = {"job": "j", "speakers": speakers, "seed": 99, "request": {**REQUEST, "seed": None}}
+    tone, deaf = ({"provider": "tone", "capabilities": {"seed": can}} for can in (True, False))
+    assert options_again(row, {}, [tone])["seed"] == 99
+    assert options_again(row, {}, [deaf])["seed"] is None
+    assert options_again(row, {"seed": 3}, [tone])["seed"] == 3
+    assert options_again({**row, "speakers": []}, {}, [tone])["seed"] is None
 
 
 def test_what_is_not_in_the_history_is_not_said_again(client, daemon) -> None:
@@ -139,7 +150,7 @@ def test_what_is_not_in_the_history_is_not_said_again(client, daemon) -> None:
 
 def test_the_same_with_asyncio(daemon) -> None:
     """AsyncClient can do all of it."""
-    asked = listing(daemon, {"history": [[ROW, ROW], [ROW]], "text": [[{"n": 0, "text": "Hello."}]]})
+    asked = listing(daemon, {"history": [[ROW, ROW], [ROW]], "text": [[{"n": 0, "text": "Hello."}]], "providers": [[]]})
     daemon.on[Delete] = lambda peer, message, body: daemon.send(peer, Deleted(job=message.job))
     daemon.on[Pin] = lambda peer, message, body: daemon.send(peer, Pinned(job=message.job, pinned=message.pinned))
 
