@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status:status", "Show the daemon, its workers and what is wrong."),
     "top": ("top:top", "Watch the workers and jobs, live."),
     "logs": ("logs:logs", "Show the daemon's log."),
+    "doctor": ("doctor:doctor", "Check everything, mend what is safe, write a report."),
     "daemon": ("daemon:daemon", "Run, start, stop or restart the daemon."),
     "config": ("config:config", "Check the configuration, or tell where it is."),
     "service": ("service:service", "Install voicebus as a service of this user."),

@@ -44,8 +44,7 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
         job.text.append(text.decode())
     job.committed_chars = job.text.length
     world.text_chars += job.text.length
-    job.disk = found.disk
-    world.disk += found.disk
+    world.charge_disk(job, found.disk)
     job.has_audio_log = bool(found.records)
     if problem is not None:
         job.cut = True

@@ -6,7 +6,7 @@ Owns: the settings' names, units and defaults. Must not know: TOML, files, the e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...bus.messages import Choice, Keep
@@ -55,8 +55,9 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. memory_budget_bytes: what all workers
-    together may use (0: not known, so taken for enough); vram_budget_bytes: the same for each device by its name."""
+    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. Those for one user may be 0, which is as
+    much as there is for all. memory_budget_bytes: what all workers together may use (0: not known, so taken for
+    enough); vram_budget_bytes: the same for each device by its name."""
 
     clients: int = 1000
     jobs: int = 2000
@@ -76,6 +77,20 @@ class Limits:
     text_wait_s: float = 30.0
     client_quiet_s: float = 30.0
     class_share_s: float = 10.0
+    clients_per_user: int = 0
+    jobs_per_user: int = 0
+    texts_bytes_per_user: int = 0
+    disk_bytes_per_user: int = 0
+
+    def shared(self) -> Limits:
+        """The same where several users share the daemon: one that says nothing else gets a quarter of the whole."""
+        return replace(
+            self,
+            clients_per_user=self.clients_per_user or max(self.clients // 4, 1),
+            jobs_per_user=self.jobs_per_user or max(self.jobs // 4, 1),
+            texts_bytes_per_user=self.texts_bytes_per_user or max(self.texts_bytes // 4, 1),
+            disk_bytes_per_user=self.disk_bytes_per_user or max(self.disk_bytes // 4, 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)

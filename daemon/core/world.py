@@ -95,8 +95,9 @@ class World:
     text_chars: int = 0
     memory: int = 0
     disk: int = 0
-    crowded_since: float | None = None
     durable: bool = False
+    disk_of: Counter[int] = field(default_factory=Counter)
+    crowded: dict[int | None, float] = field(default_factory=dict)
     order: int = 0
     names: int = 0
     ticket: int = 0
@@ -158,6 +159,14 @@ class World:
         self.counters[what] += 1
         if self.counters[what] == 1:
             self.report("warning", f"{what}: {text} (further ones are only counted)" if text else what)
+
+    def charge_disk(self, job: Job, size: int) -> None:
+        """A job's audio takes so many bytes of disk more (or less)."""
+        job.disk += size
+        self.disk += size
+        self.disk_of[job.key[0]] += size
+        if not self.disk_of[job.key[0]]:
+            del self.disk_of[job.key[0]]
 
     # ------------------------------------------------------------------ committing
 

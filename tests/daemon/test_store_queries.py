@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from voicebus.bus.codec import BODY_BYTES, encode
 from voicebus.bus.messages import Choice, Style
 from voicebus.daemon import store_reader
-from voicebus.daemon.core.records import JobPinned, TextAdded, Wanted
+from voicebus.daemon.core.records import JobDeleted, JobPinned, TextAdded, Wanted
 from voicebus.daemon.store_words import match
 
 from .stores import Desk, ended, saved
@@ -238,8 +238,6 @@ def test_many_pieces_come_in_pages_too(desk):
 
 def test_a_text_that_is_not_there_is_told_why(desk):
     """An unknown job and another uid's are the same; a deleted one is told as such."""
-    from voicebus.daemon.core.records import JobDeleted
-
     fill(desk, "one")
     assert desk.ask(Wanted("text", 1000, "none")).reason == "There is no job 'none'."
     assert desk.ask(Wanted("text", 7, "job-1")).reason == "There is no job 'job-1'."
@@ -258,6 +256,31 @@ def test_a_read_that_takes_too_long_is_ended(desk, monkeypatch):
     assert desk.history(text="word", sort="best").reason.startswith("it took too long: ask for less")
     reader._read_s = 2.0
     assert len(names(desk.history())) == 50
+
+
+def test_a_question_that_was_in_the_way_is_asked_again(desk, monkeypatch):
+    """A read that the storage thread ends for a deletion costs the asker nothing but time."""
+    fill(desk, "one", "two")
+    begun = threading.Event()
+    asked = []
+
+    def held(db, ticket, wanted):
+        asked.append(ticket)
+        if len(asked) == 1:
+            db.execute("SELECT count(*) FROM jobs").fetchall()
+            begun.set()
+            db.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+            ).fetchall()
+        return real(db, ticket, wanted)
+
+    real = store_reader.answer
+    monkeypatch.setattr(store_reader, "answer", held)
+    desk.store._reader._read_s = 1000.0
+    desk.store.ask(1000, Wanted("history", 1000))
+    assert begun.wait(20)
+    assert desk.commit(JobDeleted(1000, "job-1")) == ["done"]
+    assert (names(desk.found(1000)), asked) == (["job-2"], [1000, 1000])
 
 
 def test_questions_do_not_hold_up_commits(desk, monkeypatch):
