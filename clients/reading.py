@@ -133,6 +133,9 @@ class Reading(Requests):
 
     def _accepted(self, message: Accepted, now: float) -> None:
         self.window.rate = message.rate or self.rate
+        self.keep = message.keep or self.keep
+        if self.keep not in ("", "nothing"):
+            self.pieces.retain = False
         if message.pieces:
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:

@@ -100,6 +100,11 @@ class SpeechBase:
         return self._reading.rate
 
     @property
+    def keep(self) -> str:
+        """What will stay of the job: "nothing", "job" or "history"; "" while nobody knows."""
+        return self._reading.keep
+
+    @property
     def whole(self) -> bool:
         """Whether only finished takes come, which are never rewound."""
         return self._reading.read == "whole"

@@ -19,10 +19,11 @@ from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Query
+from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
+from .history import Kept
 from .reading import Reading
 from .session import Asked
 from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
@@ -166,7 +167,7 @@ class Speech(SpeechBase):
             self._act(lambda reading, now: reading.cancel(now))
 
 
-class Client(ClientBase):
+class Client(Kept, ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
@@ -355,7 +356,7 @@ class Client(ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | Cancel | CancelAll) -> Any:
+    def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
         asked: list[Asked] = []
         self._service.post(lambda session, now: asked.append(session.ask(message, now)))
         self._wait_for(lambda: asked and asked[0].over)

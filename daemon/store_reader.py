@@ -91,7 +91,7 @@ class Reader:
                         raise
             return self._read(ticket, wanted)
         except Unanswerable as error:
-            return Found(ticket, reason=str(error))
+            return Found(ticket, reason=str(error), code="invalid")
         except Exception as error:  # noqa: BLE001 - a question that cannot be answered must not end the thread
             log.warning("store: a question (%s) cannot be answered: %s", wanted.what, explain(error))
             self._forget()

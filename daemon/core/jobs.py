@@ -19,6 +19,7 @@ from ...bus.messages import (
     Credit,
     Detach,
     End,
+    Keep,
     Submit,
 )
 from . import cutting, ending, keeping, log, quotas, readers, routing, schedule
@@ -41,6 +42,7 @@ WAIT_S = 1.0
 
 def submit(world: World, client: Client, message: Submit, body: bytes, now: float) -> None:
     """Take a job on, or say why not."""
+    message.keep = message.keep or world.settings.history.keep
     key = (client.uid, message.job)
     existing = world.jobs.get(key)
     if existing is not None:
@@ -115,13 +117,18 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
     nobody = routing.route(world, job, now)
     record = JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
     pending = keeping.pending(job, "job", record, now, tell=client.peer)
-    accepted = Accepted(job=job.id, existing=False, state=job.told, rate=job.rate, pieces=1)
+    accepted = Accepted(1, "", job.id, False, job.told, job.rate, 1, _stays(world, job))
     world.after(pending, client.peer, accepted)
     world.commit(pending)
     if nobody:
         ending.end(world, job, "failed", "unavailable", nobody, now)
     else:
         schedule.update(world, job)
+
+
+def _stays(world: World, job: Job) -> Keep:
+    """What will stay of a job; without a store nothing outlives the daemon, whatever was asked for."""
+    return job.submit.keep if world.durable or job.in_memory else "job"
 
 
 def _again(world: World, client: Client, job: Job, message: Submit, body: bytes) -> None:
@@ -134,7 +141,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
         )
         return
     pieces = job.text.pieces
-    answer = Accepted(job=job.id, existing=True, state=job.told, rate=job.rate, pieces=pieces)
+    answer = Accepted(1, "", job.id, True, job.told, job.rate, pieces, _stays(world, job))
     world.behind("text", job, client.peer, answer)
     if message.read == "none" or client.peer in job.readers:
         return

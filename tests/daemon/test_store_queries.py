@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.bus.codec import BODY_BYTES, encode
+from voicebus.bus.messages import Choice, Style
 from voicebus.daemon import store_reader
 from voicebus.daemon.core.records import JobDeleted, JobPinned, TextAdded, Wanted
 from voicebus.daemon.store_words import match
@@ -300,3 +302,21 @@ def test_questions_do_not_hold_up_commits(desk, monkeypatch):
     go.set()
     # Of one moment: what was committed meanwhile is not in it.
     assert names(desk.found(1000)) == ["job-1"]
+
+
+def test_one_job_by_its_name(desk):
+    """A job that is asked for by name tells how it ended and what was asked for, with the seed that was used."""
+    how = {"style": Style(rate=1.5, options={"x": 1}), "chain": [Choice("espeak", "en")], "rate": 8000}
+    end = ended(1, code="incomplete", message="One was left out.", trail=("crash",))
+    desk.commit(saved(1, skip_bad=True, **how), end, saved(2, seed=7), ended(2))
+    [row] = desk.history(job="job-1").rows
+    assert (row["job"], row["message"], row["trail"]) == ("job-1", "One was left out.", ["crash"])
+    request = row["request"]
+    assert request["chain"] == [{"provider": "espeak", "voice": "en"}]
+    assert (request["rate"], request["language"], request["skip_bad"]) == (8000, "en", True)
+    assert (request["style"]["rate"], request["style"]["options"]) == (1.5, {"x": 1})
+    assert (request["seed"], row["seed"]) == (None, crc32(b"log-1") & 0x7FFFFFFF)
+    [row] = desk.history(job="job-2").rows
+    assert (row["request"]["seed"], row["seed"]) == (7, 7)
+    assert desk.history(job="x").rows == ()
+    assert desk.ask(Wanted("text", 1000, "x")).code == "not_found"
