@@ -118,10 +118,18 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
     accepted = Accepted(job=job.id, existing=False, state=job.told, rate=job.rate, pieces=1)
     world.after(pending, client.peer, accepted)
     world.commit(pending)
+    if not job.submit.complete:
+        _written_by(world, client, job)
     if nobody:
         ending.end(world, job, "failed", "unavailable", nobody, now)
     else:
         schedule.update(world, job)
+
+
+def _written_by(world: World, client: Client, job: Job) -> None:
+    """The rest of the text is this client's to send; the next daemon has to know whom to wait for."""
+    job.author = schedule.client_key(client)
+    keeping.note(world, job, "author", pid=client.pid)
 
 
 def _again(world: World, client: Client, job: Job, message: Submit, body: bytes) -> None:
@@ -225,6 +233,8 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         world.error(client.peer, problem.code, problem.message, job=job.id)
         return
     job.text_at = now
+    if job.author != schedule.client_key(client):
+        _written_by(world, client, job)
     text = body.decode()
     cutting.add(job, text)
     world.text_chars += len(text)
