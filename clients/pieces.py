@@ -34,6 +34,8 @@ class Pieces:
         """No more text will be added."""
         self.end_kept = False
         """The daemon knows so."""
+        self.unwanted = False
+        """The job is over, and its text, as far as it has not been taken, is of no use."""
         self.backlog = 0
         """Bytes that are not acknowledged."""
         self._waiting = bytearray()
@@ -49,7 +51,8 @@ class Pieces:
     @property
     def settled(self) -> bool:
         """Whether nothing has to be sent or repeated."""
-        return not self._waiting and self._acknowledged == self._next - 1 and (self.end_kept or not self.ended)
+        everything = not self._waiting and self._acknowledged == self._next - 1
+        return self.unwanted or (everything and (self.end_kept or not self.ended))
 
     @property
     def count(self) -> int:
@@ -59,12 +62,18 @@ class Pieces:
     @property
     def end_due(self) -> bool:
         """Whether END may be sent: all pieces are kept, and it is not."""
-        return self.ended and not self.end_kept and not self._waiting and self._acknowledged == self._next - 1
+        return (
+            self.ended
+            and not self.unwanted
+            and not self.end_kept
+            and not self._waiting
+            and self._acknowledged == self._next - 1
+        )
 
     def fresh(self) -> list[tuple[int, bytes]]:
         """The pieces to send now for the first time."""
         pieces = []
-        while self._waiting and self._next - 1 - self._acknowledged < IN_FLIGHT:
+        while self._waiting and not self.unwanted and self._next - 1 - self._acknowledged < IN_FLIGHT:
             end = cut(bytes(self._waiting[: BODY_BYTES + 4]))
             piece = bytes(self._waiting[:end])
             del self._waiting[:end]
@@ -75,6 +84,8 @@ class Pieces:
 
     def unanswered(self) -> list[tuple[int, bytes]]:
         """The pieces to send again."""
+        if self.unwanted:
+            return []
         numbers = range(self._acknowledged + 1, min(self._next, self._acknowledged + 1 + IN_FLIGHT))
         return [(number, self._kept[number]) for number in numbers]
 

@@ -193,6 +193,12 @@ class Reading(Requests):
             if self._request is None and not self.cancelled:
                 self._ask_attach(now)
             return
+        if message.code == "ended" and not self.pieces.unwanted:
+            # The job was over before its text was; how it ended comes behind its audio.
+            self.pieces.unwanted = True
+            if self._request is None and not self.cancelled:
+                self._ask_attach(now)
+            return
         if message.code in ("not_found", "gone") and self._reborn:
             self._start_over(now)
             return
