@@ -120,6 +120,8 @@ def _ranges(job: Job, records: Sequence[TakeFound]) -> list[Segment]:
             known.append(Segment(0, meta["start"], meta["end"], "skipped", trail=[meta["reason"]]))
         elif meta.get("note") == "renamed":
             _renamed(known, meta)
+        elif meta.get("note") == "author":
+            job.author = (job.key[0], meta["pid"])
         elif meta.get("note") == "moved":
             job.position = min(meta["position"], len(job.chain) - 1)
             job.trail = list(meta["trail"])

@@ -418,6 +418,22 @@ def test_a_text_in_pieces() -> None:
     assert play.after(0.5) == []
 
 
+def test_a_job_that_ended_before_its_text_takes_no_more_of_it() -> None:
+    """A piece that crosses the end of its job (a full disk, somebody else's cancel) is no mistake of the caller's: no
+    more text is sent, and the end comes as it is."""
+    play = Play(text="", complete=False)
+    play.reading.append(b"one ", play.now)
+    assert play.kinds() == [Append]
+    play.say(Error(job="j", code="ended", message="The text of j is complete; nothing can be added."))
+    play.reading.append(b"two ", play.now)
+    play.reading.end(play.now)
+    assert play.kinds() == []
+    assert not play.reading.text_kept
+    play.say(Terminal(job="j", state="failed", code="disk_full", message="The disk is full."))
+    assert play.reading.error is None
+    assert play.reading.result.code == "disk_full"
+
+
 def test_a_text_that_comes_before_the_job_is_accepted_waits() -> None:
     """No piece goes out before SUBMIT is answered."""
     play = Play(text="", complete=False, accepted=False)

@@ -94,6 +94,11 @@ class Service:
         self._start([])
 
     def _start(self, wrapper: list[str]) -> None:
+        with os.fdopen(self.launch(wrapper), "rb") as ready:
+            assert ready.read() == b"ready\n", self.output()[-4000:]
+
+    def launch(self, wrapper: Iterable[str] = ()) -> int:
+        """Start a daemon without waiting for it; returns a pipe that says "ready" once it is."""
         reading, writing = os.pipe()
         environ = {
             "VOICEBUS_RUNTIME_DIR": str(self.run),
@@ -111,8 +116,7 @@ class Service:
                 pass_fds=[writing],
             )
         os.close(writing)
-        with os.fdopen(reading, "rb") as ready:
-            assert ready.read() == b"ready\n", self.output()
+        return reading
 
     # ------------------------------------------------------------------------------------------------- asking it
 
