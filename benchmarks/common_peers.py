@@ -99,11 +99,15 @@ class RawClient(Peer):
 
     def submit(self, text: str, provider: str = "", **fields: Any) -> str:
         """Send a job, asking for all its audio, live; returns its name."""
+        message = self._job(provider, **fields)
+        self.send(message, text.encode())
+        return message.job
+
+    def _job(self, provider: str, **fields: Any) -> m.Submit:
         self._greet_if_due()
         job = fields.pop("job", "") or f"bench-{os.getpid()}-{next(_names)}"
         fields = {"credit": m.UNLIMITED, "chain": [m.Choice(provider=provider)] if provider else []} | fields
-        self.send(m.Submit(job=job, **fields), text.encode())
-        return job
+        return m.Submit(job=job, **fields)
 
     def finish(self) -> m.Terminal:
         """Read on to the end of the job. Raises RuntimeError if that is not a good one."""
@@ -113,9 +117,10 @@ class RawClient(Peer):
         return end
 
     def first_audio_s(self, text: str, provider: str = "", **fields: Any) -> float:
-        """Seconds from SUBMIT to the first AUDIO; then reads the job to its end."""
+        """Seconds from sending SUBMIT to the first AUDIO; then reads the job to its end."""
+        message, body = self._job(provider, **fields), text.encode()
         begin = time.perf_counter()
-        self.submit(text, provider, **fields)
+        self.send(message, body)
         while True:
             header, _ = self.receive()
             if header[1:7] == b"\xa5audio":

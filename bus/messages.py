@@ -234,6 +234,20 @@ class Cancel(Message, tag="cancel"):
     job: Name = ""
 
 
+class Delete(Message, tag="delete"):
+    """Remove a job with its text, its audio and its history; one that is not over is cancelled first. Answered by
+    DELETED once it is gone; the bare name stays for a week, so that a late SUBMIT of it is not spoken again."""
+
+    job: Name = ""
+
+
+class Pin(Message, tag="pin"):
+    """Keep a job whatever the retention says, or not any more. Answered by PINNED."""
+
+    job: Name = ""
+    pinned: bool = True
+
+
 class CancelAll(Message, tag="cancel_all"):
     """End all jobs of the caller's uid that are not over."""
 
@@ -241,10 +255,11 @@ class CancelAll(Message, tag="cancel_all"):
 
 
 class Query(Message, tag="query"):
-    """Ask for a list: "status", "workers", "providers", "voices", "jobs" or "segments".
+    """Ask for a list: "status", "workers", "providers", "voices", "jobs", "segments", "history" or "text".
 
     cursor: "" for the first page, then the `next` of the page before. where: what to look for, by field
-    (``job`` for segments, ``provider`` and ``language`` for voices, ``state`` for jobs).
+    (``job`` for segments and text, ``provider`` and ``language`` for voices, ``state`` for jobs; ``text``, ``voice``,
+    ``provider``, ``state``, ``since``, ``until``, ``pinned`` and ``keep`` for the history).
     """
 
     request: Name = ""
@@ -371,6 +386,19 @@ class Error(Message, tag="error"):
     message: str = ""
     blame: Blame = "caller"
     retry_after: Seconds = 0.0
+
+
+class Deleted(Message, tag="deleted"):
+    """Answers DELETE: nothing is left of the job but its name."""
+
+    job: str = ""
+
+
+class Pinned(Message, tag="pinned"):
+    """Answers PIN."""
+
+    job: str = ""
+    pinned: bool = True
 
 
 class CancelledAll(Message, tag="cancelled_all"):
@@ -530,7 +558,9 @@ class Quit(Message, tag="quit"):
     session: str = ""
 
 
-ClientMessage = Hello | Submit | Append | End | Attach | Detach | Credit | Cancel | CancelAll | Query | Bye
+ClientMessage = (
+    Hello | Submit | Append | End | Attach | Detach | Credit | Cancel | CancelAll | Delete | Pin | Query | Bye
+)
 ToClient = (
     Welcome
     | Refused
@@ -545,6 +575,8 @@ ToClient = (
     | Terminal
     | Error
     | CancelledAll
+    | Deleted
+    | Pinned
     | Page
 )
 WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Done | Failed | Stopped

@@ -345,7 +345,7 @@ class AsyncClient(ClientBase):
 
     async def _look_for_daemon(self) -> None:
         with contextlib.suppress(VoicebusError):  # the session gives up by itself, with the plainer message
-            await asyncio.to_thread(starting.ensure_daemon)
+            await asyncio.to_thread(starting.bring_back, self._at)
         self._looking = None
 
     async def _changed(self) -> None:

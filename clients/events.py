@@ -164,5 +164,7 @@ def notice_text(kind: str, data: dict[str, Any]) -> str:
             return f"waiting until {provider} is available{because}"
         case "skipped":
             return f"a sentence was left out{because}"
+        case "leaving":
+            return "the daemon is being stopped; the job goes on with the next one"
         case _:
             return f"{kind}{because}"

@@ -32,6 +32,10 @@ DISORDER = 20
 """How often the daemon may miss a piece before the reading gives up."""
 
 
+LEAVING_WINDOW_S = 30.0
+"""So much audio is fetched from a daemon that is about to be replaced: it may bridge the next one's start."""
+
+
 class Reading(Requests):
     """The state of one job at its client. What is to be sent stands in `outbox`, what the consumer gets in `events`;
     in the end there is a `result` or an `error`. See `Requests` for the arguments.
@@ -39,6 +43,8 @@ class Reading(Requests):
 
     _announced = ""  # the take that MARKS were last for: of the takes before none can come
     _replayed = False
+    _gap = False  # the connection was lost before the job was accepted: what came until then may be missing
+    _anew = False  # asked for once more, since it had died with its daemon
     _first_audio: float | None = None
     _disorder = 0
 
@@ -62,6 +68,8 @@ class Reading(Requests):
                 case Appended():
                     self._appended(message, now)
                 case NoticeMessage():
+                    if message.kind == "leaving" and self.read != "none":
+                        self.widen(max(self.window.seconds, LEAVING_WINDOW_S), now)
                     text = notice_text(message.kind, message.data)
                     self._hand_out(Notice(message.kind, message.data, text, message.segment))
                 case Terminal():
@@ -78,7 +86,7 @@ class Reading(Requests):
             self.events.append(event)
 
     def _audio(self, message: Audio, body: bytes, now: float) -> None:
-        if self._attaching:
+        if self._attaching or (self._gap and not self.answered):
             return  # of the reading before: the answer to ATTACH begins a new one
         if len(body) & 1 or not body:
             raise Protocol(f"half a sample, or none, in a frame of {self.job} ({len(body)} bytes)")
@@ -129,8 +137,12 @@ class Reading(Requests):
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:
             self.answered = True
+            self._anew = False
             self._request = None
             self._asked = now
+            if message.existing and self._gap and self.read != "none":
+                # The reading began with an answer that was lost, and audio with it.
+                self._ask_attach(now)
             self._send_pieces(now)
 
     def _attached(self, message: Attached, now: float) -> None:
@@ -176,6 +188,11 @@ class Reading(Requests):
             now - self._began,
         )
 
+    def resume(self, now: float, *, reborn: bool) -> None:
+        """The daemon greeted us anew; see `Requests.resume`."""
+        self._gap = not self.answered and not reborn
+        super().resume(now, reborn=reborn)
+
     # ------------------------------------------------------------------------------------------------------ errors
 
     def _refused(self, message: Error, now: float) -> None:
@@ -187,6 +204,8 @@ class Reading(Requests):
             if self._request is None and not self.cancelled:
                 self._ask_attach(now)
             return
+        if message.code == "not_found" and self._anew and not self.cancelled:
+            return  # the answer to what was said before the job was asked for, which finds it or makes it
         if message.code in ("not_found", "gone") and self._reborn:
             self._start_over(now)
             return
@@ -199,6 +218,7 @@ class Reading(Requests):
         """The daemon was started anew and the job died with the one before."""
         if self._submit is not None and self._first_audio is None and not self.cancelled and self.pieces.restart():
             self._reborn = False
+            self._anew = True
             self._ask_submit(now)
             return
         heard = (

@@ -86,6 +86,7 @@ class Session:
         self._numbers = 0
         self._heard = now
         self._said = now
+        self._owed_since = now  # when something was first said to which nothing has come
         self._greet_at = now
         self._lost_at: float | None = now
         self._blocked_since: float | None = None
@@ -193,7 +194,12 @@ class Session:
         if not self.outbox and (quiet >= self._beat() or (self.waiting and self._silent(now) and quiet >= STARVED_S)):
             self._put(self._hello)
         if self.outbox:
-            self._said = now
+            self._speaks(now)
+
+    def _speaks(self, now: float) -> None:
+        if self._said <= self._heard:
+            self._owed_since = now
+        self._said = now
 
     def collect(self) -> None:
         """Take up what the readings have to say."""
@@ -220,14 +226,14 @@ class Session:
 
     def _greet(self, now: float) -> None:
         self._put(self._hello)
-        self._said = now
+        self._speaks(now)
         self._greet_at = now + REPEAT_S
 
     def _watch(self, now: float) -> None:
         """Notice that the daemon is silent where it owes something, and give up in the end."""
         if self._lost_at is None:
             stuck = self._blocked_since is not None and now - self._blocked_since >= BLOCKED_S
-            silent = now - self._heard >= SILENCE_S and self._said > self._heard
+            silent = self._said > self._heard and now - max(self._heard, self._owed_since) >= SILENCE_S
             if self.waiting and (stuck or silent):
                 self._look_again(now)
         elif now - self._lost_at >= self.reconnect_s:

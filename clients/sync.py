@@ -170,7 +170,8 @@ class Client(ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
-    instead of the user's own daemon, as ``ipc://PATH``. reconnect_s: how long to wait for a daemon that went away.
+    instead of the user's own daemon or the system's, as ``ipc://PATH``. reconnect_s: how long to wait for a daemon
+    that went away.
     Raises NotRunning, StartFailed, VersionMismatch, Disconnected.
 
     ::
@@ -188,7 +189,7 @@ class Client(ClientBase):
         self._connect(self._find())
         if self._start and self._outdated():
             self._service.stop()
-            self._connect(starting.restart_daemon(starting.require_daemon()))
+            self._connect(starting.restart_daemon(self._at))
         atexit.register(self.close)
 
     def _connect(self, endpoint: str) -> None:
@@ -381,7 +382,7 @@ class Client(ClientBase):
             self._changed.notify_all()
 
     def _on_lost(self) -> None:
-        """The daemon is gone. If it is for us to start, start another."""
+        """The daemon is gone. If it is for us to start, start it again."""
         if self._start:
             with contextlib.suppress(VoicebusError):  # the session gives up by itself, with the plainer message
-                starting.ensure_daemon()
+                starting.bring_back(self._at)

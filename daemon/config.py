@@ -53,6 +53,12 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NOT_FOR_WORKERS = re.compile(rf"(NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|{WORKERS_VARIABLE}|{PROVIDER_VARIABLE})\Z")
 _AT_LEAST: dict[str, float] = {
     "workers": 0,
+    "keep_warm": 0,
+    "idle_unload_s": 0,
+    "recycle_jobs": 0,
+    "recycle_rss_bytes": 0,
+    "recycle_vram_bytes": 0,
+    "memory_budget_bytes": 0,
     "rate": 0,
     "idle_exit_s": 0,
     "fence_s": 0,
@@ -61,6 +67,10 @@ _AT_LEAST: dict[str, float] = {
     "text_wait_s": 0,
     "finished_jobs": 0,
     "disk_bytes": 0,
+    "clients_per_user": 0,
+    "jobs_per_user": 0,
+    "texts_bytes_per_user": 0,
+    "disk_bytes_per_user": 0,
     "segment_chars": 40,
     "first_segment_chars": 20,
     "beat_s": 0.05,
@@ -150,7 +160,7 @@ class _Reader:
             chains=chains,
             language=language,
             pronunciations=self._strings(("pronunciations",), self._section("pronunciations")),
-            limits=self._numbers("limits", Limits()),
+            limits=self._budgets(self._numbers("limits", Limits())),
             restart=self._numbers("restart", Restart()),
             breaking=self._numbers("breaking", Breaking()),
             idle_exit_s=idle,
@@ -188,6 +198,12 @@ class _Reader:
         found = self._section(section)
         values = {key: self._value((section, key), value, getattr(default, key)) for key, value in found.items()}
         return replace(default, **values)
+
+    def _budgets(self, limits: Limits) -> Limits:
+        """The limits, with only those devices whose budget is a number of bytes."""
+        path, found = ("limits", "vram_budget_bytes"), limits.vram_budget_bytes.items()
+        checked = {device: self._value((*path, device), value, 0) for device, value in found}
+        return replace(limits, vram_budget_bytes={device: value for device, value in checked.items() if value})
 
     def _strings(self, path: tuple[str, ...], table: Mapping[str, Any]) -> dict[str, str]:
         for key, value in table.items():

@@ -12,6 +12,7 @@ follows), then the metadata as MessagePack, the marks as they go over the bus, t
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import struct
@@ -99,12 +100,41 @@ class Journals:
         self.total -= self._sizes.pop(log, 0)
         self.path(log).unlink(missing_ok=True)
 
-    def clear(self) -> int:
-        """Remove the journals that an earlier daemon left; returns how many."""
-        left = [path for path in self._directory.glob(f"*{SUFFIX}") if path.is_file()]
-        for path in left:
-            path.unlink(missing_ok=True)
-        return len(left)
+    def take_up(self, log: str) -> list[Record]:
+        """What a journal that an earlier daemon left holds. A tail that a power cut left torn is cut off, so that what
+        is written next stands behind what can be read. Raises OSError."""
+        path = self.path(log)
+        if not path.exists():
+            return []
+        records = list(scan(path))
+        end = records[-1].pcm_at + records[-1].pcm_length if records else 0
+        if end < path.stat().st_size:
+            os.truncate(path, end)
+        self._sizes[log] = end
+        return records
+
+    def sync(self, log: str) -> None:
+        """Let all that was written to a journal reach the disk, from any thread; one that is not there has nothing to
+        be synced. Raises OSError."""
+        try:
+            fd = os.open(self.path(log), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            _sync(fd)
+        finally:
+            os.close(fd)
+
+    def size(self, log: str) -> int:
+        """Bytes of a journal, 0 where there is none."""
+        try:
+            return self.path(log).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def names(self) -> set[str]:
+        """The names of all journals' files."""
+        return {name for name in os.listdir(self._directory) if name.endswith(SUFFIX)}  # noqa: PTH208 - of 100 000
 
     def close(self) -> None:
         while self._open:
@@ -122,6 +152,14 @@ class Journals:
             os.close(self._open.popitem(last=False)[1])
         self._open[log] = fd
         return fd
+
+
+def _sync(fd: int) -> None:
+    # macOS: fsync does not empty the drive's own cache, F_FULLFSYNC does.
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(fd)
 
 
 def _write_all(fd: int, parts: list[bytes]) -> int:

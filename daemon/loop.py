@@ -82,6 +82,11 @@ class Loop:
         self._core.exited(worker, code, signal, stderr, self._now)
         self._shell.carry_out(self._now)
 
+    def collect(self) -> None:
+        """The store has done or found something."""
+        self._shell.collect(self._now)
+        self._shell.carry_out(self._now)
+
     def terminate(self) -> None:
         """TERM or INT: once, leave in order; again, at once; a third time, without asking the core."""
         self._terminations += 1

@@ -7,13 +7,15 @@ already, and nothing is left over when `carry_out` returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import zmq
 
 from ..bus import sockets
 from .core.effects import (
+    Ask,
     Commit,
     DropLog,
     Effect,
@@ -23,8 +25,10 @@ from .core.effects import (
     Spawn,
     ToClient,
     ToWorker,
+    WriteNote,
     WriteTake,
 )
+from .core.records import Found, Outcome, Unfinished
 from .core.settings import Settings
 from .inbox import Deliver
 from .journal import Journals
@@ -58,7 +62,9 @@ class Core(Hears, Protocol):
     def exited(self, worker: str, code: int | None, signal: int | None, stderr: list[str], now: float) -> None: ...
     def take_written(self, log: str, take: str, pcm_at: int, marks_at: int, now: float) -> None: ...
     def take_lost(self, log: str, take: str, reason: str, now: float) -> None: ...
-    def committed(self, ticket: int, now: float) -> None: ...
+    def committed(self, outcome: Outcome, now: float) -> None: ...
+    def found(self, found: Found, now: float) -> None: ...
+    def restore(self, order: int, unfinished: Sequence[Unfinished], disk: Mapping[int, int]) -> None: ...
     def late(self, by: float, now: float) -> None: ...
     def tick(self, now: float) -> None: ...
     def reload(self, settings: Settings, now: float) -> None: ...
@@ -91,8 +97,10 @@ class Shell:
             Spawn: self._spawn,
             Kill: self._kill,
             WriteTake: self._write_take,
+            WriteNote: self._write_note,
             DropLog: self._drop_log,
             Commit: self._commit,
+            Ask: self._ask,
             Report: self._report,
             Leave: self._leave,
         }
@@ -118,9 +126,19 @@ class Shell:
         self.carry_out(now)
 
     def collect(self, now: float) -> None:
-        """Hand the core the commits that are done."""
-        for ticket in self._store.completed():
-            self._core.committed(ticket, now)
+        """Hand the core what the store has done and found."""
+        for done in self._store.completed():
+            if isinstance(done, Outcome):
+                self._core.committed(done, now)
+            else:
+                self._core.found(self._with_audio(done), now)
+
+    def _with_audio(self, found: Found) -> Found:
+        """What was found, with the word on whether the audio that it tells of is there."""
+        saved = found.saved
+        if saved is None or saved.ended is None or self._journals.size(saved.job.log) >= saved.ended.disk:
+            return found
+        return replace(found, saved=replace(saved, audio="missing"))
 
     def _to_worker(self, effect: ToWorker, now: float) -> None:
         send, body = self._send_worker, effect.body
@@ -157,6 +175,12 @@ class Shell:
         else:
             self._core.take_written(effect.log, effect.take, pcm_at, marks_at, now)
 
+    def _write_note(self, effect: WriteNote, now: float) -> None:
+        try:
+            self._journals.append(effect.log, effect.meta, b"", [])
+        except (OSError, ValueError) as error:
+            log.warning("journal %s: a note cannot be written: %s", effect.log, error)
+
     def _drop_log(self, effect: DropLog, now: float) -> None:
         try:
             self._journals.drop(effect.log)
@@ -164,7 +188,15 @@ class Shell:
             log.warning("journal %s cannot be removed: %s", effect.log, error)
 
     def _commit(self, effect: Commit, now: float) -> None:
+        if effect.record is None:
+            self._core.committed(Outcome(effect.ticket), now)
+            return
         self._store.commit(effect.ticket, effect.record)
+        if self._store.fileno() is None:
+            self.collect(now)
+
+    def _ask(self, effect: Ask, now: float) -> None:
+        self._store.ask(effect.ticket, effect.wanted)
         if self._store.fileno() is None:
             self.collect(now)
 

@@ -205,6 +205,11 @@ def logs(db: apsw.Connection) -> set[str]:
     return {row[0] for row in db.execute("SELECT log FROM jobs INDEXED BY jobs_log")}
 
 
+def audio_bytes(db: apsw.Connection) -> dict[int, int]:
+    """By uid, the bytes of audio of all jobs that are over."""
+    return dict(db.execute("SELECT uid, sum(disk) FROM jobs WHERE state IS NOT NULL GROUP BY uid"))
+
+
 def was_deleted(db: apsw.Connection, uid: int, name: str) -> bool:
     """Whether there was a job of that name, which is not free yet."""
     return db.execute("SELECT 1 FROM deleted WHERE uid = ? AND id = ?", (uid, name)).get is not None

@@ -149,8 +149,19 @@ class Writer:
             return self._together(batch, now)
         except Exception as error:  # noqa: BLE001 - whatever a record does to it, the thread goes on
             if len(batch) == 1:
-                return [self._failed(batch[0], error)]
+                return [self._once_more(batch[0], now, error)]
         return [outcome for asked in batch for outcome in self._group([asked], now)]
+
+    def _once_more(self, asked: Asked, now: float, error: Exception) -> Outcome:
+        """What failed for want of room is tried again with the room that can be made; the ends of jobs have some kept
+        for them, since nobody hears how a job ended before that is written."""
+        if not isinstance(error, apsw.FullError | apsw.IOError):
+            return self._failed(asked, error)
+        self._upkeep.make_room(whatever_it_takes=isinstance(asked.record, JobEnded | JobDeleted))
+        try:
+            return self._together([asked], now)[0]
+        except Exception as again:  # noqa: BLE001 - as above
+            return self._failed(asked, again)
 
     def _together(self, batch: list[Asked], now: float) -> list[Outcome]:
         """One transaction; a record that cannot be applied fails alone. Raises what else went wrong, nothing being

@@ -1,18 +1,20 @@
 """The database's files are kept small, and clean of what was deleted.
 
-Owns: when the write-ahead log is brought into the database and cut, and what people are told when it grows. Must not
-know: records, queues. Invariant: the log grows past LOG_ALARM_BYTES only while another program reads the database, and
-then people are told.
+Owns: when the write-ahead log is brought into the database and cut, what people are told when it grows, and what is
+done where there is no room. Must not know: records, queues. Invariant: the log grows past LOG_ALARM_BYTES only while
+another program reads the database, and then people are told.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 
 from .store_purge import Purge, empty_log
+from .store_reserve import Reserve
 
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 """So much written, about, and the log is brought into the database."""
@@ -50,6 +52,7 @@ class Upkeep:
         self._interrupt = interrupt
         self._complain = complain
         self._purge_due = False
+        self._reserve = Reserve(path.with_name(path.name + "-reserve"))
 
     @property
     def due(self) -> bool:
@@ -61,10 +64,11 @@ class Upkeep:
         """How long after a commit it is quiet; None where there is nothing to do then."""
         if self._purge_due:
             return PURGE_S
-        return CHECKPOINT_S if self.written else None
+        return CHECKPOINT_S if self.written or not self._reserve.there else None
 
     def begin(self) -> None:
         """Finish a deletion over which an earlier daemon was killed. Raises apsw.Error."""
+        self._reserve.keep()
         self._purge_due = self._purge.due()
         if self._purge_due:
             self.purge()
@@ -78,6 +82,7 @@ class Upkeep:
     def run(self) -> None:
         """Bring the log into the database, and cut it where it has grown long. Raises apsw.Error."""
         self.written = 0
+        self._reserve.keep()
         if self._purge_due:
             self.purge()
         pages, done = self._db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -87,6 +92,14 @@ class Upkeep:
             size = self._log_bytes()
         long = f"another program reads {self._path} without end and its log has grown to {size >> 20} MiB: end it"
         self._complain(long if size > LOG_ALARM_BYTES else "")
+
+    def make_room(self, *, whatever_it_takes: bool) -> None:
+        """The disk is full, or the log may not grow: begin the log anew where that can be done, and let go of what is
+        kept for such a day."""
+        if whatever_it_takes:
+            self._reserve.give()
+        with contextlib.suppress(apsw.Error):
+            empty_log(self._db, self._interrupt)
 
     def end(self) -> None:
         """Leave an empty log. Raises apsw.Error."""

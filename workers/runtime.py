@@ -221,7 +221,7 @@ class Worker:
         elif isinstance(report, Unusable):
             self._do([Exit(1, report.message)])
         else:
-            self._do(self._session.loaded(report.ready, report.body))
+            self._do(self._session.loaded(report.ready, report.body, rss()))
 
     def _do(self, actions: list[Action]) -> None:
         for action in actions:

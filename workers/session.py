@@ -100,6 +100,7 @@ class Session:
         self._loading = False
         self._ready: tuple[m.Ready, bytes] | None = None
         self._slots = 1
+        self._rss = 0
         self._running: set[str] = set()
         self._waiting: deque[Begin] = deque()
         self._leaving = False
@@ -117,7 +118,8 @@ class Session:
             register = m.Register(ticket=me.ticket, provider=me.provider, version=me.version, pid=me.pid)
             return [Say(register)]
         self._schedule(now + self._beat_s)
-        return [self._beat(rss)]
+        self._rss = rss
+        return [self._beat()]
 
     def current(self, message: m.WorkerMessage) -> bool:
         """Whether something that an attempt said belongs to this session still."""
@@ -156,8 +158,9 @@ class Session:
             self.next_at = min(self.next_at, within)
         return self._left()
 
-    def loaded(self, ready: m.Ready, body: bytes) -> list[Action]:
-        """The engine is loaded and has passed its test. `ready` lacks only the session."""
+    def loaded(self, ready: m.Ready, body: bytes, rss: int) -> list[Action]:
+        """The engine is loaded and has passed its test. `ready` lacks only the session. rss: as in `tick`."""
+        self._rss = rss
         self._ready = ready, body
         self._slots = ready.slots
         return self._say_ready() if self._welcomed else []
@@ -232,13 +235,14 @@ class Session:
         assert self._ready is not None
         ready, body = self._ready
         ready.epoch, ready.session = self.epoch, self.session
-        return [Say(ready, body)]
+        # A beat right behind it, before any work: what is used beyond that is the work's doing, and is measured by it.
+        return [Say(ready, body), self._beat()]
 
-    def _beat(self, rss: int) -> Say:
+    def _beat(self) -> Say:
         state = "loading" if self._ready is None else "busy" if self._running else "ready"
         percent = min(max(self.percent, -1.0), 100.0) if state == "loading" else -1.0
         note = self.note[:200] if state == "loading" else ""
-        return Say(m.Beat(m.PROTOCOL, self.epoch, self.session, state, percent, note, rss))
+        return Say(m.Beat(m.PROTOCOL, self.epoch, self.session, state, percent, note, self._rss))
 
     def _schedule(self, at: float) -> None:
         self.next_at = min(at, self._leave_at) if self._leave_at else at

@@ -41,6 +41,14 @@ def connect(*, start: bool = False) -> Client:
     return Client(start=start)
 
 
+def watch() -> Client:
+    """A client that looks on, as `connect`, but gives a daemon that went away only a moment to come back, so that its
+    user can be told."""
+    from ..sync import Client
+
+    return Client(start=False, name="voicebus top", reconnect_s=1.0)
+
+
 def devices() -> list[dict[str, Any]]:
     """The sound devices to play on, each with its `name` and whether it is the `default`."""
     from .. import sound

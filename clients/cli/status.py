@@ -40,21 +40,31 @@ def _line(daemon: dict[str, Any]) -> str:
     by = {"hand": "started by hand", "client": "started by a client", "service": "a service"}
     if (started_by := daemon.get("started_by", "")) in by:
         parts.append(by[started_by])
+    if "socket" in daemon:
+        whose = "the system's, for every user" if daemon.get("system") else f"of user {daemon.get('uid', '?')}"
+        parts.append(f"at {daemon['socket']} ({whose})")
     return ", ".join(parts)
 
 
 def _jobs_line(daemon: dict[str, Any]) -> str:
-    jobs = ", ".join(f"{count} {state}" for state, count in daemon.get("jobs", {}).items() if count)
+    counts = daemon.get("jobs", {})
+    jobs = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    others = daemon.get("unfinished", 0) - sum(counts.get(state, 0) for state in ("queued", "running", "waiting"))
+    if others > 0:
+        jobs = f"{jobs or 'none'} of yours, {others} of others"
     clients = daemon.get("clients", 0)
     parts = [f"jobs: {jobs or 'none'}", f"clients: {clients}"]
     if audio := output.amount(daemon.get("takes_bytes", 0)):
         parts.append(f"audio kept: {audio}")
+    if daemon.get("crowded"):
+        parts.append(output.style("the disk's share is used up (limits.disk_bytes)", fg="red"))
     return "; ".join(parts)
 
 
 def _show_workers(workers: list[dict[str, Any]]) -> None:
-    columns = (("WORKER", "<"), ("STATE", "<"), ("PID", ">"), ("JOBS DONE", ">"), ("RESTARTS", ">"), ("RSS", ">"),
-               ("VRAM", ">"), ("FACTOR", ">"), ("FIRST AUDIO", ">"), ("NOW", "<"))  # fmt: skip
+    columns = (("WORKER", "<"), ("STATE", "<"), ("PID", ">"), ("JOBS DONE", ">"), ("RESTARTS", ">"),
+               ("RECYCLED", ">"), ("RSS", ">"), ("VRAM", ">"), ("FACTOR", ">"), ("FIRST AUDIO", ">"),
+               ("NOW", "<"))  # fmt: skip
     cells = [
         (
             row.get("worker") or row["provider"],
@@ -62,18 +72,19 @@ def _show_workers(workers: list[dict[str, Any]]) -> None:
             str(row["pid"] or ""),
             str(row["jobs_done"]),
             str(row["restarts"]),
+            str(row.get("recycled") or ""),
             output.amount(row["rss"]),
             output.amount(row.get("vram")),
             f"{row['factor']:.3g}" if row["factor"] else "",
             output.duration(row["first_audio_s"]) if row["first_audio_s"] else "",
-            _now(row),
+            now(row),
         )
         for row in workers
     ]
     output.emit_table(columns, cells, "No workers are configured; see: voicebus config path")
 
 
-def _now(row: dict[str, Any]) -> str:
+def now(row: dict[str, Any]) -> str:
     """What a worker is at: its loading, or how many of its slots are taken."""
     if row["state"] in {"spawned", "connected"}:
         percent = row.get("percent", -1)

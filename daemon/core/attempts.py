@@ -12,7 +12,7 @@ import re
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, failing, leases, log, readers, schedule
+from . import ending, failing, keeping, leases, log, readers, schedule
 from .failing import Failure
 from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
@@ -75,7 +75,9 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
         readers.announce_rate(world, job)
     source = job.text.slice(segment.start, segment.end)
     said = Respelled(source) if job.submit.ssml else world.pronunciations.respell(source)
-    take = Take(world.attempt_name(), provider.name, provider.version, job.entry.resolved)
+    take = Take(
+        world.attempt_name(), provider.name, provider.version, job.entry.resolved, seed=keeping.seed(job, segment)
+    )
     expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
     granted = leases.window(job.rate)
     attempt = Attempt(take.name, worker.id, job, segment, take, job.rate, now, now, granted, expected, said)
@@ -87,6 +89,7 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
         _whole(world, job, segment, now)
         return
     worker.leases[take.name] = job.attempts[take.name] = attempt
+    worker.idle_since = now
     segment.tries += 1
     job.tries += 1
     schedule.charge(provider, job, expected / job.rate)
@@ -103,7 +106,7 @@ def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Seg
         rate=job.rate,
         ssml=job.submit.ssml,
         style=job.submit.style,
-        seed=((job.submit.seed or 0) + segment.number + 7919 * segment.reseeds) & 0x7FFFFFFF,
+        seed=attempt.take.seed,
         credit=attempt.granted,
     )
     world.to_worker(worker.peer, work, attempt.said.text.encode())
@@ -286,6 +289,7 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
         failing.fail(world, attempt, failure, now)
         return ""
     job, segment = attempt.job, attempt.segment
+    _measured(attempt, message, now)
     _learn(provider, worker, attempt, message)
     provider.breaker.success(now)
     job.attempts.pop(attempt.name)
@@ -324,6 +328,14 @@ def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure |
     if known and not provider.catalogue.capabilities.get("own_end") and take.samples / attempt.rate < usual / 3:
         return Failure("truncated", f"{take.samples / attempt.rate:.1f} s for a text that usually takes {usual:.1f} s")
     return None
+
+
+def _measured(attempt: Attempt, message: Done, now: float) -> None:
+    take = attempt.take
+    take.peak, take.rms, take.work_s = message.peak, message.rms, message.work_s
+    take.made_s = now - attempt.sent_at
+    if attempt.first_at is not None:
+        take.first_audio_s = attempt.first_at - attempt.sent_at
 
 
 def _learn(provider: ProviderState, worker: Worker, attempt: Attempt, message: Done) -> None:

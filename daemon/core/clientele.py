@@ -19,16 +19,18 @@ from ...bus.messages import (
     CancelAll,
     ClientMessage,
     Credit,
+    Delete,
     Detach,
     End,
     Greet,
     Hello,
+    Pin,
     Query,
     Refused,
     Submit,
     Welcome,
 )
-from . import jobs, queries, readers
+from . import asking, deleting, jobs, queries, quotas, readers
 from .state import Client
 from .world import World
 
@@ -65,6 +67,10 @@ def _hello(world: World, client: Client | None, peer: bytes, uid: int, pid: int,
         world.count("clients over the limit")
         text = f"{len(world.clients)} clients are connected, which is the limit; try again later."
         world.to_client(peer, Refused(code="full", message=text, version=version))
+        return
+    elif why := quotas.client_refusal(world, uid):
+        world.counters["clients over the limit of a user"] += 1
+        world.to_client(peer, Refused(code="full", message=why, version=version))
         return
     else:
         world.clients[peer] = Client(peer, uid, pid, said.name[:100], said.version[:100], now)
@@ -105,20 +111,47 @@ def _bye(world: World, client: Client, said: Bye, body: bytes, now: float) -> No
 
 
 def _query(world: World, client: Client, said: Query, body: bytes, now: float) -> None:
-    queries.answer(world, client, said, now)
+    key = (client.uid, said.where.get("job", ""))
+    if said.what in queries.OF_STORE:
+        asking.ask_list(world, client, said)
+    elif said.what == "segments" and world.durable and key not in world.jobs:
+        asking.look_up(world, key, client.peer, said, body)
+    else:
+        queries.answer(world, client, said, now)
 
 
 def _own(rule: Handler) -> Handler:
     """A rule for a job of the client's own; anybody else's job is as if it were not there."""
 
     def handle(world: World, client: Client, said: Any, body: bytes, now: float) -> None:
-        job = world.jobs.get((client.uid, said.job))
-        if job is None:
-            world.error(client.peer, "not_found", f"There is no job {said.job!r}.", job=said.job)
-        else:
+        key = (client.uid, said.job)
+        job = world.jobs.get(key)
+        if job is not None:
             rule(world, client, job, said, body, now)
+        elif world.durable:
+            asking.look_up(world, key, client.peer, said, body)
+        else:
+            _not_found(world, client, said.job)
 
     return handle
+
+
+def _not_found(world: World, client: Client, job: str) -> None:
+    world.error(client.peer, "not_found", f"There is no job {job!r}.", job=job)
+
+
+def _detach(world: World, client: Client, said: Detach, body: bytes, now: float) -> None:
+    # What is not in memory is read by nobody, so the store need not be asked.
+    job = world.jobs.get((client.uid, said.job))
+    if job is not None:
+        jobs.detach(world, client, job, said, body, now)
+    else:
+        _not_found(world, client, said.job)
+
+
+def again(world: World, client: Client, said: Any, body: bytes, now: float) -> None:
+    """Answer a message that had to wait for its job to be found."""
+    _ANSWERS[type(said)](world, client, said, body, now)
 
 
 _ANSWERS: dict[type, Handler] = {
@@ -126,9 +159,11 @@ _ANSWERS: dict[type, Handler] = {
     Append: _own(jobs.append),
     End: _own(jobs.end_text),
     Attach: _own(jobs.attach),
-    Detach: _own(jobs.detach),
+    Detach: _detach,
     Credit: jobs.credit,
     Cancel: _own(jobs.cancel),
+    Delete: _own(deleting.delete),
+    Pin: _own(deleting.pin),
     CancelAll: jobs.cancel_all,
     Query: _query,
     Bye: _bye,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...bus.messages import (
@@ -26,8 +26,22 @@ from ...bus.messages import (
     TakeMarks,
     WorkerMessage,
 )
-from . import attempts, clientele, ending, fleet, log, readers, stopping, supervise, waiting
+from . import (
+    asking,
+    attempts,
+    clientele,
+    ending,
+    fleet,
+    log,
+    outcomes,
+    restoring,
+    stopping,
+    supervise,
+    upkeep,
+    waiting,
+)
 from .effects import Effect
+from .records import Found, Outcome, Unfinished
 from .settings import Settings
 from .state import Worker
 from .world import Chance, World
@@ -52,6 +66,7 @@ class Core:
         self.world = World(settings, epoch, random, tickets, info)
         self._seen = False
         self._looked_at = self._look_at = -math.inf
+        self._unfinished: Sequence[Unfinished] = ()
 
     @property
     def effects(self) -> list[Effect]:
@@ -74,7 +89,19 @@ class Core:
         world = self.world
         world.started_at = world.swept_at = world.idle_since = now
         fleet.configure(world, world.settings, now)
+        unfinished, self._unfinished = self._unfinished, ()
+        restoring.restore(world, unfinished, now)
         self._settle(now)
+
+    def restore(self, order: int, unfinished: Sequence[Unfinished], disk: Mapping[int, int]) -> None:
+        """Before `start`: what the store has. order: the first number that no job has had; unfinished: jobs to go on
+        with, in order of acceptance; disk: bytes of audio of all that are over, by uid."""
+        world = self.world
+        world.durable = True
+        world.order = order - 1
+        world.disk_of = +Counter(disk)
+        world.disk = world.disk_of.total()
+        self._unfinished = unfinished
 
     def reload(self, settings: Settings, now: float) -> None:
         """The configuration has changed."""
@@ -110,6 +137,8 @@ class Core:
             self._sweep(now)
         if world.hungry:
             self._feed_hungry()
+        if world.again:
+            outcomes.again(world, now)
         if world.draining:
             stopping.go_on(world, now)
         self._settle(now)
@@ -121,10 +150,12 @@ class Core:
         world = self.world
         times = [self._look_at if self._seen else self._looked_at + LOOK_S]
         times += [at for p in world.providers.values() if (at := p.breaker.next_probe(now)) is not None and at > now]
-        if world.unfinished or world.clients or world.settings.idle_exit_s or world.draining:
+        busy = world.unfinished or world.clients or world.settings.idle_exit_s or world.draining
+        if busy or upkeep.watching(world):
             times.append(world.swept_at + SWEEP_S)
         if world.draining:
             times.append(now + 0.05)
+        times += [at for at, _ in world.again]
         at = min(times)
         return max(at, now + 0.005) if at < math.inf else None
 
@@ -147,6 +178,7 @@ class Core:
         waiting.sweep(world, now)
         clientele.sweep(world, now)
         fleet.drop_retired(world)
+        upkeep.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -183,7 +215,10 @@ class Core:
                         waiting.reroute(world, job, now)
             names, world.unsettled = world.unsettled, set()
             for name in names & world.providers.keys():
-                attempts.fill(world, world.providers[name], now)
+                provider = world.providers[name]
+                upkeep.settle(world, provider, now)
+                attempts.fill(world, provider, now)
+                upkeep.wake(world, provider, now)
         world.flush_commits()
 
     # ------------------------------------------------------------------------------------------------------- clients
@@ -300,23 +335,14 @@ class Core:
             ending.end(self.world, job, "failed", "disk_full", text, now)
         self._settle(now)
 
-    def committed(self, ticket: int, now: float) -> None:
-        """A record is durable: what waited for it may happen."""
-        world = self.world
-        pending = world.commits.pop(ticket, None)
-        if pending is None:
-            return
-        world.effects.extend(pending.effects)
-        job = world.jobs.get(pending.job) if pending.job is not None else None
-        if job is None:
-            return
-        if pending.kind == "end":
-            ending.committed(world, job, now)
-        else:
-            job.committed = True
-            job.committed_chars = max(job.committed_chars, pending.chars)
-            readers.pump_all(world, job)
-            ending.finish_if_done(world, job, now)
+    def committed(self, outcome: Outcome, now: float) -> None:
+        """A commit has come to its end: what waited for it may happen, if it is durable."""
+        outcomes.settled(self.world, outcome, now)
+        self._settle(now)
+
+    def found(self, found: Found, now: float) -> None:
+        """The store has answered a question."""
+        asking.found(self.world, found, now, clientele.again)
         self._settle(now)
 
 

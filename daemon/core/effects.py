@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .records import Record, Wanted
 from .settings import Provider
 
 
@@ -76,6 +77,15 @@ class WriteTake:
 
 
 @dataclass(slots=True)
+class WriteNote:
+    """Write down in a journal what a later daemon has to know of a segment besides its takes (`notes`). Nothing comes
+    back: a note that is lost costs an attempt, no audio."""
+
+    log: str
+    meta: dict[str, Any]
+
+
+@dataclass(slots=True)
 class DropLog:
     """Remove a journal."""
 
@@ -84,10 +94,19 @@ class DropLog:
 
 @dataclass(slots=True)
 class Commit:
-    """Make a record durable. Comes back as `committed` with the same ticket; what waits for that waits in the core."""
+    """Make a record durable; None where nothing is to be kept. Comes back as `committed` with the same ticket; what
+    waits for that waits in the core."""
 
     ticket: int
-    record: dict[str, Any]
+    record: Record | None
+
+
+@dataclass(slots=True)
+class Ask:
+    """Ask the store. Comes back as `found` with the same ticket."""
+
+    ticket: int
+    wanted: Wanted
 
 
 @dataclass(slots=True)
@@ -105,4 +124,4 @@ class Leave:
     code: int = 0
 
 
-Effect = ToClient | ToWorker | Spawn | Kill | WriteTake | DropLog | Commit | Report | Leave
+Effect = ToClient | ToWorker | Spawn | Kill | WriteTake | WriteNote | DropLog | Commit | Ask | Report | Leave

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 
 from ...bus.messages import Terminal
-from . import leases, log, readers, schedule
+from . import keeping, leases, log, quotas, readers, schedule
 from .lifecycle import JOB, move
 from .state import Job
-from .world import TEXT_CHARS, Pending, World
+from .world import TEXT_CHARS, World
 
 
 def finish_if_done(world: World, job: Job, now: float) -> None:
@@ -51,11 +51,10 @@ def end(world: World, job: Job, state: str, code: str, message: str, now: float,
         skipped=sum(segment.state == "skipped" for segment in job.segments),
         speakers=speakers(job),
     )
-    record = {"what": "end", "job": job.id, "uid": job.key[0], "state": state, "code": code, "message": message}
-    pending = Pending("end", job.key)
+    pending = keeping.pending(job, "end", keeping.ended(job), now)
     if tell and tell not in job.readers:
         world.after(pending, tell, job.verdict)
-    world.commit(record, pending)
+    world.commit(pending)
 
 
 def committed(world: World, job: Job, now: float) -> None:
@@ -90,13 +89,18 @@ def trim(world: World) -> None:
     """Forget the oldest finished jobs that nobody reads, beyond what is to be kept."""
     limits = world.settings.limits
     surplus = len(world.finished) - limits.finished_jobs
-    for key, job in list(world.finished.items()):
-        full, crowded = world.disk >= limits.disk_bytes, world.memory > limits.memory_bytes
-        if surplus <= 0 and not full and not crowded:
+    roomy = world.disk < limits.disk_bytes and not limits.disk_bytes_per_user
+    if surplus <= 0 and roomy and world.memory <= limits.memory_bytes:
+        return
+    # What was asked to stay for good goes last.
+    for job in sorted(world.finished.values(), key=lambda job: job.submit.keep == "history"):
+        # What the store keeps takes its room until it expires there.
+        full = not world.durable and world.disk >= limits.disk_bytes
+        crowded = world.memory > limits.memory_bytes
+        if surplus <= 0 and not full and not crowded and not limits.disk_bytes_per_user:
             return
+        full = full or (not world.durable and quotas.disk_full(world, job.key[0]))
         useful = surplus > 0 or (full and job.disk > 0) or (crowded and job.memory > 0)
-        if useful and not job.readers:
-            del world.finished[key]
-            del world.jobs[key]
-            log.discard(world, job)
+        if useful and not job.readers and not job.deleters:
+            log.forget(world, job)
             surplus -= 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...bus.errors import FAILURES
-from . import ending, leases, log, routing, schedule
+from . import ending, keeping, leases, log, routing, schedule
 from .failures import RULES, Rule
 from .lifecycle import SEGMENT, move
 from .state import Attempt, Job, ProviderState, Segment
@@ -71,6 +71,8 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     segment.reseeds += rule.reseeds
     return_segment(world, attempt, line)
     world.count("failed attempts", line)
+    counts = {"deaths": segment.deaths, "tries": segment.tries, "reseeds": segment.reseeds}
+    keeping.note(world, job, "failed", segment, trail=segment.trail[-8:], **counts)
     if segment.deaths >= 2:
         _give_up(world, job, segment, "quarantined", f"This text brought down two workers. {line}", now)
     elif rule.action == "stop" and job.position + 1 >= len(job.chain):
@@ -122,6 +124,7 @@ def _give_up(world: World, job: Job, segment: Segment, code: str, message: str, 
     schedule.withdraw(job, segment)
     if job.submit.skip_bad:
         move(SEGMENT, segment, "skip")
+        keeping.note(world, job, "skipped", segment, reason=message)
         world.notice(job, "skipped", segment.number, reason=message)
         log.advance(world, job)
         schedule.update(world, job)

@@ -8,6 +8,7 @@ their way out; a provider is forgotten only when nobody works for it and no job 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from . import leases
 from .breaker import Breaker
@@ -18,7 +19,7 @@ from .settings import Provider, Settings
 from .state import ProviderState, Worker
 from .world import World
 
-NO_PROCESS = ("down", "fatal", "backoff")
+NO_PROCESS = ("down", "fatal", "backoff", "asleep")
 """States of a worker without a process."""
 
 
@@ -30,6 +31,8 @@ def configure(world: World, settings: Settings, now: float) -> None:
     for name, wanted in settings.providers.items():
         provider = world.providers.get(name) or _new_provider(world, wanted, settings)
         changed = replace(wanted, workers=0) != replace(provider.settings, workers=0)
+        if wanted != provider.settings:
+            _call_off(world, provider, now)
         provider.settings = wanted
         provider.rate = wanted.rate or provider.rate
         _resize(world, provider, settings, now)
@@ -47,17 +50,34 @@ def _new_provider(world: World, wanted: Provider, settings: Settings) -> Provide
 
 def _resize(world: World, provider: ProviderState, settings: Settings, now: float) -> None:
     started = bool(provider.settings.module or provider.settings.command)
-    count = provider.settings.workers if started else 0
-    names = [f"{provider.name}/{index}" for index in range(count)]
-    for name in [name for name in provider.workers if name not in names and not world.workers[name].external]:
+    wanted = provider.settings.workers if started else 0
+    places = [worker for name in provider.workers if not (worker := world.workers[name]).external]
+    places.sort(key=lambda worker: int(worker.id.rpartition("/")[2]))
+    standing = [worker for worker in places if worker.wanted != "down" and not worker.replaces]
+    leaving = [worker for worker in places if worker.wanted == "down"]
+    lacking = wanted - len(standing)
+    for worker in standing[wanted:]:
+        let_go(world, worker, now)
+    for worker in leaving[: max(lacking, 0)]:
+        worker.wanted = "up"
+    for _ in range(lacking - len(leaving)):
+        add(world, provider, settings)
+
+
+def add(world: World, provider: ProviderState, settings: Settings) -> Worker:
+    """Make a place, under the first name that is free."""
+    name = next(name for index in count() if (name := f"{provider.name}/{index}") not in world.workers)
+    worker = Worker(name, provider.name, provider.settings, RestartPolicy(settings.restart))
+    world.workers[name] = worker
+    provider.workers.append(name)
+    return worker
+
+
+def _call_off(world: World, provider: ProviderState, now: float) -> None:
+    """What was to take somebody's place is of an older configuration."""
+    for name in [name for name in provider.workers if world.workers[name].replaces]:
+        world.workers[name].replaces = ""
         let_go(world, world.workers[name], now)
-    for name in names:
-        worker = world.workers.get(name)
-        if worker is None:
-            worker = Worker(name, provider.name, provider.settings, RestartPolicy(settings.restart))
-            world.workers[name] = worker
-            provider.workers.append(name)
-        worker.wanted = "up" if worker.wanted == "down" else worker.wanted
 
 
 def _restart_all(world: World, provider: ProviderState, settings: Settings, now: float) -> None:
@@ -70,6 +90,8 @@ def _restart_all(world: World, provider: ProviderState, settings: Settings, now:
         if worker.state in ("fatal", "backoff"):
             move(WORKER, worker, "forgive")
             worker.retry_at = now
+        elif worker.state == "asleep":
+            worker.wanted = "up"
         elif worker.state != "down" and worker.wanted != "down" and not worker.external:
             worker.wanted = "restart"
             _quit(world, worker, now)
@@ -97,6 +119,13 @@ def let_go(world: World, worker: Worker, now: float) -> None:
         forget(world, worker)
     else:
         _quit(world, worker, now)
+
+
+def retire(world: World, worker: Worker, now: float) -> None:
+    """Let a worker go for good once it has done what it has in hand, however long that takes."""
+    worker.wanted = "down"
+    if worker.state != "ready" or not worker.leases:
+        let_go(world, worker, now)
 
 
 def _quit(world: World, worker: Worker, now: float) -> None:

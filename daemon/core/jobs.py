@@ -21,13 +21,14 @@ from ...bus.messages import (
     End,
     Submit,
 )
-from . import cutting, ending, log, readers, routing, schedule
+from . import cutting, ending, keeping, log, quotas, readers, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
+from .records import JobSaved, TextAdded, TextClosed
 from .segmentation import Splitter
 from .settings import HIGHEST_RATE, LOWEST_RATE
 from .state import Client, Entry, Job, JobKey
-from .world import Pending, World
+from .world import World
 
 SSML_CHARS = 60_000
 """Longest SSML document: it is one segment, since only the engine understands where it could be split."""
@@ -45,7 +46,7 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     if existing is not None:
         _again(world, client, existing, message, body)
         return
-    problem = _unfit(world, client, message)
+    problem = _unfit(world, client, message, now)
     text = ""
     if problem is None:
         try:
@@ -65,7 +66,7 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     elif problem is None:
         problem = routing.refusal(world, chain, message, language)
     if problem is not None:
-        retry = _retry_after(world) if problem.code in ("queue_full", "unavailable") else 0.0
+        retry = _retry_after(world) if problem.code in ("queue_full", "unavailable", "storage") else 0.0
         world.error(client.peer, problem.code, problem.message, job=message.job, retry_after=retry)
         return
     assert not isinstance(chain, Problem)
@@ -82,9 +83,6 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
 def _create(world: World, client: Client, message: Submit, language: str, chain: list[Entry], now: float) -> Job:
     key = (client.uid, message.job)
     world.order += 1
-    provider = world.providers[chain[0].provider]
-    limits = world.settings.limits
-    streams = provider.catalogue is None or bool(provider.catalogue.capabilities.get("streams", True))
     job = Job(
         key=key,
         client=schedule.client_key(client),
@@ -92,14 +90,10 @@ def _create(world: World, client: Client, message: Submit, language: str, chain:
         order=world.order,
         language=language,
         chain=chain,
-        splitter=Splitter(
-            language,
-            limit=limits.segment_chars,
-            first_limit=None if streams else limits.first_segment_chars,
-        ),
+        splitter=splitter(world, chain, language),
         log=f"{world.epoch}-{world.order}",
         in_memory=message.keep == "nothing",
-        rate=message.rate or provider.rate,
+        rate=message.rate or world.providers[chain[0].provider].rate,
         accepted_at=now,
         text_at=now,
     )
@@ -107,17 +101,23 @@ def _create(world: World, client: Client, message: Submit, language: str, chain:
     return job
 
 
+def splitter(world: World, chain: list[Entry], language: str) -> Splitter:
+    """What cuts a job's text from its beginning on."""
+    limits = world.settings.limits
+    catalogue = world.providers[chain[0].provider].catalogue
+    streams = catalogue is None or bool(catalogue.capabilities.get("streams", True))
+    first = None if streams else limits.first_segment_chars
+    return Splitter(language, limit=limits.segment_chars, first_limit=first)
+
+
 def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> None:
     """Dispatch does not wait for the commit; the answer, and all audio, does."""
     nobody = routing.route(world, job, now)
-    pending = Pending("text", job.key, job.text.length)
-    world.after(
-        pending,
-        client.peer,
-        Accepted(job=job.id, existing=False, state=job.told, rate=job.rate, pieces=1),
-    )
-    record = {"what": "submit", "job": job.id, "uid": job.key[0], "submit": job.submit, "text": body}
-    world.commit(record, pending)
+    record = JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
+    pending = keeping.pending(job, "job", record, now, tell=client.peer)
+    accepted = Accepted(job=job.id, existing=False, state=job.told, rate=job.rate, pieces=1)
+    world.after(pending, client.peer, accepted)
+    world.commit(pending)
     if nobody:
         ending.end(world, job, "failed", "unavailable", nobody, now)
     else:
@@ -156,7 +156,7 @@ def _parameters(message: Submit) -> bytes:
     )  # fmt: skip
 
 
-def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
+def _unfit(world: World, client: Client, message: Submit, now: float) -> Problem | None:
     """What is wrong with a request, apart from its text and chain."""
     limits = world.settings.limits
     if world.draining:
@@ -171,6 +171,8 @@ def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
         return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
     if world.text_chars >= limits.texts_bytes:
         return Problem("queue_full", TEXTS_FULL)
+    if (full := quotas.job_refusal(world, client.uid, on_disk=message.keep != "nothing")) is not None:
+        return full
     style = message.style
     for name, value, low, high in (
         ("rate", style.rate, 0.25, 6.0),
@@ -186,8 +188,8 @@ def _unfit(world: World, client: Client, message: Submit) -> Problem | None:
         )
     if message.ssml and not message.complete:
         return Problem("unsupported", "SSML cannot come in pieces: it is one document.")
-    if message.keep == "history":
-        return Problem("unsupported", "There is no history yet; use keep=job.")
+    if message.keep != "nothing" and (why := keeping.refusal(world, now)):
+        return Problem("storage", why)
     return None
 
 
@@ -213,6 +215,9 @@ def _language(world: World, message: Submit, text: str) -> str:
 def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
     have = job.text.pieces - 1
+    if job.torn:
+        _torn(world, client, job)
+        return
     if 1 <= message.n <= have:
         if not job.text.is_piece(message.n, body):
             text = f"Piece {message.n} of {job.id} came before with other words."
@@ -222,25 +227,37 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         return
     problem = _unfit_piece(world, job, message.n, have, body)
     if problem is not None:
-        world.error(client.peer, problem.code, problem.message, job=job.id)
+        retry = _retry_after(world) if problem.code == "queue_full" else 0.0
+        world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
         return
     job.text_at = now
     text = body.decode()
     cutting.add(job, text)
     world.text_chars += len(text)
-    pending = Pending("text", job.key, job.text.length)
+    pending = keeping.pending(job, "text", TextAdded(job.order, message.n, body), now)
     world.after(pending, client.peer, Appended(job=job.id, n=message.n))
-    world.commit({"what": "append", "job": job.id, "uid": job.key[0], "n": message.n, "text": body}, pending)
+    world.commit(pending)
     schedule.update(world, job)
 
 
+def _torn(world: World, client: Client, job: Job) -> None:
+    """A piece could not be written down, so none from there on may be acknowledged. What became of the job is told once
+    its end is written."""
+    if job.terminal is not None:
+        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
+
+
 def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Problem | None:
-    if job.over or job.complete:
+    if job.over:
+        return Problem("ended", f"The job {job.id} is over; nothing can be added.")
+    if job.complete:
         return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
     if n != have + 1:
         return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
     if world.text_chars >= world.settings.limits.texts_bytes:
         return Problem("queue_full", TEXTS_FULL)
+    if (full := quotas.text_refusal(world, job.key[0])) is not None:
+        return full
     if job.text.length + len(body) > world.settings.limits.text_bytes:
         return Problem("too_long", f"The text of {job.id} would be over {world.settings.limits.text_bytes} characters.")
     try:
@@ -254,7 +271,9 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
     """The text is complete."""
     have = job.text.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
-    if job.complete and message.n == have:
+    if job.torn:
+        _torn(world, client, job)
+    elif job.complete and message.n == have:
         world.behind("text", job, client.peer, answer)
     elif job.over:
         world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
@@ -262,9 +281,9 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
         world.error(client.peer, "out_of_order", f"{have} pieces of {job.id} have come, not {message.n}.", job=job.id)
     else:
         cutting.finish(job)
-        pending = Pending("text", job.key, job.text.length)
+        pending = keeping.pending(job, "text", TextClosed(job.order, message.n), now)
         world.after(pending, client.peer, answer)
-        world.commit({"what": "text_end", "job": job.id, "uid": job.key[0], "n": message.n}, pending)
+        world.commit(pending)
         schedule.update(world, job)
 
 
@@ -323,9 +342,14 @@ def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, no
     mine = [job for key, job in world.unfinished.items() if key[0] == client.uid and not job.over]
     for job in mine:
         ending.end(world, job, "cancelled", "cancelled", "Cancelled with all others.", now)
-    pending = Pending("other", None)
-    world.after(pending, client.peer, CancelledAll(request=message.request, count=len(mine)))
-    world.commit({"what": "cancel_all", "uid": client.uid}, pending)
+    answer = CancelledAll(request=message.request, count=len(mine))
+    ends = [pending for pending in world.commits.values() if pending.kind == "end" and pending.job[0] == client.uid]
+    # Behind the last that has to be written down: the others are through by then.
+    last = max(reversed(ends), key=lambda pending: pending.record is not None, default=None)
+    if last is None:
+        world.to_client(client.peer, answer)
+    else:
+        world.after(last, client.peer, answer, at_last=True)
 
 
 # ----------------------------------------------------------------------------------------------------- leaving

@@ -79,12 +79,15 @@ WORKER: Table = {
     ("dead", "rest"): "backoff",
     ("dead", "give_up"): "fatal",
     ("dead", "leave"): "down",
+    ("dead", "sleep"): "asleep",
+    ("asleep", "spawn"): "spawned",
     ("fatal", "forgive"): "backoff",
     ("backoff", "forgive"): "backoff",
 }
 """A worker. `busy` in a listing is "ready" with a slot in use. `silent`: beats or audio are missing. `unreachable`: its
 connection is gone while the process lives. `rest`: it may be started again later. `give_up`: too many deaths before
-it was ready. `forgive`: its configuration changed."""
+it was ready. `forgive`: its configuration changed. `sleep`: it had nothing to do for long, and is started when it is
+wanted."""
 
 
 class Living(Protocol):

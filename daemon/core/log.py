@@ -7,7 +7,7 @@ before `Job.placed` is final: it has one take, one offset, and neither ever chan
 
 from __future__ import annotations
 
-from . import readers
+from . import keeping, readers
 from .effects import DropLog, WriteTake
 from .lifecycle import SEGMENT, move
 from .state import Job, Segment, Take
@@ -45,24 +45,8 @@ def complete(world: World, job: Job, segment: Segment) -> None:
         return
     marks = readers.rows(take.marks)
     job.has_audio_log = True
-    meta = {
-        "job": job.id,
-        "uid": job.key[0],
-        "segment": segment.number,
-        "start": segment.start,
-        "end": segment.end,
-        "language": job.language,
-        "rate": job.rate,
-        "take": take.name,
-        "provider": take.provider,
-        "version": take.version,
-        "voice": take.voice,
-        "samples": take.samples,
-        "seed": (job.submit.seed or 0) + segment.reseeds,
-        "trail": segment.trail[-8:],
-    }
     take.marks_bytes = len(marks)
-    world.effects.append(WriteTake(job.log, take.name, meta, marks, take.chunks))
+    world.effects.append(WriteTake(job.log, take.name, keeping.take_meta(job, segment, take), marks, take.chunks))
 
 
 def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size: int) -> None:
@@ -76,8 +60,7 @@ def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size:
         take.pcm_at, take.marks_at, take.stored = pcm_at, marks_at, True
         forget_chunks(world, job, take)
         take.marks = []
-        job.disk += size
-        world.disk += size
+        world.charge_disk(job, size)
     advance(world, job)
 
 
@@ -136,13 +119,33 @@ def release_heard(world: World, job: Job) -> None:
         job.released += 1
 
 
+def forget(world: World, job: Job) -> None:
+    """Let go of a job that is over. What the store keeps of it stays on disk and is found when somebody asks for it."""
+    world.finished.pop(job.key, None)
+    _leave_memory(world, job)
+    if not world.durable or job.in_memory:
+        drop_journal(world, job)
+
+
 def discard(world: World, job: Job) -> None:
-    """The job is forgotten, and its audio with it."""
+    """Nothing is to be left of a job: it was deleted, or never came to be."""
+    world.finished.pop(job.key, None)
+    world.unfinished.pop(job.key, None)
+    _leave_memory(world, job)
+    drop_journal(world, job)
+
+
+def _leave_memory(world: World, job: Job) -> None:
+    world.jobs.pop(job.key, None)
     for segment in job.segments:
         if segment.take is not None and segment.take.chunks:
             forget_chunks(world, job, segment.take)
-    world.disk -= job.disk
-    job.disk = 0
     world.logs.pop(job.log, None)
+
+
+def drop_journal(world: World, job: Job) -> None:
+    """Remove a job's audio from the disk."""
+    world.charge_disk(job, -job.disk)
     if job.has_audio_log:
+        job.has_audio_log = False
         world.effects.append(DropLog(job.log))

@@ -49,6 +49,9 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
     begins: the reader names the take before, and so on until both agree."""
     if message.read == "none":
         return _only_the_end(world, client, job)
+    if job.missing:
+        world.error(client.peer, "gone", f"The audio of {job.id} is missing from the disk.", job=job.id)
+        return None
     number, at = _locate(job, message.offset)
     segment = job.segments[number] if number < len(job.segments) else None
     if message.offset > 0 and not _holds(segment, at, message):

@@ -48,8 +48,8 @@ class TextClosed:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSaved:
-    """A segment of a job that is over. state: "whole" or "skipped"; of one that was skipped, all that tells of a take
-    is empty.
+    """A segment of a job that is over. state: "whole", "skipped", "quarantined", or "unmade" where the job ended before
+    it; of all but the first, what tells of a take is empty.
 
     start, end: its range of the text, in code points. take: the attempt's name. pcm_at, marks_at, marks_bytes: where
     its audio and its marks stand in the journal, in bytes. peak, rms: its level. first_audio_s, work_s, made_s: from

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ...bus.messages import Choice, Submit
+from . import keeping
 from .catalogue import Problem
 from .state import Entry, Job, ProviderState
 from .world import World
@@ -100,8 +101,11 @@ def condition(world: World, provider: ProviderState, now: float) -> Condition:
         return Condition("ready")
     if any(worker.state != "fatal" for worker in workers):
         return Condition("starting", f"{provider.name} is not ready yet")
-    why = f"{provider.name}: {provider.reason or (workers[0].reason if workers else 'no worker is connected')}"
-    return Condition("away" if provider.settings.key and provider.name in world.settings.providers else "out", why)
+    # Not the reason of the last failure: that may have another user's text in it, and this is told to everybody.
+    configured = provider.name in world.settings.providers
+    alone = "no worker is connected" if configured else provider.reason
+    why = f"{provider.name}: {workers[0].reason if workers else alone}"
+    return Condition("away" if provider.settings.key and configured else "out", why)
 
 
 def route(world: World, job: Job, now: float) -> str:
@@ -117,7 +121,7 @@ def route(world: World, job: Job, now: float) -> str:
             continue
         found = condition(world, world.providers[entry.provider], now)
         if found.state == "ready":
-            _settle_on(job, index, reasons)
+            _settle_on(world, job, index, reasons)
             return ""
         if found.state == "starting" or (found.state == "away" and waited < job.submit.patience_s):
             waiting = index if waiting is None else waiting
@@ -126,7 +130,7 @@ def route(world: World, job: Job, now: float) -> str:
         reasons.append(found.why)
     if waiting is None:
         return "; ".join(dict.fromkeys([*job.trail, *reasons]))
-    _settle_on(job, waiting, reasons)
+    _settle_on(world, job, waiting, reasons)
     return ""
 
 
@@ -138,13 +142,20 @@ def _patience(job: Job) -> float:
     return job.submit.patience_s
 
 
-def _settle_on(job: Job, index: int, reasons: list[str]) -> None:
+def _settle_on(world: World, job: Job, index: int, reasons: list[str]) -> None:
     if index == job.position:
         return
     job.trail += [reason for reason in reasons if reason not in job.trail]
     job.position = index
+    _note(world, job)
     for segment in job.segments[job.placed :]:
         segment.tries_here = 0
+
+
+def _note(world: World, job: Job) -> None:
+    """A later daemon goes on with the entry at which this one was, once it has spoken."""
+    if job.made:
+        keeping.note(world, job, "moved", position=job.position, trail=job.trail[-8:])
 
 
 def move_down(world: World, job: Job, reason: str, now: float) -> str:
@@ -154,6 +165,7 @@ def move_down(world: World, job: Job, reason: str, now: float) -> str:
     if job.position + 1 >= len(job.chain):
         return "; ".join(job.trail)
     job.position += 1
+    _note(world, job)
     job.starved_since = job.failing_since = None
     for segment in job.segments[job.placed :]:
         segment.tries_here = 0

@@ -2,8 +2,8 @@
 
 Owns: the queues of the providers. Must not know: what an attempt is made of, what becomes of it. Invariant: a job is in
 the queue of its current provider exactly while it has a segment that may be made now; classes are served in order, but
-each gets a segment in `class_share_s`; within a class, clients get audio in equal shares; a client's own jobs come in
-order of acceptance.
+each gets a segment in `class_share_s`; within a class, users get audio in equal shares, and each user's clients do; a
+client's own jobs come in order of acceptance.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import heapq
 from itertools import islice
 
 from ...bus.messages import PRIORITIES
-from . import cutting, readers
+from . import cutting, quotas, readers
 from .lifecycle import JOB, move
 from .state import Attempt, Client, ClientKey, Job, ProviderState, Queue, Segment, Worker
 from .world import World
@@ -35,17 +35,36 @@ def wanting(world: World, job: Job) -> bool:
     """Whether the job has a segment that may be made now."""
     if job.over or not (job.again or job.fresh < len(job.segments)):
         return False
-    if job.again:
-        return True
-    limits = world.settings.limits
-    if job.in_memory and job.memory >= limits.memory_job_bytes:
+    return bool(job.again) or (_has_room(world, job) and _is_asked_for(world, job))
+
+
+def crowded_out(world: World, job: Job) -> bool:
+    """Whether all that keeps a job from going on is that its log has no room to grow."""
+    if job.over or job.again or job.fresh >= len(job.segments):
         return False
+    return not _has_room(world, job) and _is_asked_for(world, job)
+
+
+def _has_room(world: World, job: Job) -> bool:
+    """Whether a job's log may grow. What somebody listens to may go somewhat beyond the disk's share: a book that fills
+    it must not silence what is said meanwhile."""
+    limits = world.settings.limits
+    if job.in_memory:
+        return job.memory < limits.memory_job_bytes
+    beyond = max(limits.disk_bytes // 8, limits.memory_job_bytes) if job.submit.pace == "listen" else 0
+    if job.submit.pace == "render" and quotas.disk_full(world, job.key[0]):
+        return False
+    return world.disk < limits.disk_bytes + beyond
+
+
+def _is_asked_for(world: World, job: Job) -> bool:
+    """Whether more of a job is to be made: all of one that is rendered, else so far ahead of who listens."""
     if job.submit.pace == "render":
-        return job.in_memory or world.disk < limits.disk_bytes
+        return True
     if not readers.listeners(job):
         return False
-    rate = job.rate or 22050
-    return job.made + _under_way(job) - readers.heard_up_to(job) < limits.look_ahead_s * rate
+    ahead = world.settings.limits.look_ahead_s * (job.rate or 22050)
+    return job.made + _under_way(job) - readers.heard_up_to(job) < ahead
 
 
 def _under_way(job: Job) -> int:
@@ -82,12 +101,17 @@ def dequeue(world: World, job: Job) -> None:
         queue.clients.pop(job.client, None)
     if not queue.clients:
         queue.since = None
-        queue.spent.clear()
+        queue.forget()
 
 
 def anybody_waits(provider: ProviderState) -> bool:
     """Whether any job wants a slot. Asked first, since finding the best slot means looking at all attempts."""
     return any(queue.clients for queue in provider.queues.values())
+
+
+def waiting_jobs(provider: ProviderState) -> int:
+    """How many jobs want a slot."""
+    return sum(len(jobs) for queue in provider.queues.values() for jobs in queue.clients.values())
 
 
 def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | None, bool]:
@@ -115,10 +139,7 @@ def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | N
 
 
 def _next_of(queue: Queue, now: float) -> Job | None:
-    def spent(key: ClientKey) -> float:
-        return queue.spent.get(key, queue.virtual)
-
-    for client in sorted(queue.clients, key=spent) if len(queue.clients) > 1 else queue.clients:
+    for client in sorted(queue.clients, key=queue.turn) if len(queue.clients) > 1 else queue.clients:
         ready = [job for job in queue.clients[client].values() if job.not_before <= now]
         if ready:
             return min(ready, key=lambda job: job.order)
@@ -126,11 +147,8 @@ def _next_of(queue: Queue, now: float) -> Job | None:
 
 
 def charge(provider: ProviderState, job: Job, seconds: float) -> None:
-    """A client's share of its class has grown by so much audio."""
-    queue = provider.queues[job.submit.priority]
-    spent = max(queue.spent.get(job.client, queue.virtual), queue.virtual)
-    queue.virtual = spent
-    queue.spent[job.client] = spent + seconds
+    """A client's share of its class has grown by so much audio, and its user's."""
+    provider.queues[job.submit.priority].charge(job.client, seconds)
 
 
 def take_segment(job: Job) -> Segment:

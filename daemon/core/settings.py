@@ -6,7 +6,7 @@ Owns: the settings' names, units and defaults. Must not know: TOML, files, the e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...bus.messages import Choice
@@ -26,6 +26,9 @@ class Provider:
     provider's manifest says so before a worker is up (0: unknown). load_s: longest time from start to READY.
     first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which
     a *big* worker's attempt goes to a spare already. stop_s: grace between STOP and kill. beat_s: between beats.
+    idle_unload_s: a worker without work for so long is let sleep (0: never), except that keep_warm of them stay up.
+    recycle_jobs, recycle_rss_bytes, recycle_vram_bytes: a worker that has made so many takes, or whose memory has
+    grown by so much since it was ready, is replaced by a fresh one (0: never).
     """
 
     name: str
@@ -43,11 +46,18 @@ class Provider:
     fence_s: float = 0.1
     stop_s: float = 2.0
     beat_s: float = 1.0
+    idle_unload_s: float = 0.0
+    keep_warm: int = 0
+    recycle_jobs: int = 0
+    recycle_rss_bytes: int = 0
+    recycle_vram_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds."""
+    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. Those for one user may be 0, which is as
+    much as there is for all. memory_budget_bytes: what all workers together may use (0: not known, so taken for
+    enough); vram_budget_bytes: the same for each device by its name."""
 
     clients: int = 1000
     jobs: int = 2000
@@ -59,12 +69,28 @@ class Limits:
     look_ahead_s: float = 60.0
     memory_bytes: int = 64 * 1024 * 1024
     memory_job_bytes: int = 16 * 1024 * 1024
+    memory_budget_bytes: int = 0
+    vram_budget_bytes: dict[str, int] = field(default_factory=dict)
     disk_bytes: int = 4 * 1024 * 1024 * 1024
     finished_jobs: int = 500
     abandon_s: float = 120.0
     text_wait_s: float = 30.0
     client_quiet_s: float = 30.0
     class_share_s: float = 10.0
+    clients_per_user: int = 0
+    jobs_per_user: int = 0
+    texts_bytes_per_user: int = 0
+    disk_bytes_per_user: int = 0
+
+    def shared(self) -> Limits:
+        """The same where several users share the daemon: one that says nothing else gets a quarter of the whole."""
+        return replace(
+            self,
+            clients_per_user=self.clients_per_user or max(self.clients // 4, 1),
+            jobs_per_user=self.jobs_per_user or max(self.jobs // 4, 1),
+            texts_bytes_per_user=self.texts_bytes_per_user or max(self.texts_bytes // 4, 1),
+            disk_bytes_per_user=self.disk_bytes_per_user or max(self.disk_bytes // 4, 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)

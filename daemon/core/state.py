@@ -48,6 +48,14 @@ class Text:
         self._starts.append(self.length)
         self.length += len(piece)
 
+    def pieces_from(self, start: int) -> list[str]:
+        """The text from a place on, in the pieces in which it came."""
+        found = []
+        for begin, piece in zip(self._starts, self._pieces, strict=True):
+            if begin + len(piece) > start:
+                found.append(piece[max(start - begin, 0) :])
+        return found
+
     def is_piece(self, number: int, body: bytes) -> bool:
         """Whether piece `number` has these words, in UTF-8."""
         if self._sums:
@@ -78,7 +86,8 @@ def _sum(body: bytes) -> tuple[int, int]:
 @dataclass(slots=True)
 class Take:
     """The audio of one attempt. chunks, starts: the PCM in memory and each chunk's first sample; empty once the take
-    is in a journal, at pcm_at and marks_at there."""
+    is in a journal, at pcm_at and marks_at there. first_audio_s, made_s: from WORK to the first sound, and to DONE;
+    work_s: of the engine's own work."""
 
     name: str
     provider: str
@@ -93,6 +102,12 @@ class Take:
     pcm_at: int = 0
     marks_at: int = 0
     marks_bytes: int = 0
+    seed: int = 0
+    peak: int = 0
+    rms: float = 0.0
+    first_audio_s: float = 0.0
+    work_s: float = 0.0
+    made_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -149,7 +164,7 @@ class Job:
 
     placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
-    are known. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
+    are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
     so only when that is committed.
     """
 
@@ -175,6 +190,7 @@ class Job:
     uncut: deque[str] = field(default_factory=deque)
     uncut_from: int = 0
     cut: bool = False
+    torn: bool = False
     again: list[int] = field(default_factory=list)
     placed: int = 0
     length: int = 0
@@ -200,6 +216,8 @@ class Job:
     has_audio_log: bool = False
     writing: dict[str, Segment] = field(default_factory=dict)
     released: int = 0
+    missing: bool = False
+    deleters: list[bytes] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -267,8 +285,11 @@ class Attempt:
 @dataclass(slots=True)
 class Worker:
     """A place for a worker's process, and the process that is in it now. state: see `lifecycle.WORKER`. wanted: what
-    it should become: "up", "restart" or "down". ours: we killed the process, and why. gap_s: usual pause between
-    chunks."""
+    it should become: "up", "restart", "sleep", "recycle" (finish what it has, then make room for a fresh one), "down".
+    ours: we killed the process, and why. gap_s: usual pause between chunks. idle_since: when it was last seen at work.
+    replaces: the worker whose place it takes once it is ready, "" for none. recycled: how often that happened.
+    jobs_before: of `jobs_done`, those of earlier processes. rss_ready, vram_ready: memory at the first beat after it
+    was ready. spared_until: not replaced before, since that went wrong."""
 
     id: str
     provider: str
@@ -293,11 +314,19 @@ class Worker:
     quit_at: float | None = None
     ours: str = ""
     restarts: int = 0
+    recycled: int = 0
+    replaces: str = ""
+    spared_until: float = 0.0
+    idle_since: float = 0.0
     jobs_done: int = 0
+    jobs_before: int = 0
     last_failure: str = ""
     stderr: list[str] = field(default_factory=list)
     rss: int = 0
     vram: int = 0
+    rss_ready: int = 0
+    vram_ready: int = 0
+    device: str = ""
     percent: float = -1.0
     note: str = ""
     load_s: float = 0.0
@@ -312,13 +341,46 @@ class Worker:
 
 
 @dataclass(slots=True)
+class Share:
+    """Equal shares: who has spent least is next. Whoever comes anew begins where the one served last began."""
+
+    virtual: float = 0.0
+    spent: dict[Any, float] = field(default_factory=dict)
+
+    def of(self, key: Any) -> float:
+        """How much `key` has spent."""
+        return self.spent.get(key, self.virtual)
+
+    def charge(self, key: Any, seconds: float) -> None:
+        """It spends more."""
+        self.virtual = max(self.of(key), self.virtual)
+        self.spent[key] = self.virtual + seconds
+
+
+@dataclass(slots=True)
 class Queue:
-    """Jobs that have a segment to be made, of one class at one provider. since: from when it has waited in vain."""
+    """Jobs that have a segment to be made, of one class at one provider. since: from when it has waited in vain.
+    users: what each uid had of it; inside: the same for the clients of each."""
 
     clients: dict[ClientKey, dict[JobKey, Job]] = field(default_factory=dict)
-    virtual: float = 0.0
-    spent: dict[ClientKey, float] = field(default_factory=dict)
+    users: Share = field(default_factory=Share)
+    inside: dict[int, Share] = field(default_factory=dict)
     since: float | None = None
+
+    def turn(self, client: ClientKey) -> tuple[float, float]:
+        """What decides whose turn it is: the lowest is next."""
+        inside = self.inside.get(client[0])
+        return self.users.of(client[0]), inside.of(client) if inside is not None else 0.0
+
+    def charge(self, client: ClientKey, seconds: float) -> None:
+        """A client has had so much audio."""
+        self.users.charge(client[0], seconds)
+        self.inside.setdefault(client[0], Share()).charge(client, seconds)
+
+    def forget(self) -> None:
+        """Nobody waits: what was spent so far counts no more."""
+        self.users.spent.clear()
+        self.inside.clear()
 
 
 @dataclass(slots=True)

@@ -5,10 +5,10 @@ Owns: the order of that. Must not know: signals and processes. Invariant: each s
 
 from __future__ import annotations
 
-from . import ending, leases
+from . import ending, leases, readers
 from .effects import Leave
 from .fleet import NO_PROCESS
-from .state import Worker
+from .state import Job, Reader, Worker
 from .world import World
 
 STEP_S = 5.0
@@ -18,6 +18,9 @@ STEP_S = 5.0
 def begin(world: World, now: float) -> None:
     """Stop in an orderly way."""
     world.draining, world.drain_since = "takes", now
+    for job in world.unfinished.values():
+        if not job.over and world.durable and not job.in_memory:
+            world.notice(job, "leaving", seconds=STEP_S)
     world.report("info", "stopping: takes in hand are finished, readers may fetch what is made")
     go_on(world, now)
 
@@ -31,7 +34,7 @@ def go_on(world: World, now: float) -> None:
             _end_jobs(world, now)
             world.draining, world.drain_since = "readers", now
     elif world.draining == "readers":
-        fetching = any(job.readers for job in world.jobs.values())
+        fetching = any(_fetches(job, reader) for job in world.jobs.values() for reader in job.readers.values())
         if not (fetching or world.commits) or waited >= STEP_S:
             _dismiss(world, now)
             world.draining, world.drain_since = "workers", now
@@ -39,9 +42,15 @@ def go_on(world: World, now: float) -> None:
         _wait_for_workers(world, waited)
 
 
+def _fetches(job: Job, reader: Reader) -> bool:
+    """Whether a reader has something coming yet. Of a job that goes on with the next daemon, all that is made."""
+    return job.over or (reader.mode != "none" and readers.position(job, reader) < job.length)
+
+
 def _end_jobs(world: World, now: float) -> None:
     for job in list(world.unfinished.values()):
-        if not job.over:
+        # What is kept goes on with the next daemon.
+        if not job.over and (job.in_memory or not world.durable):
             text = "The daemon was stopped before the job was done."
             ending.end(world, job, "failed", "daemon_stopped", text, now)
 

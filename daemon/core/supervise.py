@@ -8,6 +8,8 @@ itself late judges nobody.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...bus.codec import decode_map
 from ...bus.errors import BadMessage
 from ...bus.messages import PROTOCOL, PROTOCOL_LOW, Beat, Ready, Refused, Register, Welcome
@@ -45,16 +47,24 @@ def spawn_due(world: World, now: float) -> None:
     for worker in world.workers.values():
         if worker.external or worker.wanted == "down" or world.draining:
             continue
-        if worker.state == "down" or (worker.state == "backoff" and worker.retry_at <= now):
-            move(WORKER, worker, "spawn")
-            worker.wanted = "up"
-            worker.ticket = world.tickets()
-            worker.spawned_at = worker.heard_at = now
-            worker.ready_at = worker.quit_at = worker.lost_at = None
-            worker.pid, worker.session, worker.peer, worker.ours = 0, "", b"", ""
-            worker.settings = world.providers[worker.provider].settings
-            worker.percent, worker.note = -1.0, ""
-            world.effects.append(Spawn(worker.id, worker.settings, worker.ticket))
+        wakes = worker.state == "asleep" and worker.wanted == "up"
+        if worker.state == "down" or wakes or (worker.state == "backoff" and worker.retry_at <= now):
+            spawn(world, worker, now)
+
+
+def spawn(world: World, worker: Worker, now: float) -> None:
+    """Start a worker in its place, which is empty."""
+    move(WORKER, worker, "spawn")
+    worker.wanted = "up"
+    worker.ticket = world.tickets()
+    worker.spawned_at = worker.heard_at = worker.idle_since = now
+    worker.ready_at = worker.quit_at = worker.lost_at = None
+    worker.pid, worker.session, worker.peer, worker.ours = 0, "", b"", ""
+    worker.settings = world.providers[worker.provider].settings
+    worker.percent, worker.note = -1.0, ""
+    worker.rss_ready = worker.vram_ready = 0
+    worker.jobs_before = worker.jobs_done
+    world.effects.append(Spawn(worker.id, worker.settings, worker.ticket))
 
 
 def spawn_failed(world: World, worker: Worker, reason: str, now: float) -> None:
@@ -78,15 +88,21 @@ def exited(world: World, worker: Worker, code: int | None, signal: int | None, s
     deadlines.lose(world, worker, Failure("killed" if outside else "crash", how), now, blame=not worker.ours)
     move(WORKER, worker, "exit")
     worker.pid, worker.ticket, worker.lost_at = 0, "", None
+    worker.rss = worker.vram = 0
+    world.reroute.add(worker.provider)
+    world.unsettled.add(worker.provider)
     if world.draining or worker.wanted == "down":
         move(WORKER, worker, "leave")
         if worker.wanted == "down" and not world.draining:
             fleet.forget(world, worker)
-        return
-    _restart(world, worker, code, was_ready, lasted, outside, on_purpose, now)
-    worker.restarts += worker.state == "backoff"
-    world.reroute.add(worker.provider)
-    world.unsettled.add(worker.provider)
+    elif worker.wanted == "sleep":
+        move(WORKER, worker, "sleep")
+        worker.reason = ""
+    else:
+        _restart(world, worker, code, was_ready, lasted, outside, on_purpose, now)
+        recycled = on_purpose and worker.wanted == "recycle"
+        worker.recycled += recycled
+        worker.restarts += worker.state == "backoff" and not recycled
 
 
 def _how(worker: Worker, code: int | None, signal: int | None) -> str:
@@ -160,6 +176,8 @@ def register(world: World, peer: bytes, message: Register, now: float) -> None:
     move(WORKER, worker, "register")
     worker.peer, worker.session, worker.version = peer, world.tickets(), message.version[:100]
     worker.heard_at, worker.lost_at = now, None
+    if worker.ready_at is not None:
+        worker.spawned_at = now  # it has loaded long ago, and has as long again to say so
     worker.pid = worker.pid or message.pid
     world.by_peer[peer] = worker
     _welcome(world, worker)
@@ -207,6 +225,9 @@ def beat(world: World, worker: Worker, message: Beat, body: bytes, now: float) -
     """It lives."""
     worker.percent, worker.note = message.percent, message.note[:200]
     worker.rss, worker.vram = message.rss, message.vram
+    if worker.ready_at is not None:
+        worker.rss_ready = worker.rss_ready or message.rss
+        worker.vram_ready = worker.vram_ready or message.vram
     return ""
 
 
@@ -224,7 +245,8 @@ def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float)
     if not LOWEST_RATE <= message.rate <= HIGHEST_RATE or not 1 <= message.slots <= 256:
         return f"a rate of {message.rate} or {message.slots} slots cannot be"
     try:
-        catalogue = Catalogue.from_ready(decode_map(body))
+        told = decode_map(body)
+        catalogue = Catalogue.from_ready(told)
     except (BadMessage, ValueError) as error:
         return f"its READY is wrong: {error}"
     provider = world.providers[worker.provider]
@@ -236,13 +258,22 @@ def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float)
     worker.slots, worker.load_s = message.slots, message.load_s
     worker.first_audio_s = worker.first_audio_s or message.first_audio_s
     worker.factor = worker.factor or message.factor
-    worker.ready_at = now
+    worker.device = _device(told)
+    worker.ready_at = worker.idle_since = now
     worker.restart.ready(now)
     if first:
         world.report("info", f"{provider.name} is ready after {message.load_s:.2f} s")
     world.reroute.add(provider.name)
     world.unsettled.add(provider.name)
     return ""
+
+
+def _device(told: dict[str, Any]) -> str:
+    """Whose memory an engine uses, by the name that budgets go by."""
+    device = told.get("device")
+    if not isinstance(device, dict):
+        return ""
+    return str(device.get("id") or device.get("kind") or "")[:100]
 
 
 def misbehaved(world: World, worker: Worker, what: str, now: float) -> None:
@@ -324,6 +355,7 @@ def shift(world: World, by: float) -> None:
     for worker in world.workers.values():
         worker.heard_at += by
         worker.spawned_at += by
+        worker.idle_since += by
         if worker.lost_at is not None:
             worker.lost_at += by
         if worker.quit_at is not None:
@@ -334,6 +366,8 @@ def shift(world: World, by: float) -> None:
                 attempt.stopping += by
     for client in world.clients.values():
         client.heard_at += by
+    for pending in world.commits.values():
+        pending.since += by
     for job in world.unfinished.values():
         job.text_at += by
         if job.alone_since is not None:

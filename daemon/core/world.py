@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from ...bus.codec import encode
 from ...bus.errors import CALLER_CODES
 from ...bus.messages import Error, Message, Notice
-from .effects import Body, Commit, Effect, Report, ToClient, ToWorker
+from .effects import Ask, Body, Commit, Effect, Report, ToClient, ToWorker
 from .pronunciations import Pronunciations
+from .records import Record, Wanted
 from .settings import Settings
 from .state import Attempt, Client, Job, JobKey, ProviderState, Worker
 
@@ -32,17 +33,38 @@ class Chance(Protocol):
 
 @dataclass(slots=True)
 class Pending:
-    """What waits for a commit: messages to send then, and what becomes true. kind: "text", "end" or "other"."""
+    """What waits for a commit: messages to send then, and what becomes true. kind: "job", "text", "end", "delete" or
+    "pin". order: the job's number, since another job may have its name by then. since: when it was asked for. tell:
+    whom to tell that it was in vain. effects: done first of all; afterwards: behind all that follows from it."""
 
     kind: str
-    job: JobKey | None
+    job: JobKey
+    order: int
+    since: float
+    record: Record | None
     chars: int = 0
+    tell: bytes = b""
     effects: list[Effect] = field(default_factory=list)
+    afterwards: list[Effect] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Question:
+    """What waits for an answer of the store. kind: "job" (to go on with `waiting`), "list" (a page for a client). peer,
+    request, what: of the client's QUERY. waiting: messages about the job, with who said them, in order."""
+
+    kind: str
+    job: JobKey
+    peer: bytes = b""
+    request: str = ""
+    what: str = ""
+    waiting: list[tuple[bytes, Any, bytes]] = field(default_factory=list)
 
 
 @dataclass
 class World:
-    """All that the core knows. epoch: the name of this run. tickets: makes unguessable names."""
+    """All that the core knows. epoch: the name of this run. tickets: makes unguessable names. durable: the store keeps
+    what is committed; text_chars: of all texts in memory."""
 
     settings: Settings
     epoch: str
@@ -60,8 +82,12 @@ class World:
     by_peer: dict[bytes, Worker] = field(default_factory=dict)
     probes: dict[str, Attempt] = field(default_factory=dict)
     commits: dict[int, Pending] = field(default_factory=dict)
+    again: list[tuple[float, Pending]] = field(default_factory=list)
+    questions: dict[int, Question] = field(default_factory=dict)
+    lookups: dict[JobKey, Question] = field(default_factory=dict)
     late_commits: list[Commit] = field(default_factory=list)
     unsettled: set[str] = field(default_factory=set)
+    tended: set[str] = field(default_factory=set)
     reroute: set[str] = field(default_factory=set)
     hungry: dict[tuple[bytes, JobKey], None] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
@@ -69,7 +95,9 @@ class World:
     text_chars: int = 0
     memory: int = 0
     disk: int = 0
-    crowded_since: float | None = None
+    durable: bool = False
+    disk_of: Counter[int] = field(default_factory=Counter)
+    crowded: dict[int | None, float] = field(default_factory=dict)
     order: int = 0
     names: int = 0
     ticket: int = 0
@@ -132,23 +160,38 @@ class World:
         if self.counters[what] == 1:
             self.report("warning", f"{what}: {text} (further ones are only counted)" if text else what)
 
+    def charge_disk(self, job: Job, size: int) -> None:
+        """A job's audio takes so many bytes of disk more (or less)."""
+        job.disk += size
+        self.disk += size
+        self.disk_of[job.key[0]] += size
+        if not self.disk_of[job.key[0]]:
+            del self.disk_of[job.key[0]]
+
     # ------------------------------------------------------------------ committing
 
-    def commit(self, record: dict[str, Any], pending: Pending) -> None:
-        """Make a record durable; what is pending happens when it is."""
+    def commit(self, pending: Pending) -> None:
+        """Make its record durable; what is pending happens when it is."""
         self.ticket += 1
         self.commits[self.ticket] = pending
-        self.late_commits.append(Commit(self.ticket, record))
+        self.late_commits.append(Commit(self.ticket, pending.record))
 
-    def after(self, pending: Pending, peer: bytes, message: Message) -> None:
-        """Send this to a client when the commit is done."""
+    def ask(self, question: Question, wanted: Wanted) -> None:
+        """Ask the store; the answer comes as `Core.found`."""
+        self.ticket += 1
+        self.questions[self.ticket] = question
+        self.effects.append(Ask(self.ticket, wanted))
+
+    def after(self, pending: Pending, peer: bytes, message: Message, *, at_last: bool = False) -> None:
+        """Send this to a client when the commit is done; at_last: and all that follows from it."""
         message.epoch = self.epoch
-        pending.effects.append(ToClient(peer, encode(message)))
+        (pending.afterwards if at_last else pending.effects).append(ToClient(peer, encode(message)))
 
     def behind(self, kind: str, job: Job, peer: bytes, message: Message) -> None:
         """Send this to a client behind the newest commit of that kind that this job waits for, or now if for none."""
+        kinds = ("job", "text") if kind == "text" else (kind,)
         for pending in reversed(self.commits.values()):
-            if pending.kind == kind and pending.job == job.key:
+            if pending.kind in kinds and pending.order == job.order:
                 self.after(pending, peer, message)
                 return
         self.to_client(peer, message)

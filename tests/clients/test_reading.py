@@ -528,12 +528,53 @@ def test_pieces_of_a_job_that_died_with_its_daemon() -> None:
             assert [m.n for m in play.after(0.3)] == [1]
 
 
+def test_a_job_that_died_with_its_daemon_may_be_missed_more_than_once() -> None:
+    """Each thing that was said of it is answered by "not found"; the first answer starts it anew, the others are late."""
+    play = Play(text="", complete=False, keep="nothing")
+    play.reading.append(b"one", play.now)
+    play.out()
+    play.reading.resume(play.now, reborn=True)
+    assert play.kinds() == [Attach, Append]
+    play.say(Error(job="j", code="not_found", message="no such job"))
+    play.say(Error(job="j", code="not_found", message="no such job"))
+    assert play.reading.error is None and play.kinds() == [Submit]
+
+
 def test_a_submit_without_an_answer_goes_to_the_new_daemon() -> None:
     """What was not answered before a restart is said again after it."""
     play = Play(accepted=False)
     play.out()
     play.reading.resume(play.now, reborn=True)
     assert play.kinds() == [Submit]
+
+
+def test_what_was_lost_with_the_answer_to_submit_is_fetched() -> None:
+    """Where ACCEPTED was lost with a connection that the daemon did not miss, audio may have been lost with it."""
+    play = Play(accepted=False)
+    play.out()
+    play.reading.resume(play.now, reborn=False)
+    assert play.kinds() == [Submit]
+    play.audio(10, 10)
+    assert play.events() == []
+    play.say(Accepted(job="j", rate=RATE, existing=True))
+    attach = play.out()[-1]
+    assert isinstance(attach, Attach) and attach.offset == 0
+    play.audio(20, 10)
+    play.say(Attached(job="j", rate=RATE))
+    play.audio(0, 30)
+    assert [event.samples for event in play.events()] == [30] and play.reading.error is None
+
+
+def test_an_answer_to_submit_that_was_only_late() -> None:
+    """It came from this connection after all, so nothing is missing behind it."""
+    play = Play(accepted=False)
+    play.out()
+    play.reading.resume(play.now, reborn=False)
+    play.out()
+    play.say(Accepted(job="j", rate=RATE))
+    play.audio(0, 10)
+    play.say(Accepted(job="j", rate=RATE, existing=True))
+    assert play.out() == [] and [event.samples for event in play.events()] == [10]
 
 
 def test_the_end_of_the_reading_before() -> None:

@@ -159,6 +159,16 @@ def test_a_daemon_that_falls_silent() -> None:
     assert play.after(1.0) == []
 
 
+def test_a_long_silence_in_which_nothing_was_owed() -> None:
+    """A daemon that was asked nothing for long is not taken for gone at the moment at which it is asked something."""
+    play = Play()
+    play.after(4.0)
+    play.read()
+    assert play.kinds() == [Submit]
+    assert play.kinds(0.01) == []
+    assert not play.session.lost
+
+
 def test_a_daemon_that_comes_back() -> None:
     """A WELCOME after silence ends the search, and things go on."""
     play = Play(reconnect_s=5.0)

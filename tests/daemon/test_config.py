@@ -219,3 +219,23 @@ def test_the_document_lists_exactly_the_keys_that_are_read():
     assert {name: sorted(keys) for name, keys in documented.items()} == {
         name: sorted(keys) for name, keys in KEYS.items()
     }
+
+
+def test_budgets_of_devices_are_numbers_of_bytes(read):
+    """`vram_budget_bytes` is a table from device to bytes; what is no number is left out and named, with its place."""
+    settings = read('[limits]\nmemory_budget_bytes = 7\nvram_budget_bytes = { "cuda:0" = 5, "cuda:1" = "much" }\n')
+    assert settings.limits.memory_budget_bytes == 7
+    assert settings.limits.vram_budget_bytes == {"cuda:0": 5}
+    assert [(p.where, p.line, p.reason) for p in settings.problems] == [
+        ("limits.vram_budget_bytes.cuda:1", 3, "must be a whole number")
+    ]
+    assert read("[limits]\nvram_budget_bytes = 5\n").problems[0].reason == "must be a table"
+
+
+def test_sleeping_and_recycling_are_off_unless_asked_for(read):
+    """No provider is unloaded or recycled by default, espeak included; the keys take zero for never."""
+    settings = read('[providers.big]\nmodule = "m"\nidle_unload_s = 300\nkeep_warm = 1\nrecycle_rss_bytes = 0\n')
+    espeak, big = settings.providers["espeak"], settings.providers["big"]
+    assert (espeak.idle_unload_s, espeak.recycle_jobs, espeak.recycle_rss_bytes) == (0, 0, 0)
+    assert (big.idle_unload_s, big.keep_warm, big.recycle_rss_bytes) == (300.0, 1, 0)
+    assert settings.problems == ()

@@ -112,14 +112,36 @@ def test_a_name_that_could_leave_the_directory_is_refused(journals, name):
         journals.append(name, META, b"", [])
 
 
-def test_what_an_earlier_daemon_left_is_cleared(tmp_path):
-    """Journals without a job are removed at start; other files are nobody's business."""
-    with_old = Journals(tmp_path)
-    with_old.append("old", META, b"", [b"x"])
-    with_old.close()
-    (tmp_path / "notes").touch()
-    assert Journals(tmp_path).clear() == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+def test_a_journal_is_taken_up_where_it_is_whole(tmp_path):
+    """What a power cut left torn is cut off, and what is written next stands right behind what can be read."""
+    before = Journals(tmp_path)
+    before.append("log", META, b"m", [b"first"])
+    whole = before.size("log")
+    before.append("log", META, b"", [b"second"])
+    before.close()
+    os.truncate(before.path("log"), before.size("log") - 1)
+    later = Journals(tmp_path)
+    assert [record.marks for record in later.take_up("log")] == [b"m"]
+    assert later.size("log") == whole
+    at, _ = later.append("log", META, b"", [b"third"])
+    assert later.read("log", at, 5) == b"third"
+    assert len(list(scan(later.path("log")))) == 2
+    assert later.take_up("other") == []
+    later.close()
+
+
+def test_a_journal_without_a_whole_record_is_emptied(tmp_path):
+    """Nothing that was torn stays in the way."""
+    journals = Journals(tmp_path)
+    journals.path("log").write_bytes(b"VBT1 and then the power went")
+    assert journals.take_up("log") == [] and journals.size("log") == 0
+
+
+def test_syncing_from_anywhere(journals):
+    """What is there is synced, what is not there needs it not."""
+    journals.append("job", META, b"", [b"x"])
+    journals.sync("job")
+    journals.sync("nothing")
 
 
 FULL = """

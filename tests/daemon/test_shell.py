@@ -14,8 +14,9 @@ import zmq
 
 from voicebus.bus import sockets
 from voicebus.bus.codec import decode_from_client, encode
-from voicebus.bus.messages import Append, Hello
+from voicebus.bus.messages import Append, Hello, Submit
 from voicebus.daemon.core.effects import (
+    Ask,
     Commit,
     DropLog,
     Kill,
@@ -25,11 +26,13 @@ from voicebus.daemon.core.effects import (
     Stored,
     ToClient,
     ToWorker,
+    WriteNote,
     WriteTake,
 )
+from voicebus.daemon.core.records import Found, JobEnded, JobPinned, JobSaved, Outcome, SavedJob, Wanted
 from voicebus.daemon.core.settings import Provider
 from voicebus.daemon.inbox import DRAIN, Inbox
-from voicebus.daemon.journal import Journals
+from voicebus.daemon.journal import Journals, scan
 from voicebus.daemon.lanes import RETRY_MAX_S, RETRY_S, Lanes
 from voicebus.daemon.notify import Notifier
 from voicebus.daemon.processes import Processes
@@ -52,7 +55,8 @@ class World:
         self.journals = Journals(tmp_path / "logs")
         self.processes = Processes(self.selector, "ipc:///w", lambda *end: self.core.exited(*end, 0.0))
         self.lanes = Lanes(self.router, self.core, self.journals)
-        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, MemoryStore())
+        self.store = MemoryStore()
+        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store)
         self.inbox = Inbox(
             "clients",
             self.router,
@@ -335,9 +339,33 @@ def test_a_take_that_cannot_be_written_is_lost_with_a_reason(world, tmp_path):
 
 
 def test_commits_are_answered_in_order_at_once(world):
-    """The store in memory says at once that all is done, each ticket once."""
-    world.do(Commit(1, {}), Commit(2, {}), Commit(3, {}))
-    assert world.core.named("committed") == [(1,), (2,), (3,)]
+    """The store in memory says at once that all is done, each ticket once; what is not to be kept does not go there."""
+    pinned = JobPinned(1, "j", True)
+    world.do(Commit(1, pinned), Commit(2, None), Commit(3, pinned))
+    assert world.core.named("committed") == [(Outcome(1),), (Outcome(2),), (Outcome(3),)]
+
+
+def test_questions_are_answered(world):
+    """A store that answers at once is asked and its answer handed over."""
+    world.do(Ask(7, Wanted("job", 1, "j")))
+    assert world.core.named("found") == [(Found(7),)]
+
+
+def test_what_is_found_without_its_audio_is_missing(world):
+    """A job whose journal is shorter than it was when the job ended has lost its audio; else it has it."""
+    job = JobSaved(1, 1, "j", "log", "en", 8000, Submit(job="j"), b"x")
+    saved = SavedJob(job, (b"x",), True, JobEnded(1, "log", "finished", "", "", 8000, 3, 0, 60))
+    world.store.ask = lambda ticket, wanted: world.store._done.append(Found(ticket, saved=saved))
+    world.do(Ask(1, Wanted("job", 1, "j")), WriteTake("log", "t", {}, b"", [b"x" * 60]), Ask(2, Wanted("job", 1, "j")))
+    assert [found.saved.audio for (found,) in world.core.named("found")] == ["missing", "kept"]
+
+
+def test_notes_are_written_and_a_failing_disk_costs_nothing(world, tmp_path):
+    """A note stands in its journal as a record without audio; where it cannot be written that is logged."""
+    world.do(WriteNote("log", {"note": "moved"}))
+    assert [record.meta for record in scan(world.journals.path("log"))] == [{"note": "moved"}]
+    world.do(WriteNote("a/b", {"note": "moved"}))
+    assert world.core.effects == []
 
 
 def test_processes_are_started_killed_and_reported(world):

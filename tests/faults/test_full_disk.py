@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from .listening import TONE, Heard, exact, sentences
 CONFIG = f"""
 [providers.tone]
 module = "voicebus.workers.tone"
-workers = 2
+workers = 1
 settings = {{ {TONE} }}
 [providers.espeak]
 workers = 0
@@ -31,17 +32,21 @@ LONG, SHORT = sentences(40), sentences(3)
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of half a megabyte, which only root can make."""
+    """A file system of a megabyte, which only root can make."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "none", disk], capture_output=True
-    ).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", disk], capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
         yield disk
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+def fill(path, leave):
+    """Take all room on a file system but so many bytes."""
+    free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
+    path.write_bytes(bytes(free - leave))
 
 
 def fails_by_name(client):
@@ -66,8 +71,8 @@ def test_it_fails_by_name_and_what_is_not_kept_still_speaks(launch, small_disk):
     full; and once there is room, so is the next."""
     service = launch(CONFIG, state=small_disk / "s")
     client = service.client()
-    service.ready(client, "tone", 2)
-    (small_disk / "filler").write_bytes(bytes(300_000))
+    service.ready(client, "tone")
+    fill(small_disk / "filler", leave=100_000)
     message = fails_by_name(client)
     assert "No space left on device" in message
     assert "keep=nothing" in message
@@ -81,7 +86,7 @@ def test_a_file_that_may_not_grow(launch):
     is less are kept as ever."""
     service = launch(CONFIG, wrapper=[sys.executable, "-c", NARROW])
     client = service.client()
-    service.ready(client, "tone", 2)
+    service.ready(client, "tone")
     assert "File too large" in fails_by_name(client)
     speaks(client, LONG, keep="nothing")
     speaks(client, SHORT)

@@ -34,7 +34,7 @@ def ready_session(slots: int = 1) -> Session:
     session = Session(ME, 0.0)
     session.tick(0.0, 0)
     session.receive(welcome(), b"", 0.0)
-    session.loaded(m.Ready(rate=24000, slots=slots), b"body")
+    session.loaded(m.Ready(rate=24000, slots=slots), b"body", 5)
     return session
 
 
@@ -81,10 +81,14 @@ def test_refused_for_being_full_is_no_end():
 
 
 def test_ready_waits_for_the_welcome_and_for_the_engine():
-    """READY is said once both are there, bears the session, and a repeated WELCOME changes nothing."""
+    """READY is said once both are there, bears the session, and has a beat with the memory in use behind it; a repeated
+    WELCOME changes nothing."""
     session = Session(ME, 0.0)
     session.receive(welcome(), b"", 0.0)
-    assert session.loaded(m.Ready(rate=1), b"x") == [Say(m.Ready(epoch="e1", session="s1", rate=1), b"x")]
+    assert session.loaded(m.Ready(rate=1), b"x", 5) == [
+        Say(m.Ready(epoch="e1", session="s1", rate=1), b"x"),
+        Say(m.Beat(epoch="e1", session="s1", state="ready", rss=5)),
+    ]
     assert session.receive(welcome(), b"", 0.0) == []
 
 
@@ -96,7 +100,7 @@ def test_greet_makes_it_register_anew_without_loading_again():
     assert not session.current(done("a"))
     assert [type(message) for message in said(session.tick(1.0, 0))] == [m.Register]
     assert session.receive(m.Greet(epoch="e2"), b"", 1.0) == []
-    (again,) = said(session.receive(welcome("s2", "e2"), b"", 1.1))
+    again, _ = said(session.receive(welcome("s2", "e2"), b"", 1.1))
     assert (type(again), again.epoch, again.session) == (m.Ready, "e2", "s2")
     assert not session.current(done("a"))
 
@@ -174,7 +178,7 @@ def test_beats_tell_the_state():
     session.percent, session.note = 50.0, "weights"
     (beat,) = said(session.tick(0.0, 1))
     assert (beat.state, beat.percent, beat.note) == ("loading", 50.0, "weights")
-    session.loaded(m.Ready(rate=1), b"")
+    session.loaded(m.Ready(rate=1), b"", 5)
     assert [(b.state, b.percent) for b in said(session.tick(10.0, 1))] == [("ready", -1.0)]
     session.receive(work("a"), b"", 0.0)
     assert [b.state for b in said(session.tick(20.0, 1))] == ["busy"]

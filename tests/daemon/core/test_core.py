@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicebus.bus.messages import Beat, Choice, Error
+from voicebus.daemon.core.records import Outcome
 from voicebus.daemon.core.settings import Limits, Settings
 
 from .world_of_one import Stage, settings
@@ -33,7 +34,7 @@ def test_news_of_those_who_are_gone_changes_nothing() -> None:
     core.client_full(b"x", stage.now)
     core.client_drained(b"x", stage.now)
     core.worker_gone(b"x", stage.now)
-    core.committed(99, stage.now)
+    core.committed(Outcome(99), stage.now)
     core.take_written("e1-9", "e1.9", 0, 0, stage.now)
     core.take_lost("e1-9", "e1.9", "no space", stage.now)
     stage.run()
@@ -77,10 +78,10 @@ def test_a_commit_of_a_forgotten_job_is_only_answered() -> None:
     client.append("j", 1, " More.")
     client.cancel("j")
     late, end = stage.held
-    stage.core.committed(end.ticket, stage.now)
+    stage.core.committed(Outcome(end.ticket), stage.now)
     stage.run()
     assert (1000, "j") not in stage.core.world.jobs
-    stage.core.committed(late.ticket, stage.now)
+    stage.core.committed(Outcome(late.ticket), stage.now)
     stage.run()
     assert client.got(Error) == []
     assert worker.stops == [] or worker.work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicebus.bus import codec
 from voicebus.bus.messages import Terminal
-from voicebus.daemon.core.effects import Commit
+from voicebus.daemon.core.records import JobEnded
 from voicebus.daemon.core.settings import Limits
 
 from .scenes import THREE, Scene, heard, lose, scene, speak_all
@@ -42,8 +42,7 @@ def test_a_job_ends_once() -> None:
     worker.answer_stops()
     stage.core.terminate(stage.now)
     stage.run()
-    ends = [c for c in stage.held if type(c) is Commit and c.record["what"] == "end"]
-    assert [c.record["state"] for c in ends] == ["cancelled"]
+    assert [c.record.state for c in stage.held if type(c.record) is JobEnded] == ["cancelled"]
     stage.let_go()
     assert len(client.got(Terminal)) == 1
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from voicebus.bus.codec import decode_rows
 from voicebus.bus.messages import (
     UNLIMITED,
     Accepted,
@@ -19,6 +20,7 @@ from voicebus.bus.messages import (
     End,
     Error,
     Notice,
+    Query,
     Style,
     Submit,
     Terminal,
@@ -123,7 +125,6 @@ def test_a_name_belongs_to_its_owner() -> None:
         ({"rate": 192_001}, "invalid", "192001"),
         ({"chain": [Choice("a")] * 33}, "invalid", "32 entries"),
         ({"ssml": True, "complete": False}, "unsupported", "pieces"),
-        ({"keep": "history"}, "unsupported", "keep=job"),
         ({"text": " \n\t"}, "empty_text", "empty"),
         ({"text": ""}, "empty_text", "empty"),
         ({"text": "x" * 60_001, "ssml": True}, "too_long", "60000"),
@@ -411,6 +412,86 @@ def test_a_job_that_nobody_hears_is_abandoned() -> None:
     assert stage.job("l").verdict is None
 
 
+def test_a_listener_who_comes_back_in_time_is_waited_for() -> None:
+    """A reader that is back before the time is over hears the rest; the time begins anew when he leaves again."""
+    stage = Scene(settings(limits=Limits(abandon_s=20.0, look_ahead_s=0.1)))
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", THREE, credit=100)
+    worker.speak(worker.current)
+    stage.leave(client)
+    stage.live(15)
+    back = stage.client()
+    back.attach("j", credit=100)
+    stage.live(10)
+    stage.leave(back)
+    stage.live(15)
+    assert stage.job().verdict is None
+    again = stage.client()
+    again.attach("j")
+    speak_all(worker)
+    assert again.terminals["j"].state == "finished"
+
+
+def test_who_only_waits_for_the_end_does_not_listen() -> None:
+    """A reading that is changed to one without audio leaves the job alone, from then on."""
+    stage = Scene(settings(limits=Limits(abandon_s=20.0, look_ahead_s=0.1)))
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", THREE, credit=100)
+    worker.speak(worker.current)
+    stage.live(30)
+    client.attach("j", read="none")
+    stage.live(18)
+    assert stage.job().verdict is None
+    stage.live(5)
+    assert client.terminals["j"].code == "abandoned"
+
+
+def test_text_that_keeps_coming_is_no_listener() -> None:
+    """A job made for a listener is abandoned though its text still comes, and what comes then is refused."""
+    stage = Scene(settings(limits=Limits(abandon_s=20.0)))
+    client = stage.client()
+    stage.worker()
+    client.submit("j", "One. ", complete=False, read="none")
+    for number in range(1, 12):
+        stage.live(2)
+        client.append("j", number, "More. ")
+    assert stage.job().terminal.code == "abandoned"  # type: ignore[union-attr]
+    assert client.inbox[-1][0].code == "ended"
+
+
+def test_a_rendered_job_without_text_is_not_abandoned() -> None:
+    """A rendered job goes on without any listener for as long as its text comes, however slowly."""
+    stage = Scene(settings(limits=Limits(abandon_s=5.0)))
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", "One. ", complete=False, read="none", pace="render")
+    for number in range(1, 5):
+        speak_all(worker)
+        stage.live(8)
+        client.append("j", number, "More. ")
+    client.end("j", 5)
+    speak_all(worker)
+    assert stage.job().state == "finished"
+
+
+def test_a_rendered_job_that_fills_its_memory_and_has_no_listener_is_abandoned() -> None:
+    """Of a job of which nothing is kept no more is made than memory holds; if nobody comes to hear it, it ends."""
+    stage = Scene(settings(limits=Limits(abandon_s=20.0, memory_job_bytes=500)))
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", THREE, keep="nothing", pace="render", read="none")
+    client.submit("k", THREE, keep="nothing", pace="render", read="none")
+    worker.speak(worker.current)
+    worker.speak(worker.current)
+    assert not worker.current
+    stage.live(15)
+    client.attach("k")
+    for part in (300, 600, 900):
+        client.grant("k", UNLIMITED, heard=part)
+        speak_all(worker)
+    stage.live(8)
+    assert stage.job("k").state == "finished"
+    assert (stage.job("j").state, stage.job("j").terminal.code) == ("cancelled", "abandoned")  # type: ignore[union-attr]
+
+
 def test_readers_are_told_what_a_job_waits_for() -> None:
     """Loading, queued, waiting: each is told once, when it changes."""
     stage = Scene(settings("a"))
@@ -511,6 +592,41 @@ def test_a_job_that_gives_way_makes_room_for_the_other() -> None:
     assert set(stage.core.world.jobs) == {(1000, "j")}
     worker = stage.processes["a/0"]
     assert worker.current in stage.job("j").attempts
+
+
+def test_a_job_without_room_says_so() -> None:
+    """Its readers hear once that the disk's share is used up; the list of what the daemon is says it as well."""
+    stage, client = crowd()
+    stage.live(5)
+    waiting = [m for m in client.got(Notice) if m.kind == "waiting"]
+    assert [m.data["reason"] for m in waiting] == ["the disk's share for audio is used up (limits.disk_bytes)"]
+    client.say(Query(request="q", what="status"))
+    status = decode_rows(client.inbox[-1][1])[0]
+    assert status["crowded"] and status["takes_bytes"] >= status["takes_limit"] == 3000
+
+
+def test_who_is_heard_may_go_somewhat_beyond_the_share() -> None:
+    """A short text is spoken though a book fills the disk; a long one stops at an eighth more, and gives way when no
+    rendered job is left to do so."""
+    limits = Limits(disk_bytes=3000, memory_job_bytes=2000)
+    stage = Scene(settings(limits=limits))
+    worker, client, other = stage.worker(), stage.client(), stage.client()
+    client.submit("book", "One. Two. Three. Four. Five. Six.", pace="render", credit=0)
+    while worker.current:
+        worker.speak(worker.current, 5)
+    assert stage.core.world.disk >= 3000
+    other.submit("short", "Hear me.", credit=0)
+    worker.speak(worker.current, 1)
+    assert stage.job("short").state == "finished"
+    other.submit("long", "Uno. Due. Tre. Quattro. Cinque.", credit=0)
+    while worker.current:
+        worker.speak(worker.current, 3)
+    assert stage.core.world.disk < 3000 + 2000 + 2 * 700
+    stage.live(12)
+    assert stage.job("book").terminal.code == "disk_full"  # type: ignore[union-attr]
+    assert stage.job("long").verdict is None
+    stage.live(12)
+    assert stage.job("long").terminal.code == "disk_full"  # type: ignore[union-attr]
 
 
 def test_who_listens_does_not_give_way() -> None:

@@ -35,14 +35,19 @@ FAILURES = ["crash", "silent", "truncated", "rate_limited", "auth", "unavailable
 
 
 class Daemon(RuleBasedStateMachine):
-    """Two providers with three workers, up to three clients, any number of jobs."""
+    """Two providers with two workers each, up to three clients, any number of jobs."""
 
-    @initialize(seed=st.integers(0, 99), small=st.booleans(), up=st.booleans())
-    def begin(self, seed: int, small: bool, up: bool) -> None:
+    @initialize(seed=st.integers(0, 99), small=st.booleans(), up=st.booleans(), tidy=st.booleans(), tight=st.booleans())
+    def begin(self, seed: int, small: bool, up: bool, tidy: bool, tight: bool) -> None:
         limits = Limits(
-            look_ahead_s=0.5 if small else 60.0, finished_jobs=3, abandon_s=20.0, disk_bytes=4000 if small else 10**9
+            look_ahead_s=0.5 if small else 60.0,
+            finished_jobs=3,
+            abandon_s=20.0,
+            disk_bytes=4000 if small else 10**9,
+            memory_budget_bytes=1 if tight else 0,
         )
-        self.stage = Stage(settings("a", "b", limits=limits), seed=seed)
+        upkeep = {"idle_unload_s": 3.0, "keep_warm": int(small), "recycle_jobs": 2} if tidy else {}
+        self.stage = Stage(settings("a", "b", limits=limits, workers=2, provider=upkeep), seed=seed)
         self.clients: list[FakeClient] = []
         self.submitted: dict[tuple[int, str], FakeClient] = {}
         self.names = 0
@@ -123,6 +128,12 @@ class Daemon(RuleBasedStateMachine):
         for name in killed:
             if name in self.stage.processes:
                 self.stage.exit(name, None, 9)
+
+    @rule()
+    def who_was_told_to_leave_does(self) -> None:
+        for worker in list(self.stage.processes.values()):
+            if worker.quit and not worker.work:
+                self.stage.exit(worker.name, 0)
 
     @rule(data=st.data(), kind=st.sampled_from([Begun, Chunk, TakeMarks, Done, Failed, Stopped, Ready, Beat]))
     def nonsense(self, data: Any, kind: type) -> None:
@@ -287,6 +298,7 @@ class Daemon(RuleBasedStateMachine):
                 offset += segment.take.samples if segment.take is not None else 0
             assert job.length == offset
         assert world.memory == chunks
+        assert world.disk == sum(job.disk for job in world.jobs.values()) == sum(world.disk_of.values())
         leased = {name for worker in world.workers.values() for name in worker.leases}
         for worker in world.workers.values():
             assert len(worker.leases) <= worker.slots
@@ -305,6 +317,17 @@ class Daemon(RuleBasedStateMachine):
         for worker in self.stage.core.world.workers.values():
             for attempt in worker.leases.values():
                 assert attempt.granted - attempt.take.samples <= 8 * attempt.rate
+
+    @invariant()
+    def places_are_kept(self) -> None:
+        """Whoever sleeps or is replaced, there are as many places as are configured, and one more at most."""
+        world = self.stage.core.world
+        for provider in world.providers.values():
+            workers = [world.workers[name] for name in provider.workers]
+            extra = [w for w in workers if w.replaces or w.wanted == "down"]
+            assert len(workers) - len(extra) == provider.settings.workers
+            assert len([w for w in workers if w.replaces or w.wanted in ("down", "recycle")]) <= 2
+            assert not any(w.leases for w in workers if w.state == "asleep")
 
     @invariant()
     def nothing_before_its_commit(self) -> None:
@@ -326,6 +349,7 @@ class Daemon(RuleBasedStateMachine):
             if not world.unfinished:
                 break
             self.killed_are_gone()
+            self.who_was_told_to_leave_does()
             for worker in list(stage.processes.values()):
                 if worker.name not in stage.processes:
                     continue

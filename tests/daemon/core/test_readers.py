@@ -21,6 +21,7 @@ from voicebus.bus.messages import (
     TakeMarks,
     Terminal,
 )
+from voicebus.daemon.core.records import Outcome
 from voicebus.daemon.core.settings import Limits
 
 from .scenes import THREE, Scene, catch_up, heard, kinds, lose, rows, scene, speak_all
@@ -550,7 +551,7 @@ def test_who_left_in_the_middle_of_a_burst_is_forgotten() -> None:
             core.client_message(client.peer, 1000, 1, Submit(epoch="e1", job="k", read="none"), b"More.", stage.now)
             core.client_message(client.peer, 1000, 1, Cancel(epoch="e1", job="k"), b"", stage.now)
             for ticket in list(core.world.commits):
-                core.committed(ticket, stage.now)
+                core.committed(Outcome(ticket), stage.now)
             assert (1000, "j") not in core.world.jobs
         stage.run()
         assert not core.hungry

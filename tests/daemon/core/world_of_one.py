@@ -7,8 +7,8 @@ sent, and offers a worker and a client to act with. Time passes only when a test
 from __future__ import annotations
 
 import random
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voicebus.bus import codec
@@ -41,6 +41,7 @@ from voicebus.bus.messages import (
 )
 from voicebus.daemon.core.core import Core
 from voicebus.daemon.core.effects import (
+    Ask,
     Commit,
     DropLog,
     Kill,
@@ -50,7 +51,21 @@ from voicebus.daemon.core.effects import (
     Stored,
     ToClient,
     ToWorker,
+    WriteNote,
     WriteTake,
+)
+from voicebus.daemon.core.records import (
+    Found,
+    JobDeleted,
+    JobEnded,
+    JobPinned,
+    JobSaved,
+    Outcome,
+    SavedJob,
+    TakeFound,
+    TextAdded,
+    TextClosed,
+    Unfinished,
 )
 from voicebus.daemon.core.settings import Choice, Limits, Provider, Settings
 
@@ -285,28 +300,113 @@ class FakeClient:
         return self.got(kind)[-1]
 
 
+class FakeStore:
+    """What a store keeps, as the records say, and a journal's takes as they were written."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[tuple[int, str], SavedJob] = {}
+        self.deleted: set[tuple[int, str]] = set()
+        self.takes: dict[str, list[TakeFound]] = {}
+        self.order = 0
+        self.rows: tuple[dict[str, Any], ...] = ()
+
+    def commit(self, record: Any) -> str:
+        """Keep it; the state of its outcome."""
+        if isinstance(record, JobSaved):
+            key = (record.uid, record.id)
+            if key in self.deleted:
+                return "deleted"
+            if key in self.jobs:
+                return "exists"
+            self.jobs[key] = SavedJob(record, (record.text,), record.submit.complete)
+            self.order = max(self.order, record.order)
+            return "done"
+        key = self._key(record)
+        if key not in self.jobs:
+            return "missing"
+        saved = self.jobs[key]
+        if isinstance(record, TextAdded):
+            self.jobs[key] = replace(saved, texts=(*saved.texts, record.text))
+        elif isinstance(record, TextClosed):
+            self.jobs[key] = replace(saved, complete=True)
+        elif isinstance(record, JobEnded):
+            self.jobs[key] = replace(saved, ended=record)
+        elif isinstance(record, JobPinned):
+            self.jobs[key] = replace(saved, pinned=record.pinned)
+        else:
+            del self.jobs[key]
+            self.deleted.add(key)
+        return "done"
+
+    def _key(self, record: Any) -> tuple[int, str]:
+        if isinstance(record, JobDeleted | JobPinned):
+            return record.uid, record.id
+        return next((key for key, saved in self.jobs.items() if saved.job.order == record.order), (0, ""))
+
+    def find(self, effect: Ask) -> Found:
+        """Answer a question."""
+        wanted = effect.wanted
+        if wanted.what != "job":
+            return Found(effect.ticket, self.rows, "more" if self.rows else "")
+        key = (wanted.uid, wanted.id)
+        return Found(effect.ticket, saved=self.jobs.get(key), deleted=key in self.deleted)
+
+    def unfinished(self, notes: list[tuple[str, dict[str, Any]]]) -> list[Unfinished]:
+        """What the next daemon goes on with."""
+        found = []
+        for saved in self.jobs.values():
+            if saved.ended is None:
+                takes = self.takes.get(saved.job.log, [])
+                written = [TakeFound(meta, 0, 0, 0) for log, meta in notes if log == saved.job.log]
+                disk = sum(2 * take.meta["samples"] for take in takes)
+                found.append(Unfinished(saved, (*takes, *written), disk))
+        return found
+
+
 class Stage:
     """A core with everything around it. held: commits and journal writes wait for `let_go` instead of being done."""
 
-    def __init__(self, configuration: Settings | None = None, *, seed: int = 0) -> None:
-        self.now = 100.0
-        self.peers = 0
+    def __init__(
+        self,
+        configuration: Settings | None = None,
+        *,
+        seed: int = 0,
+        epoch: str = "e1",
+        before: Stage | None = None,
+        durable: bool = False,
+    ) -> None:
+        self.now = before.now if before else 100.0
+        self.peers = before.peers if before else 0
         self.tickets = 0
         self.hold_commits = False
+        self.hold_answers = False
         self.disk_full = False
+        self.commits_fail = ""
         self.held: deque[Commit] = deque()
+        self.asked: list[Ask] = []
+        self.notes: list[tuple[str, dict[str, Any]]] = before.notes if before else []
         self.processes: dict[str, FakeWorker] = {}
         self.killed: list[str] = []
         self.worker_peers: dict[bytes, FakeWorker] = {}
         self.clients: dict[bytes, FakeClient] = {}
         self.unreachable: set[bytes] = set()
         self.full: set[bytes] = set()
-        self.journals: dict[str, bytearray] = {}
+        self.journals: dict[str, bytearray] = before.journals if before else {}
+        self.store = before.store if before else FakeStore()
         self.reports: list[str] = []
         self.left: int | None = None
         self.core = Core(
-            configuration or settings(), "e1", random.Random(seed), self._ticket, {"version": "0", "pid": 1}
+            configuration or settings(),
+            epoch,
+            random.Random(seed),
+            self._ticket,
+            {"version": "0", "pid": 1, "uid": 1000},
         )
+        if before or durable:
+            disk: Counter[int] = Counter()
+            for saved in self.store.jobs.values():
+                disk[saved.job.uid] += saved.ended.disk if saved.ended else 0
+            self.core.restore(self.store.order + 1, self.store.unfinished(self.notes), disk)
         self.core.start(self.now)
         self.run()
 
@@ -358,7 +458,7 @@ class Stage:
     def let_go(self) -> None:
         """Do the commits that were held."""
         while self.held:
-            self.core.committed(self.held.popleft().ticket, self.now)
+            self._commit(self.held.popleft())
             self.run()
 
     def exit(self, name: str, code: int | None = None, signal: int | None = None) -> None:
@@ -390,11 +490,37 @@ class Stage:
             if self.hold_commits:
                 self.held.append(effect)
             else:
-                self.core.committed(effect.ticket, self.now)
+                self._commit(effect)
+        elif isinstance(effect, WriteNote):
+            self.notes.append((effect.log, effect.meta))
+        elif isinstance(effect, Ask):
+            self.asked.append(effect)
+            if not self.hold_answers:
+                self.answer()
         elif isinstance(effect, Report):
             self.reports.append(effect.text)
         elif isinstance(effect, Leave):
             self.left = effect.code
+
+    def _commit(self, effect: Commit) -> None:
+        record = effect.record
+        state, reason = "done", ""
+        if record is not None and self.commits_fail:
+            state, reason = "failed", self.commits_fail
+        elif record is not None:
+            state = self.store.commit(record)
+        self.core.committed(Outcome(effect.ticket, state, reason), self.now)
+
+    def answer(self) -> None:
+        """Answer what the core has asked the store."""
+        asked, self.asked = self.asked, []
+        for effect in asked:
+            self.core.found(self.store.find(effect), self.now)
+            self.run()
+
+    def reborn(self, configuration: Settings | None = None) -> Stage:
+        """The next daemon on the same disk, with whatever clients connect to it anew."""
+        return Stage(configuration or self.core.world.settings, epoch=f"{self.core.world.epoch}x", before=self)
 
     def _to_client(self, effect: ToClient) -> None:
         client = self.clients.get(effect.peer)
@@ -412,6 +538,8 @@ class Stage:
         journal += effect.marks
         pcm_at = len(journal)
         journal += b"".join(effect.pcm)
+        found = TakeFound(effect.meta, pcm_at, marks_at, len(effect.marks))
+        self.store.takes.setdefault(effect.log, []).append(found)
         self.core.take_written(effect.log, effect.take, pcm_at, marks_at, self.now)
 
     def _bytes(self, body: Any) -> bytes:

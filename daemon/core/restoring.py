@@ -1,0 +1,243 @@
+"""Jobs from before this daemon: those that go on, and those that are over and are asked for.
+
+Owns: how a job's state is built from what the store and its journal hold. Must not know: databases, files. Invariant:
+a take that is whole in the journal is final: it has its place, its range of the text is never cut again, and its audio
+is not made again; whatever else there was (growing takes, readers, leases) is gone, and with their names every reader
+finds out. The daemon's own death blames nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from ...bus.codec import encode
+from ...bus.messages import Terminal
+from . import cutting, ending, log, routing, schedule
+from .catalogue import Problem
+from .jobs import splitter
+from .records import Found, JobEnded, SavedJob, SegmentSaved, TakeFound, Unfinished
+from .segmentation import Splitter
+from .state import Entry, Job, Segment, Take
+from .world import World
+
+NO_PROCESS = 0
+"""The pid by which fair share counts all jobs whose clients nobody knows any more."""
+
+
+def restore(world: World, found: Sequence[Unfinished], now: float) -> None:
+    """Take up the jobs that an earlier daemon did not end, in order of acceptance."""
+    for unfinished in found:
+        _restore(world, unfinished, now)
+
+
+def _restore(world: World, found: Unfinished, now: float) -> None:
+    saved = found.saved.job
+    chain = routing.chain_for(world, saved.submit.chain, saved.language)
+    problem = chain if isinstance(chain, Problem) else None
+    entries = [Entry("", "")] if isinstance(chain, Problem) else chain
+    job = _job(world, found.saved, entries, now)
+    world.unfinished[job.key] = job
+    job.committed = True
+    job.complete = found.saved.complete
+    for text in found.saved.texts:
+        job.text.append(text.decode())
+    job.committed_chars = job.text.length
+    world.text_chars += job.text.length
+    world.charge_disk(job, found.disk)
+    job.has_audio_log = bool(found.records)
+    if problem is not None:
+        job.cut = True
+        ending.end(world, job, "failed", problem.code, problem.message, now)
+        return
+    _place(world, job, found.records)
+    job.alone_since = now
+    ending.finish_if_done(world, job, now)
+    if not job.over:
+        nobody = routing.route(world, job, now)
+        if nobody:
+            ending.end(world, job, "failed", "unavailable", nobody, now)
+        else:
+            schedule.update(world, job)
+
+
+def _job(world: World, saved: SavedJob, chain: list[Entry], now: float) -> Job:
+    record = saved.job
+    job = Job(
+        key=(record.uid, record.id),
+        client=(record.uid, NO_PROCESS),
+        submit=record.submit,
+        order=record.order,
+        language=record.language,
+        chain=chain,
+        splitter=splitter(world, chain, record.language) if chain[0].provider else Splitter("en", limit=1),
+        log=record.log,
+        in_memory=False,
+        rate=record.rate,
+        accepted_at=now,
+        text_at=now,
+    )
+    world.jobs[job.key] = world.logs[job.log] = job
+    return job
+
+
+# ------------------------------------------------------------------------------------------- jobs that go on
+
+
+def _place(world: World, job: Job, records: Sequence[TakeFound]) -> None:
+    """Lay the recorded ranges of the text in order, cut what lies between them, and what comes behind."""
+    known = _ranges(job, records)
+    end = 0
+    for segment in sorted(known, key=lambda segment: segment.start):
+        if segment.start < end:
+            continue  # of two records over the same text the first one counts
+        _fill(world, job, end, segment.start)
+        segment.number = len(job.segments)
+        job.segments.append(segment)
+        end = segment.end
+    job.fresh = len(job.segments)
+    job.again = [segment.number for segment in job.segments if segment.state == "waiting"]
+    _cut_rest(world, job, end)
+    for segment in job.segments:
+        _blame(segment, records)
+    log.advance(world, job)
+
+
+def _ranges(job: Job, records: Sequence[TakeFound]) -> list[Segment]:
+    """The segments of which the journal has a take, or the word that they were left out."""
+    known: dict[int, Segment] = {}
+    for record in records:
+        meta = record.meta
+        if "take" in meta:
+            segment = Segment(0, meta["start"], meta["end"], "whole", _take(record), str(meta["take"]))
+            segment.tries, segment.stops = meta["tries"], meta["stops"]
+            segment.deaths, segment.trail = meta["deaths"], list(meta["trail"])
+            known.setdefault(segment.start, segment)
+            job.rate = job.rate or meta["rate"]
+            job.spoken = (meta["provider"], meta["voice"])
+        elif meta.get("note") == "skipped":
+            known.setdefault(meta["start"], Segment(0, meta["start"], meta["end"], "skipped", trail=[meta["reason"]]))
+        elif meta.get("note") == "moved":
+            job.position = min(meta["position"], len(job.chain) - 1)
+            job.trail = list(meta["trail"])
+    job.made = sum(segment.take.samples for segment in known.values() if segment.take is not None)
+    return list(known.values())
+
+
+def _take(record: TakeFound) -> Take:
+    meta = record.meta
+    take = Take(meta["take"], meta["provider"], meta["version"], meta["voice"], meta["samples"], seed=meta["seed"])
+    take.peak, take.rms = meta["peak"], meta["rms"]
+    take.first_audio_s, take.work_s, take.made_s = meta["first_audio_s"], meta["work_s"], meta["made_s"]
+    take.whole = take.stored = True
+    take.pcm_at, take.marks_at, take.marks_bytes = record.pcm_at, record.marks_at, record.marks_bytes
+    return take
+
+
+def _fill(world: World, job: Job, start: int, end: int) -> None:
+    """Cut the text between two ranges that are known."""
+    text = job.text.slice(start, end)
+    if not text.strip():
+        return
+    limits = world.settings.limits
+    cutter = Splitter(job.language, limit=limits.segment_chars, start=start)
+    cutter.feed(text, last=True)
+    for begin, stop in cutter.take():
+        job.segments.append(Segment(len(job.segments), begin, stop))
+
+
+def _cut_rest(world: World, job: Job, start: int) -> None:
+    """Go on cutting behind the last range that is known; pieces stay pieces, since where one ends a sentence may."""
+    if job.submit.ssml:
+        if not job.segments:
+            job.segments.append(Segment(0, 0, job.text.length))
+        job.cut = True
+        return
+    if start:
+        job.splitter = Splitter(job.language, limit=world.settings.limits.segment_chars, start=start)
+    job.uncut.extend(job.text.pieces_from(start))
+    cutting.ahead(job)
+
+
+def _blame(segment: Segment, records: Sequence[TakeFound]) -> None:
+    """What was written down of a segment's failures, where it was cut the same again."""
+    for record in records:
+        meta = record.meta
+        if (
+            segment.state == "waiting"
+            and meta.get("note") == "failed"
+            and (meta["start"], meta["end"]) == (segment.start, segment.end)
+        ):
+            segment.deaths, segment.trail = meta["deaths"], list(meta["trail"])
+            segment.tries, segment.reseeds = meta["tries"], meta["reseeds"]
+
+
+# ----------------------------------------------------------------------------------------- jobs that are over
+
+
+def revive(world: World, saved: SavedJob, now: float) -> Job:
+    """Bring back a job that is over, to be read or asked about."""
+    ended = saved.ended
+    assert ended is not None
+    job = _job(
+        world, saved, [Entry(choice.provider, choice.voice) for choice in saved.job.submit.chain] or [_NOBODY], now
+    )
+    job.state = ended.state
+    job.committed = job.complete = job.cut = True
+    for text in saved.texts:
+        job.text.append(text.decode())
+    job.committed_chars = job.text.length
+    job.text.forget()
+    job.rate, job.trail = ended.rate, list(ended.trail)
+    job.missing = saved.audio == "missing"
+    job.disk, job.has_audio_log = ended.disk, ended.disk > 0
+    job.segments = [_segment(row) for row in ended.segments]
+    _lay(job)
+    job.verdict = job.terminal = _terminal(job, ended)
+    world.finished[job.key] = job
+    return job
+
+
+_NOBODY = Entry("", "")
+
+
+def _segment(row: SegmentSaved) -> Segment:
+    segment = Segment(row.number, row.start, row.end, row.state)
+    segment.tries, segment.stops, segment.deaths, segment.trail = row.tries, row.stops, row.deaths, list(row.trail)
+    if row.state == "whole":
+        take = Take(row.take, row.provider, row.version, row.voice, row.samples, seed=row.seed)
+        take.peak, take.rms, take.first_audio_s = row.peak, row.rms, row.first_audio_s
+        take.work_s, take.made_s = row.work_s, row.made_s
+        take.whole = take.stored = True
+        take.pcm_at, take.marks_at, take.marks_bytes = row.pcm_at, row.marks_at, row.marks_bytes
+        segment.take, segment.attempt = take, row.take
+    return segment
+
+
+def _lay(job: Job) -> None:
+    for segment in takewhile(lambda segment: segment.state in ("whole", "skipped"), job.segments):
+        segment.offset = job.length
+        job.placed += 1
+        if segment.take is not None:
+            job.length += segment.take.samples
+            job.spoken = (segment.take.provider, segment.take.voice)
+    job.fresh = len(job.segments)
+    job.made = job.length
+
+
+def _terminal(job: Job, ended: JobEnded) -> Terminal:
+    return Terminal(
+        job=job.id,
+        state=ended.state,  # type: ignore[arg-type]
+        code=ended.code,
+        message=ended.message,
+        samples=ended.samples,
+        segments=len(ended.segments),
+        skipped=ended.skipped,
+        speakers=list(ended.speakers),
+    )
+
+
+def rows(found: Found) -> bytes:
+    """The body of a page."""
+    return encode(list(found.rows))

@@ -1,0 +1,46 @@
+"""What a start finds on the disk: jobs to go on with, and journals that belong to nobody.
+
+Owns: the order in which database and journals are read. Must not know: what the core makes of it. Invariant: nothing is
+removed that some job may still need; a journal that cannot be read costs its job the audio, not the start.
+"""
+
+from __future__ import annotations
+
+from .core.records import SavedJob, TakeFound, Unfinished
+from .journal import Journals
+from .logs import log
+from .shell import Core
+from .store import Store
+
+
+def take_up(core: Core, store: Store, journals: Journals) -> set[str]:
+    """Hand the core the jobs that are not over. Returns the names of the files that some job has or may have, as
+    `tidy` wants them."""
+    condition = store.condition
+    owned = store.logs()
+    if condition.mode != "disk":
+        log.error("jobs are kept in memory only: %s", condition.reason)
+    else:
+        if condition.reason:
+            log.warning("%s", condition.reason)
+        _restore(core, store, journals)
+    names = journals.names() if owned is None else {journals.path(name).name for name in owned}
+    return {f"logs/{name}" for name in names}
+
+
+def _restore(core: Core, store: Store, journals: Journals) -> None:
+    order, unfinished = store.load()
+    if unfinished:
+        log.info("going on with %d jobs of an earlier run", len(unfinished))
+    core.restore(order, [_with_takes(saved, journals) for saved in unfinished], store.audio_bytes())
+
+
+def _with_takes(saved: SavedJob, journals: Journals) -> Unfinished:
+    name = saved.job.log
+    try:
+        records = journals.take_up(name)
+    except OSError as error:
+        log.error("journal %s cannot be read, so its audio is made again: %s", name, error)
+        return Unfinished(saved)
+    takes = tuple(TakeFound(r.meta, r.pcm_at, r.marks_at, r.pcm_at - r.marks_at) for r in records)
+    return Unfinished(saved, takes, journals.size(name))
