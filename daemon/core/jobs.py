@@ -374,7 +374,7 @@ def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, no
 
 def client_left(world: World, keys: set[JobKey], peer: bytes, now: float) -> None:
     """A client is gone: its readings end, its jobs do not."""
-    for key in keys:
+    for key in sorted(keys):
         job = world.jobs[key]
         readers.unsubscribe(world, job, peer, now)
         if not job.over:
