@@ -30,6 +30,7 @@ class Line:
 
     def __init__(self, job: str, offset: int = 0, take: str = "") -> None:
         self.job = job
+        self._begin = offset  # before it nothing is known but the take of the last sample
         self.end = offset
         """The offset of the next sample."""
         self._pieces = [_Piece(0, take, -1)] if offset else []
@@ -65,4 +66,7 @@ class Line:
         """Forget everything from `offset` on."""
         while self._pieces and self._pieces[-1].start >= offset:
             self._pieces.pop()
+        if offset < self._begin:
+            self._pieces = [_Piece(0, "", -1)] if offset else []
+            self._begin = offset
         self.end = min(self.end, offset)

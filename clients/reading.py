@@ -43,6 +43,8 @@ class Reading(Requests):
 
     _announced = ""  # the take that MARKS were last for: of the takes before none can come
     _replayed = False
+    _gap = False  # the connection was lost before the job was accepted: what came until then may be missing
+    _anew = False  # asked for once more, since it had died with its daemon
     _first_audio: float | None = None
     _disorder = 0
 
@@ -84,7 +86,7 @@ class Reading(Requests):
             self.events.append(event)
 
     def _audio(self, message: Audio, body: bytes, now: float) -> None:
-        if self._attaching:
+        if self._attaching or (self._gap and not self.answered):
             return  # of the reading before: the answer to ATTACH begins a new one
         if len(body) & 1 or not body:
             raise Protocol(f"half a sample, or none, in a frame of {self.job} ({len(body)} bytes)")
@@ -131,12 +133,19 @@ class Reading(Requests):
 
     def _accepted(self, message: Accepted, now: float) -> None:
         self.window.rate = message.rate or self.rate
+        self.keep = message.keep or self.keep
+        if self.keep not in ("", "nothing"):
+            self.pieces.retain = False
         if message.pieces:
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:
             self.answered = True
+            self._anew = False
             self._request = None
             self._asked = now
+            if message.existing and self._gap and self.read != "none":
+                # The reading began with an answer that was lost, and audio with it.
+                self._ask_attach(now)
             self._send_pieces(now)
 
     def _attached(self, message: Attached, now: float) -> None:
@@ -182,23 +191,27 @@ class Reading(Requests):
             now - self._began,
         )
 
+    def resume(self, now: float, *, reborn: bool) -> None:
+        """The daemon greeted us anew; see `Requests.resume`."""
+        self._gap = not self.answered and not reborn
+        super().resume(now, reborn=reborn)
+
     # ------------------------------------------------------------------------------------------------------ errors
 
     def _refused(self, message: Error, now: float) -> None:
         if message.code == "out_of_order" and self._disorder < DISORDER:
             self._disorder += 1  # what is not acknowledged goes out again, from its beginning, with the next repeat
             return
+        if message.code == "ended" and self.answered and self.read != "none":
+            self.pieces.refuse()  # how it ended is told behind its last frame
+            return
         if message.code == "not_reading":
             # The connection broke and came back unnoticed, and the daemon forgot the reading.
             if self._request is None and not self.cancelled:
                 self._ask_attach(now)
             return
-        if message.code == "ended" and not self.pieces.unwanted:
-            # The job was over before its text was; how it ended comes behind its audio.
-            self.pieces.unwanted = True
-            if self._request is None and not self.cancelled:
-                self._ask_attach(now)
-            return
+        if message.code == "not_found" and self._anew and not self.cancelled:
+            return  # the answer to what was said before the job was asked for, which finds it or makes it
         if message.code in ("not_found", "gone") and self._reborn:
             self._start_over(now)
             return
@@ -211,6 +224,7 @@ class Reading(Requests):
         """The daemon was started anew and the job died with the one before."""
         if self._submit is not None and self._first_audio is None and not self.cancelled and self.pieces.restart():
             self._reborn = False
+            self._anew = True
             self._ask_submit(now)
             return
         heard = (

@@ -57,11 +57,10 @@ class Journals:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, log: str) -> Path:
-        """A log's file. The checksum keeps apart names that differ only in case, where the file system does
-        not."""
+        """A log's file. Raises ValueError for what cannot be the name of a log."""
         if not _NAME.match(log):
             raise ValueError(f"{log!r} cannot be the name of a journal")
-        return self._directory / f"{log}-{zlib.crc32(log.encode()):08x}{SUFFIX}"
+        return self._directory / file_name(log)
 
     def append(self, log: str, meta: dict[str, Any], marks: bytes, pcm: Sequence[bytes]) -> tuple[int, int]:
         """Write a take; returns where its PCM and its marks begin. Raises OSError, the file being as
@@ -136,11 +135,6 @@ class Journals:
         """The names of all journals' files."""
         return {name for name in os.listdir(self._directory) if name.endswith(SUFFIX)}  # noqa: PTH208 - of 100 000
 
-    def measure(self) -> int:
-        """Bytes of all journals together."""
-        with os.scandir(self._directory) as entries:
-            return sum(entry.stat().st_size for entry in entries if entry.name.endswith(SUFFIX))
-
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
@@ -157,6 +151,12 @@ class Journals:
             os.close(self._open.popitem(last=False)[1])
         self._open[log] = fd
         return fd
+
+
+def file_name(log: str) -> str:
+    """The name of a log's file. The checksum keeps apart names that differ only in case, where the file system does
+    not."""
+    return f"{log}-{zlib.crc32(log.encode()):08x}{SUFFIX}"
 
 
 def _sync(fd: int) -> None:

@@ -61,6 +61,10 @@ class Store(Protocol):
         removed."""
         ...
 
+    def audio_bytes(self) -> dict[int, int]:
+        """At start: by uid, how much audio on the disk belongs to jobs that are over."""
+        ...
+
     def close(self) -> None:
         """Finish what was asked for."""
         ...
@@ -99,6 +103,9 @@ class MemoryStore:
 
     def logs(self) -> set[str] | None:
         return None
+
+    def audio_bytes(self) -> dict[int, int]:
+        return {}
 
     def close(self) -> None:
         self._done.clear()

@@ -35,7 +35,9 @@ OPENING = 200
 
 Apply: TypeAlias = Callable[[apsw.Connection, Any, float], str]
 
-_submit = msgspec.msgpack.Decoder(Submit)
+decode_submit = msgspec.msgpack.Decoder(Submit).decode
+"""A request as it was kept."""
+
 _SEGMENT = ", ".join(f'"{field.name}"' for field in fields(SegmentSaved))
 _PLACES = ", ".join("?" * (len(fields(SegmentSaved)) + 1))
 
@@ -205,6 +207,11 @@ def logs(db: apsw.Connection) -> set[str]:
     return {row[0] for row in db.execute("SELECT log FROM jobs INDEXED BY jobs_log")}
 
 
+def audio_bytes(db: apsw.Connection) -> dict[int, int]:
+    """By uid, the bytes of audio of all jobs that are over."""
+    return dict(db.execute("SELECT uid, sum(disk) FROM jobs WHERE state IS NOT NULL GROUP BY uid"))
+
+
 def was_deleted(db: apsw.Connection, uid: int, name: str) -> bool:
     """Whether there was a job of that name, which is not free yet."""
     return db.execute("SELECT 1 FROM deleted WHERE uid = ? AND id = ?", (uid, name)).get is not None
@@ -214,7 +221,7 @@ def _saved_job(db: apsw.Connection, row: tuple[Any, ...]) -> SavedJob:
     number, uid, name, log, language, rate, submit, whole, pinned, created, audio, state, *end = row
     texts = pieces(db, number)
     return SavedJob(
-        job=JobSaved(number, uid, name, log, language, rate, _submit.decode(submit), texts[0]),
+        job=JobSaved(number, uid, name, log, language, rate, decode_submit(submit), texts[0]),
         texts=texts,
         complete=whole is not None,
         ended=_job_ended(db, number, log, state, *end[:-1]) if state is not None else None,

@@ -142,7 +142,9 @@ def _set_up(db: apsw.Connection, *, writing: bool) -> None:
     db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
     # Fetched: a statement that gives rows holds up those behind it.
     db.execute("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON").fetchall()
-    if writing:
+    if not writing:
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    else:
         # fullfsync: on macOS a plain fsync leaves the data in the drive's memory; elsewhere it means nothing.
         db.execute(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...bus.messages import (
@@ -93,12 +93,14 @@ class Core:
         restoring.restore(world, unfinished, now)
         self._settle(now)
 
-    def restore(self, order: int, unfinished: Sequence[Unfinished], disk: int) -> None:
+    def restore(self, order: int, unfinished: Sequence[Unfinished], disk: Mapping[int, int]) -> None:
         """Before `start`: what the store has. order: the first number that no job has had; unfinished: jobs to go on
-        with, in order of acceptance; disk: bytes of audio of all that are over."""
-        self.world.durable = True
-        self.world.order = order - 1
-        self.world.disk = disk
+        with, in order of acceptance; disk: bytes of audio of all that are over, by uid."""
+        world = self.world
+        world.durable = True
+        world.order = order - 1
+        world.disk_of = +Counter(disk)
+        world.disk = world.disk_of.total()
         self._unfinished = unfinished
 
     def reload(self, settings: Settings, now: float) -> None:

@@ -19,9 +19,10 @@ from ...bus.messages import (
     Credit,
     Detach,
     End,
+    Keep,
     Submit,
 )
-from . import cutting, ending, keeping, log, readers, routing, schedule
+from . import cutting, ending, keeping, log, quotas, readers, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextAdded, TextClosed
@@ -41,6 +42,7 @@ WAIT_S = 1.0
 
 def submit(world: World, client: Client, message: Submit, body: bytes, now: float) -> None:
     """Take a job on, or say why not."""
+    message.keep = message.keep or world.settings.history.keep
     key = (client.uid, message.job)
     existing = world.jobs.get(key)
     if existing is not None:
@@ -115,7 +117,7 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
     nobody = routing.route(world, job, now)
     record = JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
     pending = keeping.pending(job, "job", record, now, tell=client.peer)
-    accepted = Accepted(job=job.id, existing=False, state=job.told, rate=job.rate, pieces=1)
+    accepted = Accepted(1, "", job.id, False, job.told, job.rate, 1, _stays(world, job))
     world.after(pending, client.peer, accepted)
     world.commit(pending)
     if not job.submit.complete:
@@ -124,6 +126,11 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
         ending.end(world, job, "failed", "unavailable", nobody, now)
     else:
         schedule.update(world, job)
+
+
+def _stays(world: World, job: Job) -> Keep:
+    """What will stay of a job; without a store nothing outlives the daemon, whatever was asked for."""
+    return job.submit.keep if world.durable or job.in_memory else "job"
 
 
 def _written_by(world: World, client: Client, job: Job) -> None:
@@ -142,7 +149,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
         )
         return
     pieces = job.text.pieces
-    answer = Accepted(job=job.id, existing=True, state=job.told, rate=job.rate, pieces=pieces)
+    answer = Accepted(1, "", job.id, True, job.told, job.rate, pieces, _stays(world, job))
     world.behind("text", job, client.peer, answer)
     if message.read == "none" or client.peer in job.readers:
         return
@@ -179,6 +186,8 @@ def _unfit(world: World, client: Client, message: Submit, now: float) -> Problem
         return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
     if world.text_chars >= limits.texts_bytes:
         return Problem("queue_full", TEXTS_FULL)
+    if (full := quotas.job_refusal(world, client.uid, on_disk=message.keep != "nothing")) is not None:
+        return full
     style = message.style
     for name, value, low, high in (
         ("rate", style.rate, 0.25, 6.0),
@@ -221,6 +230,9 @@ def _language(world: World, message: Submit, text: str) -> str:
 def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
     have = job.text.pieces - 1
+    if job.torn:
+        _torn(world, client, job)
+        return
     if 1 <= message.n <= have:
         if not job.text.is_piece(message.n, body):
             text = f"Piece {message.n} of {job.id} came before with other words."
@@ -230,7 +242,8 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         return
     problem = _unfit_piece(world, job, message.n, have, body)
     if problem is not None:
-        world.error(client.peer, problem.code, problem.message, job=job.id)
+        retry = _retry_after(world) if problem.code == "queue_full" else 0.0
+        world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
         return
     job.text_at = now
     if job.author != schedule.client_key(client):
@@ -244,13 +257,24 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     schedule.update(world, job)
 
 
+def _torn(world: World, client: Client, job: Job) -> None:
+    """A piece could not be written down, so none from there on may be acknowledged. What became of the job is told once
+    its end is written."""
+    if job.terminal is not None:
+        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
+
+
 def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Problem | None:
-    if job.over or job.complete:
+    if job.over:
+        return Problem("ended", f"The job {job.id} is over; nothing can be added.")
+    if job.complete:
         return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
     if n != have + 1:
         return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
     if world.text_chars >= world.settings.limits.texts_bytes:
         return Problem("queue_full", TEXTS_FULL)
+    if (full := quotas.text_refusal(world, job.key[0])) is not None:
+        return full
     if job.text.length + len(body) > world.settings.limits.text_bytes:
         return Problem("too_long", f"The text of {job.id} would be over {world.settings.limits.text_bytes} characters.")
     try:
@@ -264,7 +288,9 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
     """The text is complete."""
     have = job.text.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
-    if job.complete and message.n == have:
+    if job.torn:
+        _torn(world, client, job)
+    elif job.complete and message.n == have:
         world.behind("text", job, client.peer, answer)
     elif job.over:
         world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)

@@ -105,6 +105,8 @@ def _give_up(world: World, job: Job, now: float) -> None:
 
 
 def _text_not_kept(world: World, pending: Pending, job: Job | None, outcome: Outcome, now: float) -> None:
+    if job is not None:
+        job.torn = True
     if job is not None and not job.over:
         text = f"A piece of the text could not be written down: {outcome.reason}."
         ending.end(world, job, "failed", "storage", text, now)

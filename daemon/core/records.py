@@ -170,7 +170,7 @@ class Unfinished:
 class Found:
     """The answer to a question put to the store. rows: maps for a list, as they go to a client. following: the cursor
     of the next page, "" at the end. saved: the job that was looked up, None where there is none; deleted: because it
-    was deleted. reason: why there is no answer, "" if there is one."""
+    was deleted. reason: why there is no answer, "" if there is one; code: the name of that reason."""
 
     ticket: int
     rows: tuple[dict[str, Any], ...] = ()
@@ -178,6 +178,7 @@ class Found:
     saved: SavedJob | None = None
     deleted: bool = False
     reason: str = ""
+    code: str = "storage"
 
 
 @dataclass(frozen=True, slots=True)

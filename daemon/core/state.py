@@ -164,7 +164,7 @@ class Job:
 
     placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
-    are known. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
+    are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
     so only when that is committed.
     """
 
@@ -190,6 +190,7 @@ class Job:
     uncut: deque[str] = field(default_factory=deque)
     uncut_from: int = 0
     cut: bool = False
+    torn: bool = False
     again: list[int] = field(default_factory=list)
     placed: int = 0
     length: int = 0
@@ -341,13 +342,46 @@ class Worker:
 
 
 @dataclass(slots=True)
+class Share:
+    """Equal shares: who has spent least is next. Whoever comes anew begins where the one served last began."""
+
+    virtual: float = 0.0
+    spent: dict[Any, float] = field(default_factory=dict)
+
+    def of(self, key: Any) -> float:
+        """How much `key` has spent."""
+        return self.spent.get(key, self.virtual)
+
+    def charge(self, key: Any, seconds: float) -> None:
+        """It spends more."""
+        self.virtual = max(self.of(key), self.virtual)
+        self.spent[key] = self.virtual + seconds
+
+
+@dataclass(slots=True)
 class Queue:
-    """Jobs that have a segment to be made, of one class at one provider. since: from when it has waited in vain."""
+    """Jobs that have a segment to be made, of one class at one provider. since: from when it has waited in vain.
+    users: what each uid had of it; inside: the same for the clients of each."""
 
     clients: dict[ClientKey, dict[JobKey, Job]] = field(default_factory=dict)
-    virtual: float = 0.0
-    spent: dict[ClientKey, float] = field(default_factory=dict)
+    users: Share = field(default_factory=Share)
+    inside: dict[int, Share] = field(default_factory=dict)
     since: float | None = None
+
+    def turn(self, client: ClientKey) -> tuple[float, float]:
+        """What decides whose turn it is: the lowest is next."""
+        inside = self.inside.get(client[0])
+        return self.users.of(client[0]), inside.of(client) if inside is not None else 0.0
+
+    def charge(self, client: ClientKey, seconds: float) -> None:
+        """A client has had so much audio."""
+        self.users.charge(client[0], seconds)
+        self.inside.setdefault(client[0], Share()).charge(client, seconds)
+
+    def forget(self) -> None:
+        """Nobody waits: what was spent so far counts no more."""
+        self.users.spent.clear()
+        self.inside.clear()
 
 
 @dataclass(slots=True)

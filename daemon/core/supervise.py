@@ -178,6 +178,8 @@ def register(world: World, peer: bytes, message: Register, now: float) -> None:
     move(WORKER, worker, "register")
     worker.peer, worker.session, worker.version = peer, world.tickets(), message.version[:100]
     worker.heard_at, worker.lost_at = now, None
+    if worker.ready_at is not None:
+        worker.spawned_at = now  # it has loaded long ago, and has as long again to say so
     worker.pid = worker.pid or message.pid
     world.by_peer[peer] = worker
     _welcome(world, worker)

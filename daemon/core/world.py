@@ -95,8 +95,9 @@ class World:
     text_chars: int = 0
     memory: int = 0
     disk: int = 0
-    crowded_since: float | None = None
     durable: bool = False
+    disk_of: Counter[int] = field(default_factory=Counter)
+    crowded: dict[int | None, float] = field(default_factory=dict)
     order: int = 0
     names: int = 0
     ticket: int = 0
@@ -159,6 +160,14 @@ class World:
         if self.counters[what] == 1:
             self.report("warning", f"{what}: {text} (further ones are only counted)" if text else what)
 
+    def charge_disk(self, job: Job, size: int) -> None:
+        """A job's audio takes so many bytes of disk more (or less)."""
+        job.disk += size
+        self.disk += size
+        self.disk_of[job.key[0]] += size
+        if not self.disk_of[job.key[0]]:
+            del self.disk_of[job.key[0]]
+
     # ------------------------------------------------------------------ committing
 
     def commit(self, pending: Pending) -> None:
@@ -181,7 +190,8 @@ class World:
     def behind(self, kind: str, job: Job, peer: bytes, message: Message) -> None:
         """Send this to a client behind the newest commit of that kind that this job waits for, or now if for none."""
         kinds = ("job", "text") if kind == "text" else (kind,)
-        for pending in reversed(self.commits.values()):
+        # One that could not be written yet, and is about to be tried again, is waited for as well.
+        for pending in (*reversed(self.commits.values()), *(pending for _, pending in self.again)):
             if pending.kind in kinds and pending.order == job.order:
                 self.after(pending, peer, message)
                 return

@@ -307,6 +307,18 @@ def test_going_on_from_where_another_client_stopped() -> None:
 # -------------------------------------------------------------------------------------------------------------- credit
 
 
+def test_going_back_behind_where_it_began() -> None:
+    """Attached within a sentence that is then made anew: what stands before that is of a take that nobody named."""
+    play = attached(15, take="t2")
+    play.audio(15, 5, segment=1, take="t2")
+    play.say(Rewind(job="j", segment=1, offset=10, take="t2", reason="killed"))
+    play.audio(10, 20, segment=1, take="t3")
+    assert play.reading.error is None and play.reading.line.end == 30
+    play.say(Rewind(job="j", segment=0, offset=0, take="t1"))
+    play.audio(0, 5, segment=0, take="t4")
+    assert play.reading.error is None and play.reading.line.take == "t4"
+
+
 def test_credit_goes_with_submit() -> None:
     """SUBMIT brings credit for the whole window, at a guessed rate where none is known."""
     play = Play(accepted=False, rate=8000)
@@ -413,10 +425,8 @@ def test_a_job_that_ended_before_its_text_takes_no_more_of_it() -> None:
     play.reading.append(b"one ", play.now)
     assert play.kinds() == [Append]
     play.say(Error(job="j", code="ended", message="The text of j is complete; nothing can be added."))
-    assert play.kinds() == [Attach]
     play.reading.append(b"two ", play.now)
     play.reading.end(play.now)
-    play.say(Attached(job="j", rate=RATE))
     assert play.kinds() == []
     assert not play.reading.text_kept
     play.say(Terminal(job="j", state="failed", code="disk_full", message="The disk is full."))
@@ -468,6 +478,22 @@ def test_what_was_said_of_a_piece_on_accepting() -> None:
 
 
 # ------------------------------------------------------------------------------------- ends and restarts
+
+
+def test_a_piece_for_a_job_that_is_over() -> None:
+    """It is not sent again, and how the job ended comes in its turn, behind its last frame; the text was not kept."""
+    play = Play(text="", complete=False)
+    play.reading.append(b"one", play.now)
+    play.out()
+    play.say(Error(job="j", code="ended", message="The job j is over."))
+    play.reading.append(b"two", play.now)
+    play.reading.end(play.now)
+    play.say(Appended(job="j", n=1))
+    assert play.after(0.5) == []
+    assert play.reading.pieces.settled and not play.reading.text_kept
+    play.audio(0, 10)
+    play.say(Terminal(job="j", state="failed", code="storage", samples=10))
+    assert (play.reading.result.code, play.reading.error) == ("storage", None)
 
 
 def test_a_job_that_fails() -> None:
@@ -546,12 +572,53 @@ def test_pieces_of_a_job_that_died_with_its_daemon() -> None:
             assert [m.n for m in play.after(0.3)] == [1]
 
 
+def test_a_job_that_died_with_its_daemon_may_be_missed_more_than_once() -> None:
+    """Each thing that was said of it is answered by "not found"; the first answer starts it anew, the others are late."""
+    play = Play(text="", complete=False, keep="nothing")
+    play.reading.append(b"one", play.now)
+    play.out()
+    play.reading.resume(play.now, reborn=True)
+    assert play.kinds() == [Attach, Append]
+    play.say(Error(job="j", code="not_found", message="no such job"))
+    play.say(Error(job="j", code="not_found", message="no such job"))
+    assert play.reading.error is None and play.kinds() == [Submit]
+
+
 def test_a_submit_without_an_answer_goes_to_the_new_daemon() -> None:
     """What was not answered before a restart is said again after it."""
     play = Play(accepted=False)
     play.out()
     play.reading.resume(play.now, reborn=True)
     assert play.kinds() == [Submit]
+
+
+def test_what_was_lost_with_the_answer_to_submit_is_fetched() -> None:
+    """Where ACCEPTED was lost with a connection that the daemon did not miss, audio may have been lost with it."""
+    play = Play(accepted=False)
+    play.out()
+    play.reading.resume(play.now, reborn=False)
+    assert play.kinds() == [Submit]
+    play.audio(10, 10)
+    assert play.events() == []
+    play.say(Accepted(job="j", rate=RATE, existing=True))
+    attach = play.out()[-1]
+    assert isinstance(attach, Attach) and attach.offset == 0
+    play.audio(20, 10)
+    play.say(Attached(job="j", rate=RATE))
+    play.audio(0, 30)
+    assert [event.samples for event in play.events()] == [30] and play.reading.error is None
+
+
+def test_an_answer_to_submit_that_was_only_late() -> None:
+    """It came from this connection after all, so nothing is missing behind it."""
+    play = Play(accepted=False)
+    play.out()
+    play.reading.resume(play.now, reborn=False)
+    play.out()
+    play.say(Accepted(job="j", rate=RATE))
+    play.audio(0, 10)
+    play.say(Accepted(job="j", rate=RATE, existing=True))
+    assert play.out() == [] and [event.samples for event in play.events()] == [10]
 
 
 def test_the_end_of_the_reading_before() -> None:

@@ -26,7 +26,7 @@ from voicebus.bus.messages import (
     Terminal,
 )
 from voicebus.daemon.core.segmentation import Splitter
-from voicebus.daemon.core.settings import Limits, Settings
+from voicebus.daemon.core.settings import History, Limits, Settings
 
 from .scenes import THREE, Scene, heard, kinds, lose, scene, speak_all
 from .world_of_one import FakeClient, Stage, settings
@@ -781,3 +781,21 @@ def test_a_job_that_is_over_still_knows_its_text_from_another() -> None:
     assert client.last(Accepted).existing
     client.submit("j", "Two.", read="none")
     assert refusal(client).code == "conflict"
+
+
+def test_what_is_kept_where_nobody_says() -> None:
+    """A SUBMIT without a word on what stays gets what is configured, is told so, and is the same SUBMIT again."""
+    stage = Stage(settings(history=History(keep="nothing")), durable=True)
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", "One.", keep="")
+    assert client.last(Accepted).keep == "nothing"
+    assert stage.store.jobs == {}
+    client.submit("j", "One.", keep="")
+    assert client.last(Accepted).existing
+    client.submit("k", "One.", keep="history")
+    assert client.last(Accepted).keep == "history"
+    worker.speak(worker.current)
+    plain = Stage(settings())
+    client = plain.client()
+    client.submit("j", "One.", keep="")
+    assert client.last(Accepted).keep == "job"

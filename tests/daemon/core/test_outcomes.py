@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicebus.bus.messages import Accepted, Attached, Cancel, Delete, Deleted, Error, Pin, Pinned, Query, Terminal
+from voicebus.bus.messages import Accepted, Appended, Attached, Cancel, Delete, Deleted, Error, Pin, Pinned, Query, Terminal
 from voicebus.daemon.core.records import JobSaved, Outcome
 from voicebus.daemon.core.settings import Limits
 
@@ -87,6 +87,24 @@ def test_a_piece_that_cannot_be_written_down_ends_the_job() -> None:
     assert client.terminals["j"].code == "storage" and "no space" in client.terminals["j"].message
 
 
+def test_a_piece_that_was_not_written_down_is_never_acknowledged() -> None:
+    """Nor is one behind it, nor the end of the text, however often they are sent; then the job is over."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.commits_fail = "no space"
+    client.append("j", 1, "Two. ")
+    client.append("j", 1, "Two. ")
+    client.append("j", 2, "Three. ")
+    client.end("j", 3)
+    assert client.got(Appended) == [] and client.terminals == {}
+    stage.commits_fail = ""
+    stage.pass_time(1.5)
+    assert client.terminals["j"].code == "storage"
+    client.append("j", 1, "Two. ")
+    client.end("j", 2)
+    assert client.got(Appended) == [] and [error.code for error in client.got(Error)] == ["ended", "ended"]
+
+
 def test_a_piece_of_a_job_that_is_over_is_lost_without_more_ado() -> None:
     """Its end was told, or will be."""
     stage, _, client = durable()
@@ -113,6 +131,19 @@ def test_the_end_of_a_job_is_written_again_until_it_is() -> None:
     stage.commits_fail = ""
     stage.pass_time(1.5)
     assert client.terminals["j"].state == "finished"
+
+
+def test_a_cancellation_that_is_repeated_is_not_answered_before_the_end_is_written() -> None:
+    """Between two tries to write the end there is no commit under way, and nothing to be told."""
+    stage, _, client = durable()
+    client.submit("j", TEXT)
+    stage.commits_fail = "no space"
+    client.cancel("j")
+    client.cancel("j")
+    assert client.got(Terminal) == []
+    stage.commits_fail = ""
+    stage.pass_time(1.5)
+    assert {end.state for end in client.got(Terminal)} == {"cancelled"}
 
 
 def test_the_end_of_a_job_that_was_given_up_is_not_written() -> None:

@@ -273,6 +273,20 @@ def test_a_connection_that_does_not_come_back_is_the_end_of_its_process() -> Non
     assert stage.killed == ["a/0"]
 
 
+def test_a_worker_that_comes_back_late_in_its_life_has_time_to_say_that_it_is_ready() -> None:
+    """Its time to load is long over; a look between REGISTER and READY kills nobody."""
+    stage = Stage(settings("a", provider={"load_s": 5.0}))
+    worker = stage.worker()
+    for _ in range(10):
+        stage.pass_time(1.0)
+        worker.say(Beat(state="ready"))
+    worker.register()
+    stage.pass_time(0.2)
+    assert stage.killed == []
+    worker.ready()
+    assert stage.core.world.workers["a/0"].state == "ready"
+
+
 def test_strangers_are_told_to_register() -> None:
     """Whoever speaks without a session, or under an old one, is asked to greet."""
     stage = Stage()

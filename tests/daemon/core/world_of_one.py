@@ -7,7 +7,7 @@ sent, and offers a worker and a client to act with. Time passes only when a test
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -396,10 +396,16 @@ class Stage:
         self.reports: list[str] = []
         self.left: int | None = None
         self.core = Core(
-            configuration or settings(), epoch, random.Random(seed), self._ticket, {"version": "0", "pid": 1}
+            configuration or settings(),
+            epoch,
+            random.Random(seed),
+            self._ticket,
+            {"version": "0", "pid": 1, "uid": 1000},
         )
         if before or durable:
-            disk = sum(saved.ended.disk for saved in self.store.jobs.values() if saved.ended)
+            disk: Counter[int] = Counter()
+            for saved in self.store.jobs.values():
+                disk[saved.job.uid] += saved.ended.disk if saved.ended else 0
             self.core.restore(self.store.order + 1, self.store.unfinished(self.notes), disk)
         self.core.start(self.now)
         self.run()

@@ -1,0 +1,335 @@
+"""What must hold at every step, whatever happens.
+
+Owns: the promises, checked on what goes over the wires and onto the disk. Must not know: how the core keeps them: it
+looks into the core's state only to add up sums (`sums`). Invariant: whatever is broken raises Wrong at the step at
+which it happens, with what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from voicebus.bus import messages as m
+from voicebus.bus.codec import decode_to_client, decode_to_worker
+from voicebus.daemon.core.core import Core
+from voicebus.daemon.core.settings import Limits
+
+from . import sums
+from .oracle import RATE, Oracle, Wrong, check_text
+
+if TYPE_CHECKING:
+    from .clients import Heard
+    from .plan import Order
+    from .store import Store
+
+WINDOW = 8 * RATE
+"""Samples that a worker may be ahead of the daemon's consent."""
+
+ENGINE_CODES = frozenset(
+    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "rate_limited", "quota",
+     "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
+)  # fmt: skip
+
+Key = tuple[int, str]
+
+
+@dataclass(slots=True)
+class Lease:
+    """A slot that is taken. samples: that have come; allowed: how far it was let."""
+
+    session: str
+    samples: int
+    allowed: int
+
+
+class Judge:
+    """Sees everything, believes nothing. orders: what may be asked for, by user and name."""
+
+    def __init__(self, oracle: Oracle, store: Store, limits: Limits, slots: int) -> None:
+        self.orders: dict[Key, Order] = {}
+        self.accepted: set[Key] = set()
+        self.terminals: dict[Any, m.Terminal] = {}
+        self.cancelled: set[Key] = set()
+        self.befell: Counter[str] = Counter()
+        self.samples_compared = 0
+        self.audio: dict[Key, bytes] = {}
+        self.leaving = lambda: False
+        self.held = lambda: 0
+        self.sick = lambda name: ""
+        self.alive = lambda name: False
+        self.who = lambda peer: (0, 0)
+        self.now = lambda: 0.0
+        self._oracle = oracle
+        self._store = store
+        self._limits = limits
+        self._slots = slots
+        self._core: Core | None = None
+        self._run = 0
+        self._looks = 0
+        self._credit: dict[tuple[bytes, str], int] = {}
+        self._near: dict[Key, float] = {}
+        self._leases: dict[str, Lease] = {}
+        self._sessions: dict[bytes, str] = {}
+        self._worked: set[str] = set()
+        self._to_client = {
+            m.Accepted: self._accepted_told,
+            m.Appended: self._appended_told,
+            m.Attached: self._of_job,
+            m.Notice: self._of_job,
+            m.Rewind: self._of_job,
+            m.Marks: self._marks_told,
+            m.Audio: self._audio_told,
+            m.Terminal: self._terminal_told,
+            m.Error: self._error_told,
+        }
+
+    # --------------------------------------------------------------------------------------------- daemons come and go
+
+    def born(self, core: Core) -> None:
+        """A daemon starts."""
+        self._core = core
+        self._run += 1
+
+    def died(self) -> None:
+        """It is gone, and with it all readings and sessions."""
+        self._core = None
+        self._leases.clear()
+        self._sessions.clear()
+        self._credit.clear()
+        for key in self._near:
+            self._near[key] = self.now()
+
+    # ------------------------------------------------------------------------------------------------------- clients
+
+    def from_client(self, peer: bytes, uid: int, message: Any, body: bytes) -> None:
+        """A client said something, and the daemon is about to hear it."""
+        credit = message.up_to if isinstance(message, m.Credit) else getattr(message, "credit", None)
+        if credit is not None:
+            self._credit[peer, message.job] = max(credit, self._credit.get((peer, message.job), 0))
+        job = getattr(message, "job", None)
+        if job is not None:
+            self._near[uid, job] = self.now()
+        if isinstance(message, m.Cancel):
+            self.cancelled.add((uid, message.job))
+
+    def to_client(self, peer: bytes, header: bytes, body: bytes) -> object:
+        """The daemon says something to a client: this."""
+        message = decode_to_client(header)
+        check = self._to_client.get(type(message))
+        if check is not None:
+            key = (self.who(peer)[0], message.job)  # type: ignore[union-attr]
+            self._near[key] = self.now()
+            check(peer, key, message, body)
+        return message
+
+    def _kept(self, key: Key) -> bool:
+        """Whether anything is to be kept of a job."""
+        order = self.orders.get(key)
+        if order is None:
+            raise Wrong(f"nobody asked for {key}")
+        return order.options["keep"] != "nothing"
+
+    def _of_job(self, peer: bytes, key: Key, message: Any, body: bytes) -> None:
+        if self._kept(key) and key not in self._store.jobs:
+            raise Wrong(f"{type(message).__name__} of {key} was told before the job was durable")
+
+    def _accepted_told(self, peer: bytes, key: Key, message: m.Accepted, body: bytes) -> None:
+        self._of_job(peer, key, message, body)
+        self.accepted.add(key)
+        if self._kept(key) and message.pieces > len(self._store.jobs[key].texts):
+            raise Wrong(f"{message.pieces} pieces of {key} were acknowledged, {len(self._store.jobs[key].texts)} kept")
+
+    def _appended_told(self, peer: bytes, key: Key, message: m.Appended, body: bytes) -> None:
+        self._of_job(peer, key, message, body)
+        if not self._kept(key):
+            return
+        saved = self._store.jobs[key]
+        if message.ended and not saved.complete:
+            raise Wrong(f"the end of the text of {key} was acknowledged before it was durable")
+        if not message.ended and message.n >= len(saved.texts):
+            raise Wrong(f"piece {message.n} of {key} was acknowledged before it was durable")
+
+    def _durable_text(self, key: Key) -> str:
+        return b"".join(self._store.jobs[key].texts).decode()
+
+    def _marks_told(self, peer: bytes, key: Key, message: m.Marks, body: bytes) -> None:
+        self._of_job(peer, key, message, body)
+        if self._kept(key):
+            text = self._durable_text(key)
+            made = self._oracle.made.get(message.take)
+            if message.start + message.length > len(text):
+                raise Wrong(f"marks of {key} were told of text that is not durable")
+            if made is not None and text[message.start : message.start + message.length] != made.text:
+                raise Wrong(f"marks of {key} name other text than take {message.take} says")
+
+    def _audio_told(self, peer: bytes, key: Key, message: m.Audio, body: bytes) -> None:
+        self._of_job(peer, key, message, body)
+        end = message.offset + (len(body) >> 1)
+        if end > self._credit.get((peer, message.job), 0):
+            raise Wrong(f"audio of {key} was sent up to {end}, beyond the credit of {peer!r}")
+        made = self._oracle.made.get(message.take)
+        if made is None:
+            raise Wrong(f"audio of {key} is said to be of {message.take}, which nobody made")
+        if self._kept(key) and made.text not in self._durable_text(key):
+            raise Wrong(f"audio of {key} was sent of text that is not durable")
+
+    def _terminal_told(self, peer: bytes, key: Key, message: m.Terminal, body: bytes) -> None:
+        self._of_job(peer, key, message, body)
+        message.epoch = ""
+        kept = self._kept(key)
+        if kept:
+            ended = self._store.jobs[key].ended
+            if ended is None or (ended.state, ended.code, ended.samples) != (
+                message.state, message.code, message.samples
+            ):  # fmt: skip
+                raise Wrong(f"the end of {key} was told before it was durable: {message}")
+        name = key if kept else (*key, self._run)
+        before = self.terminals.setdefault(name, message)
+        if before != message:
+            raise Wrong(f"{key} has two ends: {before} and {message}")
+        if before is message:
+            self._check_end(key, message)
+
+    def _error_told(self, peer: bytes, key: Key, message: m.Error, body: bytes) -> None:
+        if message.code in ("conflict", "bad_message", "invalid"):
+            raise Wrong(f"an honest client was told {message.code}: {message.message}")
+        if message.code in ("not_found", "gone") and key in self.accepted and self._kept(key):
+            raise Wrong(f"{key} was accepted, and now it is {message.code}")
+
+    # ------------------------------------------------------------------------------------------------ how jobs end
+
+    def _check_end(self, key: Key, end: m.Terminal) -> None:
+        """Whether a job may end like this, after all that befell."""
+        order = self.orders[key]
+        alone = self.now() - self._near.get(key, 0.0)
+        why = ""
+        if end.state == "finished":
+            allowed = end.skipped == 0 or (order.options["skip_bad"] and self._engine_faults() > 0)
+        elif end.code == "cancelled":
+            allowed = key in self.cancelled
+        elif end.code == "abandoned":
+            allowed, why = order.options["pace"] == "listen", f"alone for {alone:.1f} s"
+        elif end.code == "text_incomplete":
+            allowed = len(order.pieces) > 1 and self._client_faults() > 0
+        elif end.code in ("disk_full", "storage"):
+            allowed = self.befell["disk is full"] + self.befell["commits fail"] > 0
+        elif end.code == "daemon_stopped":
+            allowed = not self._kept(key)
+        elif end.code == "quarantined":
+            allowed = any(deaths >= 2 and text in order.text for text, deaths in self._oracle.deaths.items())
+        else:
+            allowed = end.code in ENGINE_CODES and self._engine_faults() >= 2
+        if not allowed:
+            raise Wrong(f"{key} ended as {end.state} ({end.code}: {end.message}) without a reason. {why}")
+
+    def _engine_faults(self) -> int:
+        kinds = ("engine", "worker loads", "worker dies", "worker stalls", "worker loses")
+        return sum(count for kind, count in self.befell.items() if kind.startswith(kinds[:3]))
+
+    def _client_faults(self) -> int:
+        return sum(count for kind, count in self.befell.items() if kind.startswith(("client", "daemon", "power")))
+
+    def heard_to_the_end(self, heard: Heard) -> None:
+        """A client has its result: what it has is what was to be heard, told from the samples alone."""
+        result = heard.result
+        assert result is not None
+        if result.state != "finished" or heard.read == "none" or heard.cancelled:
+            return
+        takes = self._oracle.decode(bytes(heard.pcm))
+        check_text(takes, heard.order.text, result.skipped)
+        if len(heard.pcm) != 2 * result.samples:
+            raise Wrong(f"{heard.order.name} has {result.samples} samples, {len(heard.pcm) // 2} came")
+        self.samples_compared += result.samples
+        key = (heard.uid, heard.order.name)
+        if self._kept(key) and self.audio.setdefault(key, bytes(heard.pcm)) != heard.pcm:
+            raise Wrong(f"two clients have different audio of {key}")
+
+    # ------------------------------------------------------------------------------------------------------- workers
+
+    def to_worker(self, peer: bytes, header: bytes, body: bytes) -> object:
+        """The daemon says something to a worker: this."""
+        message = decode_to_worker(header)
+        if isinstance(message, m.Welcome):
+            if self._sessions.get(peer) != message.session:
+                self._over(peer)
+            self._sessions[peer] = message.session
+        elif isinstance(message, m.Work):
+            self._given_out(message)
+        elif isinstance(message, m.Grant):
+            lease = self._leases.get(message.attempt)
+            if lease is not None:
+                lease.allowed = message.up_to
+                if message.up_to > lease.samples + WINDOW:
+                    raise Wrong(f"{message.attempt} may send {message.up_to - lease.samples} samples ahead")
+        return message
+
+    def _given_out(self, work: m.Work) -> None:
+        if work.attempt in self._worked:
+            raise Wrong(f"the attempt {work.attempt} was given out twice")
+        self._worked.add(work.attempt)
+        if work.credit > WINDOW:
+            raise Wrong(f"{work.attempt} may send {work.credit} samples ahead")
+        taken = sum(lease.session == work.session for lease in self._leases.values())
+        if taken >= self._slots:
+            raise Wrong(f"session {work.session} has {taken} attempts for {self._slots} slots and gets {work.attempt}")
+        self._leases[work.attempt] = Lease(work.session, 0, work.credit)
+
+    def _over(self, peer: bytes) -> None:
+        session = self._sessions.pop(peer, None)
+        for attempt in [name for name, lease in self._leases.items() if lease.session == session]:
+            del self._leases[attempt]
+
+    def from_worker(self, peer: bytes, message: Any, body: bytes) -> None:
+        """A worker said something, and the daemon is about to hear it."""
+        lease = self._leases.get(getattr(message, "attempt", ""))
+        if lease is None or self._sessions.get(peer) != message.session:
+            return
+        if isinstance(message, m.Chunk):
+            lease.samples += len(body) >> 1
+            if lease.samples > lease.allowed:
+                raise Wrong(f"{message.attempt} sent more than it was allowed: the simulation is wrong")
+        elif isinstance(message, m.Done | m.Failed | m.Stopped):
+            del self._leases[message.attempt]
+
+    def spawned(self, name: str) -> None:
+        """A process is about to be started."""
+        if self.alive(name):
+            raise Wrong(f"there is a process in {name} already")
+
+    def kills(self, name: str, why: str) -> None:
+        """A process is about to be killed."""
+        if not self.sick(name) and not self.leaving() and self.alive(name):
+            raise Wrong(f"{name} is well, and was killed: {why}")
+
+    # ----------------------------------------------------------------------------------------------------- the whole
+
+    def look(self) -> None:
+        """After a pass."""
+        self._looks += 1
+        if self._core is None:
+            return
+        world = self._core.world
+        if world.memory > self._limits.memory_bytes + 2 * WINDOW * self._slots * max(len(world.workers), 1):
+            raise Wrong(f"{world.memory} bytes of audio in memory")
+        if self.held() > 2 * 30 * RATE * 12:
+            raise Wrong(f"{self.held()} bytes wait for clients")
+        if self._looks % 8 == 0:
+            sums.check(world)
+
+    def at_the_end(self) -> None:
+        """Nothing is left over when all is healed and everybody had time."""
+        assert self._core is not None
+        world = self._core.world
+        sums.check(world)
+        sums.nothing_left(world)
+        for key in self.accepted:
+            if self._kept(key) and self._store.jobs[key].ended is None:
+                raise Wrong(f"{key} was accepted and never ended")
+        orphans = self._journals() - self._store.logs() - set(world.logs)
+        if orphans:
+            raise Wrong(f"journals that belong to no job: {sorted(orphans)}")
+
+    def _journals(self) -> set[str]:
+        return set(self._store.disk.files)

@@ -1,0 +1,433 @@
+"""A daemon: the real core, and hands that carry out its effects one by one and may stop being there before any of them.
+
+Owns: the order of a pass, the pipes that are full, the daemon's deaths and its next life. Must not know: what is right
+(`judge` is told of everything and decides). Invariant: a pass is that of `daemon/loop.py`: late first, then what
+arrived, then the tick; effects are carried out as `daemon/shell.py` and `daemon/lanes.py` do it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from voicebus.bus.codec import decode_from_client, decode_from_worker
+from voicebus.daemon.core.core import Core
+from voicebus.daemon.core.effects import (
+    Ask,
+    Commit,
+    DropLog,
+    Kill,
+    Leave,
+    Report,
+    Spawn,
+    Stored,
+    ToClient,
+    ToWorker,
+    WriteNote,
+    WriteTake,
+)
+from voicebus.daemon.core.records import Found, Outcome
+from voicebus.daemon.core.settings import Settings
+
+from .disk import Disk
+from .network import Full, Network, Unreachable
+from .store import Store
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .judge import Judge
+
+LATE_S = 0.1
+"""As in `daemon/loop.py`."""
+
+DRAIN = 256
+"""Messages of each socket in one pass, as in `daemon/loop.py`."""
+
+RETRY_S = 0.02
+"""Until a full pipe is tried again."""
+
+
+class Died(Exception):
+    """The daemon's process is gone, in the middle of whatever it was doing."""
+
+
+class Daemon:
+    """One daemon after the other. run: the how manieth; core: None while there is none."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        network: Network,
+        disk: Disk,
+        store: Store,
+        settings: Settings,
+        judge: Judge,
+        processes: Any,
+    ) -> None:
+        self.core: Core | None = None
+        self.run = 0
+        self.deaths = 0
+        self.effects_done = 0
+        self.leaving = False
+        self.stalled_until = 0.0
+        self._clock = clock
+        self._network = network
+        self._disk = disk
+        self._store = store
+        self._settings = settings
+        self._judge = judge
+        self._processes = processes
+        self._clients: deque[tuple[bytes, bytes, bytes]] = deque()
+        self._workers: deque[tuple[bytes, bytes, bytes]] = deque()
+        self._others: deque[Callable[[], None]] = deque()
+        self._lanes: dict[bytes, deque[tuple[bytes, bytes]]] = {}
+        self._passes = 0
+        self._due = float("inf")
+        self._last = self._wait = 0.0
+        self._die_in: int | None = None
+        self._die_before = ""
+        self._power = False
+        self._chance = clock.chance("loop")
+        store.applied = self._applied
+        self._do: dict[type, Callable[[Any], None]] = {
+            ToClient: self._to_client,
+            ToWorker: self._to_worker,
+            Spawn: self._spawn,
+            Kill: self._kill,
+            WriteTake: self._write_take,
+            WriteNote: self._write_note,
+            DropLog: self._drop_log,
+            Commit: self._commit,
+            Ask: self._ask,
+            Report: self._report,
+            Leave: self._leave,
+        }
+
+    # ------------------------------------------------------------------------------------------- life and death
+
+    def start(self) -> None:
+        """A daemon is started, and takes up what there is."""
+        if self.core is not None:
+            return
+        self.run += 1
+        self.leaving = False
+        now = self._clock.now
+        self._clock.trace(f"daemon {self.run} starts")
+        tickets = (f"t{self.run}.{number}" for number in range(1 << 30))
+        core = Core(
+            self._settings,
+            f"e{self.run}",
+            self._clock.chance(f"core {self.run}"),
+            lambda: next(tickets),
+            {"version": "1", "pid": self.run},
+        )
+        self.core = core
+        self._judge.born(core)
+        self._store.open(
+            lambda outcome: self._other(lambda: self._committed(outcome)),
+            lambda found: self._other(lambda: self._found(found)),
+        )
+        core.restore(self._store.next_order, self._store.unfinished(), self._store.audio_bytes())
+        self._disk.keep_only(self._store.logs())
+        self._network.listening = True
+        self._last, self._wait = now, 0.0
+        try:
+            core.start(now)
+            self._carry_out()
+        except Died:
+            return
+        self._schedule()
+
+    def die(self, *, power: bool) -> None:
+        """The process is gone; with `power`, the machine was, too."""
+        if self.core is None:
+            return
+        self.core = None
+        self.deaths += 1
+        self._clock.trace(f"daemon {self.run} is gone" + (", power too" if power else ""))
+        self._die_in, self._die_before = None, ""
+        self._passes += 1
+        self._due = float("inf")
+        self._clients.clear()
+        self._workers.clear()
+        self._others.clear()
+        self._lanes.clear()
+        self._store.shut()
+        self._network.daemon_gone()
+        if power:
+            self._disk.power_cut()
+        self._processes.orphaned(at_once=power)
+        self._judge.died()
+        self._clock.after(self._chance.choice((0.05, 0.2, 1.0, 2.5)), self.start)
+
+    def doom(self, number: int, before: str, *, power: bool) -> None:
+        """It is going to die before one of its next effects: `number` effects after the next one of that kind."""
+        self._die_in, self._die_before, self._power = number, before, power
+
+    def boundary(self, kind: str) -> None:
+        """Between two effects, or at another place where a process may die. Raises Died."""
+        if self._die_in is None:
+            return
+        if self._die_before:
+            if kind != self._die_before:
+                return
+            self._die_before = ""
+        if self._die_in:
+            self._die_in -= 1
+            return
+        self._die_in = None
+        self.die(power=self._power)
+        raise Died
+
+    def _applied(self) -> None:
+        with contextlib.suppress(Died):
+            self.boundary("applied")
+
+    def stall(self, seconds: float) -> None:
+        """The process does nothing for so long."""
+        self.stalled_until = max(self.stalled_until, self._clock.now + seconds)
+        if self.core is not None:
+            self._want(self.stalled_until)
+
+    def stop(self) -> None:
+        """TERM."""
+        if self.core is not None and not self.leaving:
+            self.leaving = True
+            self._other(lambda: self.core is not None and self.core.terminate(self._clock.now))
+
+    # ----------------------------------------------------------------------------------------------------- passes
+
+    def arrived(self, peer: bytes, header: bytes, body: bytes) -> None:
+        """A message has come to one of the sockets."""
+        (self._clients if peer[:1] == b"c" else self._workers).append((peer, header, body))
+        self._want(self._clock.now + 0.0001 + 0.0005 * self._chance.random())
+
+    def exited(self, name: str, code: int | None, signal: int | None) -> None:
+        """A worker's process has ended."""
+        self._other(lambda: self.core is not None and self.core.exited(name, code, signal, ["words"], self._clock.now))
+
+    def _other(self, do: Callable[[], object]) -> None:
+        self._others.append(do)
+        self._want(self._clock.now + 0.0001)
+
+    def _want(self, at: float) -> None:
+        """Have a pass no later than that."""
+        at = max(at, self.stalled_until)
+        if at < self._due:
+            self._due = at
+            self._passes += 1
+            self._clock.at(at, self._pass, self._passes)
+
+    def _schedule(self) -> None:
+        core, now = self.core, self._clock.now
+        if core is None:
+            return
+        self._last = now
+        if core.hungry or self._clients or self._workers or self._others:
+            self._wait = 0.0
+        else:
+            deadline = core.next_deadline(now)
+            self._wait = 3600.0 if deadline is None else max(0.0, deadline - now)
+        self._want(now + max(self._wait, 0.0002))
+
+    def _pass(self, number: int) -> None:
+        if number != self._passes or self.core is None:
+            return
+        self._due = float("inf")
+        now = self._clock.now
+        if now < self.stalled_until:
+            self._want(self.stalled_until)
+            return
+        try:
+            self._turn(now)
+        except Died:
+            return
+        self._judge.look()
+        self._schedule()
+
+    def _turn(self, now: float) -> None:
+        core = self.core
+        assert core is not None
+        by = now - self._last - self._wait
+        if by > LATE_S:
+            self._clock.trace(f"late by {by:.3f}")
+            core.late(by, now)
+        while self._others:
+            self._others.popleft()()
+            self._carry_out()
+        for _ in range(min(len(self._clients), DRAIN)):
+            self._from_client(core, *self._clients.popleft(), now)
+        for _ in range(min(len(self._workers), DRAIN)):
+            self._from_worker(core, *self._workers.popleft(), now)
+        core.tick(now)
+        self._carry_out()
+
+    def _from_client(self, core: Core, peer: bytes, header: bytes, body: bytes, now: float) -> None:
+        message = decode_from_client(header)
+        uid, pid = self._judge.who(peer)
+        self._judge.from_client(peer, uid, message, body)
+        self._clock.trace("<", header, peer, message)
+        core.client_message(peer, uid, pid, message, body, now)
+        if peer in self._lanes:
+            self._retry(peer)
+        self._carry_out()
+
+    def _from_worker(self, core: Core, peer: bytes, header: bytes, body: bytes, now: float) -> None:
+        message = decode_from_worker(header)
+        self._judge.from_worker(peer, message, body)
+        self._clock.trace("<", header, peer, message)
+        core.worker_message(peer, 0, 0, message, body, now)
+        self._carry_out()
+
+    def _committed(self, outcome: Outcome) -> None:
+        if self.core is not None:
+            self.core.committed(outcome, self._clock.now)
+
+    def _found(self, found: Found) -> None:
+        if self.core is not None:
+            self.core.found(found, self._clock.now)
+
+    # ---------------------------------------------------------------------------------------------------- effects
+
+    def _carry_out(self) -> None:
+        core = self.core
+        if core is None:
+            raise Died
+        effects = core.effects
+        for effect in effects:
+            kind = type(effect)
+            self.boundary(kind.__name__)
+            self.effects_done += 1
+            self._do[kind](effect)
+        effects.clear()
+
+    def _to_client(self, effect: ToClient) -> None:
+        core = self.core
+        assert core is not None
+        peer, header, body = effect.peer, effect.header, effect.body
+        if type(body) is Stored:
+            try:
+                body = self._disk.read(body)
+            except OSError:
+                self._give_up(peer)
+                return
+        data = bytes(body) if body is not None else b""  # type: ignore[arg-type]
+        told = self._judge.to_client(peer, header, data)
+        self._clock.trace(">", header, peer, told)
+        if peer in self._lanes:
+            self._lanes[peer].append((header, data))
+            return
+        try:
+            self._network.send(peer, header, data, bounded=True)
+        except Full:
+            self._lanes[peer] = deque([(header, data)])
+            core.client_full(peer, self._clock.now)
+            self._clock.after(RETRY_S, self._retry_later, self.run, peer, RETRY_S)
+        except Unreachable:
+            core.client_gone(peer, self._clock.now)
+
+    def _give_up(self, peer: bytes) -> None:
+        self._lanes.pop(peer, None)
+        assert self.core is not None
+        self.core.client_gone(peer, self._clock.now)
+
+    def _retry_later(self, run: int, peer: bytes, pause: float) -> None:
+        """As `Lanes.retry_all`: again and again, at longer and longer intervals while nothing moves."""
+        if run != self.run or self.core is None or peer not in self._lanes:
+            return
+
+        def retry() -> None:
+            if peer in self._lanes:
+                moved = self._retry(peer)
+                longer = RETRY_S if moved else min(2 * pause, 0.5)
+                self._clock.after(longer, self._retry_later, run, peer, longer)
+
+        self._other(retry)
+
+    def _retry(self, peer: bytes) -> bool:
+        lane = self._lanes[peer]
+        before = len(lane)
+        try:
+            while lane:
+                self._network.send(peer, *lane[0], bounded=True)
+                lane.popleft()
+        except Full:
+            return len(lane) < before
+        except Unreachable:
+            self._give_up(peer)
+            return True
+        del self._lanes[peer]
+        assert self.core is not None
+        self.core.client_drained(peer, self._clock.now)
+        return True
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for clients."""
+        return sum(len(body) for lane in self._lanes.values() for _, body in lane)
+
+    def _to_worker(self, effect: ToWorker) -> None:
+        assert self.core is not None
+        assert not isinstance(effect.body, Stored)
+        data = bytes(effect.body) if effect.body is not None else b""
+        try:
+            if self._processes.pipe_full(effect.peer):
+                raise Unreachable
+            self._network.send(effect.peer, effect.header, data, bounded=False)
+        except Unreachable:
+            self.core.worker_gone(effect.peer, self._clock.now)
+        told = self._judge.to_worker(effect.peer, effect.header, data)
+        self._clock.trace(">", effect.header, effect.peer, told)
+
+    def _spawn(self, effect: Spawn) -> None:
+        assert self.core is not None
+        self._clock.trace(f"spawn {effect.worker}")
+        self._judge.spawned(effect.worker)
+        pid = self._processes.spawn(effect.worker, effect.provider, effect.ticket)
+        self.core.spawned(effect.worker, pid, self._clock.now)
+
+    def _kill(self, effect: Kill) -> None:
+        assert self.core is not None
+        self._clock.trace(f"kill {effect.worker}")
+        self._judge.kills(effect.worker, self.core.world.workers[effect.worker].ours)
+        self._processes.kill(effect.worker)
+
+    def _write_take(self, effect: WriteTake) -> None:
+        assert self.core is not None
+        self._clock.trace(f"write {effect.log} {effect.take}")
+        try:
+            pcm_at, marks_at = self._disk.write_take(effect)
+        except OSError as error:
+            self.core.take_lost(effect.log, effect.take, str(error), self._clock.now)
+        else:
+            self.core.take_written(effect.log, effect.take, pcm_at, marks_at, self._clock.now)
+
+    def _write_note(self, effect: WriteNote) -> None:
+        try:
+            self._disk.write_note(effect)
+        except OSError:
+            self._clock.trace("a note is lost")
+
+    def _drop_log(self, effect: DropLog) -> None:
+        self._clock.trace(f"drop {effect.log}")
+        self._disk.drop(effect.log)
+
+    def _commit(self, effect: Commit) -> None:
+        assert self.core is not None
+        if effect.record is None:
+            self.core.committed(Outcome(effect.ticket), self._clock.now)
+        else:
+            self._clock.trace(f"commit {effect.ticket} {type(effect.record).__name__}")
+            self._store.commit(effect)
+
+    def _ask(self, effect: Ask) -> None:
+        self._store.ask(effect)
+
+    def _report(self, effect: Report) -> None:
+        self._clock.trace(f"{effect.level}: {effect.text}")
+
+    def _leave(self, effect: Leave) -> None:
+        self.die(power=False)
+        raise Died

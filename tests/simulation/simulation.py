@@ -1,0 +1,362 @@
+"""One run: a plan is carried out, everything is healed, and nothing may be left over.
+
+Owns: when which fault befalls whom. Must not know: what is right (`judge`). Invariant: the same plan gives the same
+trace, whatever else the process has done before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from voicebus.daemon.core.settings import Choice, Limits, Provider, Restart, Settings
+
+from .clients import Heard, Person
+from .clock import Clock
+from .disk import Disk
+from .judge import Judge
+from .network import Network
+from .oracle import Oracle, Wrong
+from .plan import FAULTS_END, USERS, Fault, Listener, Plan
+from .shell import Daemon
+from .store import Store
+from .workers import Processes
+
+HEALED_S = FAULTS_END + 14.0
+"""When the last fault is over, after the beginning."""
+
+LIVELY_S = 150.0
+"""Every job must be over so long after that."""
+
+QUIET_S = 40.0
+"""And so long later nothing may be left of anything."""
+
+STEPS = 400_000
+"""A run that takes more steps is stuck in a circle."""
+
+LIMITS = Limits(
+    memory_bytes=300_000,
+    memory_job_bytes=120_000,
+    segment_chars=200,
+    look_ahead_s=6.0,
+    finished_jobs=3,
+    abandon_s=25.0,
+    text_wait_s=12.0,
+)
+
+
+def settings(workers: int) -> Settings:
+    """Two providers, the second in case of need."""
+    providers = {
+        name: Provider(
+            name, module="m", workers=count, rate=1000, load_s=8.0, first_chunk_s=3.0, chunk_s=2.0, stop_s=2.0
+        )
+        for name, count in (("a", workers), ("b", 1))
+    }
+    return Settings(
+        providers=providers,
+        chain=(Choice("a"), Choice("b")),
+        limits=LIMITS,
+        restart=Restart(base_s=0.2, max_s=2.0, intensity=20),
+    )
+
+
+@dataclass
+class Outcome:
+    """What came of a run. wrong: the promise that was broken, "" if none was. mark: of its trace."""
+
+    wrong: str = ""
+    mark: str = ""
+    steps: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    samples: int = 0
+    jobs: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    lost_messages: int = 0
+    effects: int = 0
+    lines: list[str] = field(default_factory=list)
+
+
+class Simulation:
+    """A world in which a plan happens."""
+
+    def __init__(self, plan: Plan, *, keep: int = 0) -> None:
+        self.plan = plan
+        self.clock = Clock(plan.seed, keep=keep)
+        self.begin = self.clock.now
+        self.oracle = Oracle()
+        self.disk = Disk(self.clock.chance("disk"))
+        self.store = Store(self.clock, self.disk)
+        self.judge = Judge(self.oracle, self.store, LIMITS, plan.slots)
+        self.network = Network(self.clock, lambda peer, header, body: self.daemon.arrived(peer, header, body))
+        self.processes = Processes(self.clock, self.network, self.oracle, plan.slots)
+        self.daemon = Daemon(
+            self.clock, self.network, self.disk, self.store, settings(plan.workers), self.judge, self.processes
+        )
+        self.people = [
+            Person(number, self.clock, self.network, self.oracle) for number in range(plan.clients + USERS)
+        ]
+        self.faults: Counter[str] = Counter()
+        self._chance = self.clock.chance("faults")
+        self._wire_up()
+
+    def _wire_up(self) -> None:
+        judge, processes = self.judge, self.processes
+        processes.exited = self.daemon.exited
+        judge.now = lambda: self.clock.now
+        judge.leaving = lambda: self.daemon.leaving
+        judge.held = lambda: self.daemon.held
+        judge.who = self._who
+        judge.sick = lambda name: processes.by_name[name].sick if name in processes.by_name else "gone"
+        judge.alive = lambda name: name in processes.by_name and processes.by_name[name].alive
+        for order in self.plan.orders:
+            judge.orders[1000 + order.client % USERS, order.name] = order
+        for person in self.people:
+            person.ends = judge.heard_to_the_end
+
+    def _who(self, peer: bytes) -> tuple[int, int]:
+        return self._known[peer]
+
+    @property
+    def _known(self) -> dict[bytes, tuple[int, int]]:
+        return self.network.known
+
+    # ------------------------------------------------------------------------------------------------------ a run
+
+    def run(self) -> Outcome:
+        """All of it."""
+        wrong = ""
+        try:
+            self._run()
+        except AssertionError as error:
+            wrong = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever the core or a client trips over is a finding
+            wrong = f"{type(error).__name__}: {error}"
+        return Outcome(
+            wrong,
+            self.clock.mark,
+            self.clock.steps,
+            self.faults,
+            self.judge.samples_compared,
+            len(self.judge.accepted),
+            Counter(f"{end.state} {end.code}".strip() for end in self.judge.terminals.values()),
+            self.network.lost,
+            self.daemon.effects_done,
+            list(self.clock.lines),
+        )
+
+    def _run(self) -> None:
+        clock, begin = self.clock, self.begin
+        clock.at(begin, self.daemon.start)
+        for person in self.people:
+            clock.at(begin + 0.05, person.begin)
+        for order in self.plan.orders:
+            clock.at(begin + order.at, self.people[order.client].ask, order)
+        for listener in self.plan.listeners:
+            clock.at(begin + listener.at, self._listen, listener)
+        for fault in self.plan.faults:
+            clock.at(begin + fault.at, self._befall, fault)
+        clock.run(begin + HEALED_S, STEPS)
+        self._heal()
+        until = clock.now + LIVELY_S
+        while clock.now < until and not self._all_over():
+            clock.run(clock.now + 5.0, STEPS)
+        self._check_alive()
+        auditors = [self._auditor(user) for user in range(USERS)]
+        clock.run(clock.now + QUIET_S, STEPS)
+        for auditor in auditors:
+            self._check_audit(auditor)
+            auditor.vanish()
+        clock.run(clock.now + QUIET_S, STEPS)
+        self.judge.at_the_end()
+
+    def _heal(self) -> None:
+        self.clock.trace("all is well from now on")
+        self.disk.full = False
+        self.store.failing_until = self.store.slow_until = 0.0
+        self.daemon.doom(0, "never", power=False)
+        for process in self.processes.living():
+            if process.sick:
+                process.exit(None, 9)
+        for person in self.people:
+            person.begin()
+
+    def _all_over(self) -> bool:
+        heard = [one for person in self.people for one in person.jobs.values() if one.asked]
+        core = self.daemon.core
+        return all(one.over for one in heard) and core is not None and not core.world.unfinished
+
+    def _check_alive(self) -> None:
+        for person in self.people:
+            for heard in person.jobs.values():
+                if heard.asked and not heard.over:
+                    raise Wrong(f"client {person.number} waits for {heard.order.name} in vain: {self._stuck(heard)}")
+        core = self.daemon.core
+        if core is None or core.world.unfinished:
+            raise Wrong(f"jobs do not end: {core and list(core.world.unfinished)}")
+
+    def _stuck(self, heard: Heard) -> str:
+        core = self.daemon.core
+        job = core.world.jobs.get((heard.uid, heard.order.name)) if core is not None else None
+        return f"accepted {heard.accepted}, reading {heard.reading is not None}, job {job and (job.state, job.readers)}"
+
+    def _auditor(self, user: int) -> Person:
+        """Somebody who asks for everything again when all is over, and must hear the same."""
+        person = Person(len(self.people) + user, self.clock, self.network, self.oracle)
+        person.uid = 1000 + user
+        person.ends = self.judge.heard_to_the_end
+        person.begin()
+        for (uid, name), order in self.judge.orders.items():
+            if uid == person.uid and (uid, name) in self.judge.accepted and order.options["keep"] != "nothing":
+                person.hear(Heard(order, uid, False, True, 0.0))
+        return person
+
+    def _check_audit(self, auditor: Person) -> None:
+        for heard in auditor.jobs.values():
+            key = (heard.uid, heard.order.name)
+            end = self.judge.terminals.get(key)
+            if heard.result is None:
+                raise Wrong(f"{key} cannot be heard again: {heard.lost}")
+            if end is None or (end.state, end.code, end.samples) != (
+                heard.result.state, heard.result.code, heard.result.samples
+            ):  # fmt: skip
+                raise Wrong(f"{key} ended as {end}, and is said to have ended as {heard.result}")
+
+    def _listen(self, listener: Listener) -> None:
+        owner = self.people[listener.owner]
+        first = owner.jobs.get(listener.order)
+        person = self.people[listener.client]
+        if first is None or (owner.uid, listener.order) not in self.judge.accepted or person.session is None:
+            return
+        heard = Heard(first.order, person.uid, False, listener.whole, listener.speed)
+        upto = [at for at, _ in first.takes if at <= listener.share * (len(first.pcm) // 2)]
+        if listener.share and upto and not listener.whole:
+            heard.pcm = first.pcm[: 2 * upto[-1]]
+            heard.takes = [(at, take) for at, take in first.takes if at < upto[-1]]
+        if listener.share == 1.0 and not listener.whole:
+            heard.pcm, heard.takes = bytearray(first.pcm), list(first.takes)
+        person.hear(heard)
+
+    # ------------------------------------------------------------------------------------------------------- faults
+
+    def _befall(self, fault: Fault) -> None:
+        if _BEFALL[fault.kind](self, fault):
+            self.faults[fault.kind] += 1
+            self.judge.befell[fault.kind] += 1
+            self.clock.trace(f"!! {fault.kind} ({fault.target}, {fault.length:.2f} s)")
+
+    def _daemon_dies(self, fault: Fault) -> bool:
+        self.daemon.doom(fault.number, fault.before, power=fault.kind == "power cut")
+        return self.daemon.core is not None
+
+    def _daemon_stalls(self, fault: Fault) -> bool:
+        self.daemon.stall(fault.length)
+        return self.daemon.core is not None
+
+    def _daemon_stops(self, fault: Fault) -> bool:
+        self.daemon.stop()
+        return True
+
+    def _worker(self, fault: Fault) -> bool:
+        living = self.processes.living()
+        if not living:
+            return False
+        process = living[fault.target % len(living)]
+        match fault.kind:
+            case "worker is killed":
+                process.exit(None, 9)
+            case "worker loses its connection":
+                process.lose(min(fault.length, 0.5) if fault.number % 2 else fault.length)
+            case "worker stalls":
+                process.freeze(fault.length)
+            case "worker's pipe is full":
+                process.pipe_full = True
+            case "engine crashes":
+                process.crash(*((1, None) if fault.number % 2 else (None, 11)))
+            case "engine hangs":
+                process.hang()
+            case _:
+                code = ("unavailable", "out_of_memory", "rate_limited")[fault.number % 3]
+                process.next_end = (fault.kind, code)
+        return True
+
+    def _load(self, fault: Fault) -> bool:
+        if fault.kind == "worker dies loading":
+            self.processes.next_load_dies = True
+        else:
+            self.processes.next_load = 2.0 + 2.0 * fault.length
+        return True
+
+    def _client(self, fault: Fault) -> bool:
+        person = self.people[fault.target % len(self.people)]
+        if person.session is None or person.plug is None:
+            return False
+        match fault.kind:
+            case "client vanishes":
+                person.vanish()
+                self.clock.after(fault.length, person.begin)
+            case "client stalls":
+                person.stall(fault.length)
+            case "client loses its connection":
+                person.plug.lose(0.0005)
+            case "client is cut off":
+                person.plug.lose(fault.length)
+            case _:
+                person.pause(fault.length)
+        return True
+
+    def _disk_full(self, fault: Fault) -> bool:
+        self.disk.full = True
+
+        def room() -> None:
+            self.disk.full = False
+
+        self.clock.after(min(fault.length, 5.0), room)
+        return True
+
+    def _commits(self, fault: Fault) -> bool:
+        until = self.clock.now + min(fault.length, 6.0)
+        if fault.kind == "commits fail":
+            self.store.failing_until = until
+        else:
+            self.store.slow_until = until
+        return True
+
+    def _jump(self, fault: Fault) -> bool:
+        self.store.wall += (fault.length - 3.0) * 1e6
+        return True
+
+
+_BEFALL: dict[str, Callable[[Simulation, Fault], bool]] = {
+    "daemon dies": Simulation._daemon_dies,
+    "power cut": Simulation._daemon_dies,
+    "daemon stalls": Simulation._daemon_stalls,
+    "daemon is stopped": Simulation._daemon_stops,
+    "worker is killed": Simulation._worker,
+    "worker loses its connection": Simulation._worker,
+    "worker stalls": Simulation._worker,
+    "worker's pipe is full": Simulation._worker,
+    "engine crashes": Simulation._worker,
+    "engine hangs": Simulation._worker,
+    "engine is silent": Simulation._worker,
+    "engine lies": Simulation._worker,
+    "engine fails": Simulation._worker,
+    "engine breaks the protocol": Simulation._worker,
+    "worker loads slowly": Simulation._load,
+    "worker dies loading": Simulation._load,
+    "client vanishes": Simulation._client,
+    "client stalls": Simulation._client,
+    "client loses its connection": Simulation._client,
+    "client is cut off": Simulation._client,
+    "client pauses": Simulation._client,
+    "disk is full": Simulation._disk_full,
+    "commits fail": Simulation._commits,
+    "commits are slow": Simulation._commits,
+    "wall clock jumps": Simulation._jump,
+}
+
+
+def simulate(plan: Plan, *, keep: int = 0) -> Outcome:
+    """Carry out a plan. keep: how many of the newest lines of the trace come along."""
+    return Simulation(plan, keep=keep).run()

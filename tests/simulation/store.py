@@ -1,0 +1,185 @@
+"""A database as the core may rely on it: commits that take time, can fail, and are durable before they are told.
+
+Owns: what is kept, and when. Must not know: the core's state. Invariant: `jobs` is what a daemon that starts now finds;
+it changes only at the moment at which a commit is durable, and its outcome is told later than that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from voicebus.daemon.core.effects import Ask, Commit
+from voicebus.daemon.core.records import (
+    Found,
+    JobDeleted,
+    JobEnded,
+    JobPinned,
+    JobSaved,
+    Outcome,
+    Record,
+    SavedJob,
+    TextAdded,
+    TextClosed,
+    Unfinished,
+)
+
+from .clock import Clock
+from .disk import Disk
+
+Key = tuple[int, str]
+
+
+class Store:
+    """What outlives the daemons. applied: called when a commit is durable and before anybody knows."""
+
+    def __init__(self, clock: Clock, disk: Disk) -> None:
+        self.jobs: dict[Key, SavedJob] = {}
+        self.by_order: dict[int, Key] = {}
+        self.next_order = 1
+        self.slow_until = 0.0
+        self.failing_until = 0.0
+        self.wall = 1.7e9
+        self.applied: Callable[[], None] = lambda: None
+        self._clock = clock
+        self.disk = disk
+        self._chance = clock.chance("store")
+        self._queue: deque[Commit] = deque()
+        self._busy = False
+        self._run = 0
+        self._tell: Callable[[Outcome], None] = lambda outcome: None
+        self._answer: Callable[[Found], None] = lambda found: None
+
+    # ------------------------------------------------------------------------------------------- a daemon's life
+
+    def open(self, tell: Callable[[Outcome], None], answer: Callable[[Found], None]) -> None:
+        """A daemon begins; it is told outcomes and answers."""
+        self._tell, self._answer = tell, answer
+
+    def shut(self) -> None:
+        """The daemon is gone: what was not durable never will be, what was not told never is."""
+        self._run += 1
+        self._queue.clear()
+        self._busy = False
+
+    def unfinished(self) -> list[Unfinished]:
+        """What the next daemon goes on with."""
+        found = []
+        for saved in sorted(self.jobs.values(), key=lambda saved: saved.job.order):
+            if saved.ended is None:
+                file = self.disk.files.get(saved.job.log)
+                records = tuple(file.records) if file is not None else ()
+                found.append(Unfinished(saved, records, self.disk.size(saved.job.log)))
+        return found
+
+    def logs(self) -> set[str]:
+        """The journals that belong to a job."""
+        return {saved.job.log for saved in self.jobs.values()}
+
+    def audio_bytes(self) -> int:
+        """Of all journals, less those of the jobs that are not over."""
+        going_on = {saved.job.log for saved in self.jobs.values() if saved.ended is None}
+        return sum(len(file.data) for log, file in self.disk.files.items() if log not in going_on)
+
+    # ------------------------------------------------------------------------------------------------ commits
+
+    def commit(self, effect: Commit) -> None:
+        """Begin."""
+        self._queue.append(effect)
+        if not self._busy:
+            self._busy = True
+            self._clock.after(self._pause(), self._apply, self._run)
+
+    def _pause(self) -> float:
+        slow = self._clock.now < self.slow_until
+        return self._chance.uniform(0.3, 2.5) if slow else self._chance.uniform(0.0005, 0.01)
+
+    def _apply(self, run: int) -> None:
+        """A group of commits becomes durable."""
+        if run != self._run:
+            return
+        outcomes = []
+        for _ in range(self._chance.randint(1, 4)):
+            if self._queue:
+                effect = self._queue.popleft()
+                outcomes.append(self._outcome(effect))
+        self._clock.trace("durable " + " ".join(f"{one.ticket}:{one.state}" for one in outcomes))
+        self.applied()
+        if run != self._run:
+            return  # the daemon died of it
+        for outcome in outcomes:
+            self._clock.after(self._chance.uniform(0.0001, 0.003), self._told, run, outcome)
+        if self._queue:
+            self._clock.after(self._pause(), self._apply, run)
+        else:
+            self._busy = False
+
+    def _told(self, run: int, outcome: Outcome) -> None:
+        if run == self._run:
+            self._tell(outcome)
+
+    def _outcome(self, effect: Commit) -> Outcome:
+        assert effect.record is not None
+        if self._clock.now < self.failing_until or self.disk.full:
+            return Outcome(effect.ticket, "failed", "the database could not be written")
+        if isinstance(effect.record, JobEnded):
+            self.disk.sync(effect.record.log)
+        return Outcome(effect.ticket, self._keep(effect.record))
+
+    def _keep(self, record: Record) -> str:
+        if isinstance(record, JobSaved):
+            return self._keep_job(record)
+        key = (record.uid, record.id) if isinstance(record, JobDeleted | JobPinned) else self.by_order.get(record.order)
+        if key is None or key not in self.jobs:
+            return "missing"
+        saved = self.jobs[key]
+        if isinstance(record, TextAdded):
+            if record.n < len(saved.texts):
+                return "done"
+            if record.n > len(saved.texts) or saved.complete or saved.ended is not None:
+                raise AssertionError(f"piece {record.n} of {key} does not follow: {saved}")
+            self.jobs[key] = replace(saved, texts=(*saved.texts, record.text))
+        elif isinstance(record, TextClosed):
+            if not saved.complete and len(saved.texts) != record.n:
+                raise AssertionError(f"the text of {key} ends with {record.n} pieces, there are {len(saved.texts)}")
+            self.jobs[key] = replace(saved, complete=True)
+        elif isinstance(record, JobEnded):
+            if saved.ended is not None:
+                raise AssertionError(f"{key} is over already: {saved.ended.state}, not {record.state}")
+            self.jobs[key] = replace(saved, ended=record, finished=self.wall + self._clock.now)
+        else:
+            raise AssertionError(f"nobody asked for {record}")
+        return "done"
+
+    def _keep_job(self, record: JobSaved) -> str:
+        key = (record.uid, record.id)
+        if key in self.jobs:
+            return "exists"
+        if record.order < self.next_order:
+            raise AssertionError(f"the number {record.order} was given out twice")
+        if record.submit.keep == "nothing":
+            raise AssertionError(f"nothing was to be kept of {key}")
+        self.next_order = record.order + 1
+        created = self.wall + self._clock.now
+        self.jobs[key] = SavedJob(record, (record.text,), record.submit.complete, created=created)
+        self.by_order[record.order] = key
+        return "done"
+
+    # ----------------------------------------------------------------------------------------------- questions
+
+    def ask(self, effect: Ask) -> None:
+        """Answer soon, with what is kept by then."""
+        self._clock.after(self._chance.uniform(0.0005, 0.01), self._find, self._run, effect)
+
+    def _find(self, run: int, effect: Ask) -> None:
+        if run != self._run:
+            return
+        saved = self.jobs.get((effect.wanted.uid, effect.wanted.id))
+        if saved is not None and saved.ended is not None and self.disk.size(saved.job.log) < saved.ended.disk:
+            saved = replace(saved, audio="missing")
+        self._clock.after(self._chance.uniform(0.0, 0.002), self._found, run, Found(effect.ticket, saved=saved))
+
+    def _found(self, run: int, found: Found) -> None:
+        if run == self._run:
+            self._answer(found)

@@ -1,0 +1,72 @@
+"""Sums over the core's state: whether it is what its parts say.
+
+Owns: nothing. Must not know: how the state came to be. Invariant: reads, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .oracle import Wrong
+
+if TYPE_CHECKING:
+    from voicebus.daemon.core.state import Job
+    from voicebus.daemon.core.world import World
+
+
+def expect(true: object, what: str) -> None:
+    """Raise Wrong unless so."""
+    if not true:
+        raise Wrong(what)
+
+
+def check(world: World) -> None:
+    """Memory, places, leases and queues are what jobs and workers say."""
+    chunks = sum(map(_job, world.jobs.values()))
+    expect(world.memory == chunks, f"memory is said to be {world.memory}, there are {chunks} bytes")
+    leased = {name for worker in world.workers.values() for name in worker.leases}
+    for worker in world.workers.values():
+        expect(len(worker.leases) <= worker.slots, f"{worker.id} has more leases than slots")
+        expect(bool(worker.session) == (world.by_peer.get(worker.peer) is worker), f"{worker.id} and its session")
+    for job in world.unfinished.values():
+        expect(set(job.attempts) <= leased, f"{job.id} has attempts that nobody has")
+    queued = {
+        key
+        for provider in world.providers.values()
+        for queue in provider.queues.values()
+        for jobs in queue.clients.values()
+        for key in jobs
+    }
+    said = {job.key for job in world.jobs.values() if job.queued_at_provider}
+    expect(queued == said, f"queues hold {sorted(queued)}, jobs say {sorted(said)}")
+
+
+def _job(job: Job) -> int:
+    offset = 0
+    for segment in job.segments[: job.placed]:
+        expect(segment.offset == offset, f"segment {segment.number} of {job.id} is not in its place")
+        offset += segment.take.samples if segment.take is not None else 0
+    expect(job.length == offset, f"{job.id} is {job.length} samples long, its segments are {offset}")
+    chunks = 0
+    for segment in job.segments:
+        if segment.take is not None and segment.take.chunks:
+            chunks += sum(map(len, segment.take.chunks))
+        expect((segment.state == "leased") == (segment.attempt in job.attempts), f"{job.id}: {segment}")
+    return chunks
+
+
+def nothing_left(world: World) -> None:
+    """Nobody works, nothing waits."""
+    expect(not world.unfinished, f"jobs that never ended: {[(j.key, j.state) for j in world.unfinished.values()]}")
+    for what in ("commits", "again", "questions", "lookups", "hungry", "late_commits", "effects"):
+        expect(not getattr(world, what), f"{what} is not empty: {getattr(world, what)}")
+    for worker in world.workers.values():
+        expect(not worker.leases, f"{worker.id} holds {list(worker.leases)}")
+    for provider in world.providers.values():
+        for queue in provider.queues.values():
+            expect(not queue.clients, f"somebody is queued at {provider.name}")
+    for job in world.jobs.values():
+        expect(not job.writing and not job.attempts, f"{job.id} is still being made")
+        expect(not job.readers, f"{job.id} is over and has readers {list(job.readers)}")
+    expect(world.text_chars == 0, f"{world.text_chars} characters of text are said to be in memory")
+    expect(len(world.logs) == len(world.jobs), f"{len(world.logs)} logs of {len(world.jobs)} jobs")
