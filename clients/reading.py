@@ -120,6 +120,8 @@ class Reading(Requests):
     def _rewind(self, message: Rewind, now: float) -> None:
         attaching = self._attaching
         if message.offset > self.line.end:
+            if attaching:
+                return  # the answer to an earlier ATTACH, that was repeated; the last one has its own
             raise Protocol(f"{self.job} rewinds to {message.offset}, beyond {self.line.end}")
         void = message.offset < self.line.end
         self.line.cut(message.offset)
