@@ -128,6 +128,8 @@ class Reading(Requests):
         if self._stale and not attaching:
             return
         if message.offset > self.line.end:
+            if attaching:
+                return  # the answer to an earlier ATTACH, that was repeated; the last one has its own
             raise Protocol(f"{self.job} rewinds to {message.offset}, beyond {self.line.end}")
         void = message.offset < self.line.end
         self.line.cut(message.offset)

@@ -259,6 +259,25 @@ def test_rewind_as_the_answer_to_attach() -> None:
     assert play.reading.error is None
 
 
+def test_an_attach_whose_first_answer_came_late() -> None:
+    """An ATTACH that was repeated is answered twice, and between the answers the log may have grown: the second REWIND,
+    to a place beyond the first, is no answer to what was asked since."""
+    play = Play()
+    play.audio(0, 300)
+    play.audio(300, 400, segment=1, take="t2")
+    play.reading.resume(play.now, reborn=True)
+    play.out()
+    assert [type(message) for message in play.after(0.3)] == [Attach]
+    play.say(Rewind(job="j", segment=1, offset=300, take="t2", reason="gone"))
+    assert [message.offset for message in play.out()] == [300]
+    play.say(Rewind(job="j", segment=2, offset=600, take="t2", reason="gone"))
+    assert play.out() == []
+    play.say(Attached(job="j", offset=300, rate=RATE))
+    play.audio(300, 300, segment=1, take="t5")
+    assert play.reading.error is None
+    assert play.reading.line.end == 600
+
+
 def test_audio_of_the_reading_before_is_ignored() -> None:
     """Between ATTACH and its answer nothing counts, since it belongs to the reading before."""
     play = Play()

@@ -88,10 +88,10 @@ class Service:
         """Put another text into the configuration file; ``@ONCE@`` in it is a folder for tone's `once_dir`."""
         self.config.write_text(config.replace("@ONCE@", str(self.once)).replace("@ROOT@", str(self.root)))
 
-    def start_again(self) -> None:
+    def start_again(self, wrapper: Iterable[str] = ()) -> None:
         """Another daemon on the same data, after the one before has ended."""
         assert self.process.wait(15) is not None
-        self._start([])
+        self._start(list(wrapper))
 
     def _start(self, wrapper: list[str]) -> None:
         with os.fdopen(self.launch(wrapper), "rb") as ready:

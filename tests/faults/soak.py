@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any
 
 if not __package__:  # Run as a script.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "faults"  # noqa: A001
+    __package__ = "faults"
 
 from voicebus.clients.sync import Client
 
@@ -146,13 +147,18 @@ class Soak:
             self._inject(faults, crowd, chance)
             late = crowd.finish(FINISH_S)
             self._sum_up(faults, crowd, late)
+            kept = self.kept()
             self.service.stop()
         except BaseException:
             crowd.kill_all()
-            self._keep()
+            self.kept()
             raise
         finally:
             self.service.give_up()
+        if self.outcome.clean:
+            shutil.rmtree(kept)
+        else:
+            self.outcome.why.append(f"the logs are kept in {kept}")
         return self.outcome
 
     def _inject(self, faults: Faults, crowd: Crowd, chance: random.Random) -> None:
@@ -184,8 +190,6 @@ class Soak:
             left = [row for row in client.jobs() if row["state"] not in ("finished", "failed", "cancelled")]
         found.missing += len(left)
         found.why += [f"not over: {row}" for row in left]
-        if not found.clean:
-            self._keep()
 
     def _client(self, name: str, no_space: frozenset[str]) -> None:
         found = self.outcome
@@ -219,13 +223,14 @@ class Soak:
         if plan.way == "poison" and line["code"] != "quarantined":
             found.why.append(f"{line['job']} should have been quarantined: {line['state']} {line['code']}")
 
-    def _keep(self) -> None:
-        """What is needed to find out why."""
-        kept = Path(tempfile.mkdtemp(prefix=f"voicebus-soak-{self.seed}-"))
-        shutil.copy(self.service.root / "output", kept / "daemon.log")
-        for path in [*self.folder.glob("*.ledger"), *self.folder.glob("*.output")]:
-            shutil.copy(path, kept)
-        self.outcome.why.append(f"the logs are kept in {kept}")
+    def kept(self) -> Path:
+        """Put aside what is needed to find out why; the same folder every time."""
+        kept = Path(tempfile.gettempdir()) / f"voicebus-soak-{self.seed}-{os.getpid()}"
+        kept.mkdir(exist_ok=True)
+        for path in [self.service.root / "output", *self.folder.glob("*.ledger"), *self.folder.glob("*.output")]:
+            if path.exists():
+                shutil.copy(path, kept)
+        return kept
 
 
 @contextlib.contextmanager
@@ -254,6 +259,7 @@ def main() -> int:
             outcome = soak.run()
         except BaseException as error:
             print(f"failed with seed {seed}: {error}\n" + "\n".join(soak.outcome.why), file=sys.stderr)
+            print(f"the logs are kept in {soak.kept()}", file=sys.stderr)
             raise
     print("\n".join(f"  {count:6d}  {kind}" for kind, count in sorted(outcome.kinds.items())))
     print("\n".join(f"  {count:6d}  {end}" for end, count in sorted(outcome.ends.items())))

@@ -20,7 +20,7 @@ from typing import Any
 
 if not __package__:  # Run as a script.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "faults"  # noqa: A001
+    __package__ = "faults"
 
 from voicebus.bus.errors import DaemonError, Disconnected, JobCancelled, NotFound, VoicebusError
 from voicebus.clients.events import Event, Frame
@@ -108,7 +108,7 @@ class Customer:
         assert result is not None, "there is no result"
         with contextlib.suppress(NotFound):
             rows = client.segments(plan.job)
-            if result.complete:
+            if result.complete and plan.way != "cancel":
                 tally.add(soak_check.whole(plan, rows, bytes(heard.pcm)))
             elif plan.way != "words":
                 rows = [row for row in rows if row["provider"] in soak_check.SALTS]

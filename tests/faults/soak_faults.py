@@ -42,7 +42,7 @@ FAULTS = {
     "daemon stopped for a moment": 4,
     "configuration changed": 4,
     "power cut": 1,
-    "disk full for a moment": 1,
+    "disk full for a moment": 2,
 }
 """What can happen, and how often each is taken."""
 

@@ -51,7 +51,7 @@ LOST_WITH_DAEMON = frozenset({"daemon_stopped", "disconnected", "not_found", "go
 NO_SPACE = frozenset({"disk_full", "storage"})
 """How a job may end while the disk is full: by its name."""
 
-THINGS = "apple bridge candle desert engine feather garden harbour island jacket kettle ladder mirror needle".split()
+THINGS = ["apple", "bridge", "candle", "desert", "engine", "feather", "garden", "harbour", "island", "jacket", "kettle"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What espeak said, in words, as somebody hears it who knows nothing of the bus: an offline recogniser.
 
 Owns: pocketsphinx, with its own English model and a grammar of twenty words, which it tells apart in espeak's speech
-(a free language model does not: 59 % of words; digits neither, "seven" fails). Must not know: jobs. Invariant: shuffled, byte-shifted or halved audio does not pass for the text;
-missing samples may, so whoever uses it counts them too.
+(a free language model does not: 59 % of words; digits neither, "seven" fails). Must not know: jobs. Invariant:
+shuffled, byte-shifted or halved audio does not pass for the text; missing samples may, so whoever uses it counts them
+too.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-WORDS = (
-    "hello world yes no stop start red green blue computer speech weather today tomorrow monday friday water coffee "
-    "morning evening"
-).split()
+WORDS = [
+    "hello", "world", "yes", "no", "stop", "start", "red", "green", "blue", "computer",
+    "speech", "weather", "today", "tomorrow", "monday", "friday", "water", "coffee", "morning", "evening",
+]  # fmt: skip
 """What it knows."""
 
 RATE = 16000
@@ -36,14 +37,14 @@ def _decoder() -> Any:
 
 def understood(pcm: bytes, rate: int) -> list[str]:
     """The words in a run of audio."""
-    import numpy
+    import numpy as np
     import soxr
 
-    quiet = numpy.zeros(SILENCE, numpy.int16)
-    heard = soxr.resample(numpy.frombuffer(pcm, numpy.int16), rate, RATE)
+    quiet = np.zeros(SILENCE, np.int16)
+    heard = soxr.resample(np.frombuffer(pcm, np.int16), rate, RATE)
     decoder = _decoder()
     decoder.start_utt()
-    decoder.process_raw(numpy.concatenate([quiet, heard, quiet]).tobytes(), full_utt=True)
+    decoder.process_raw(np.concatenate([quiet, heard, quiet]).tobytes(), full_utt=True)
     decoder.end_utt()
     found = decoder.hyp()
     return found.hypstr.split() if found else []
