@@ -16,7 +16,13 @@ def faults(wheel: Path) -> list[str]:
     names = zipfile.ZipFile(wheel).namelist()
     found = [f"should not be there: {name}" for name in names if NOT_SHIPPED & set(Path(name).parts)]
     found += [f"outside the package: {name}" for name in names if not name.startswith(("voicebus/", "voicebus-"))]
-    for wanted in ("voicebus/py.typed", "voicebus/systemd/*.service", "voicebus/launchd/*.plist"):
+    for wanted in (
+        "voicebus/py.typed",
+        "voicebus/systemd/*.service",
+        "voicebus/systemd/*.socket",
+        "voicebus/systemd/*.sysusers",
+        "voicebus/launchd/*.plist",
+    ):
         if not any(Path(name).match(wanted) for name in names):
             found.append(f"missing: {wanted}")
     return found

@@ -28,6 +28,8 @@ MODULES = (
     "fig08_idle",
     "fig09_say",
     "fig10_two_workers",
+    "fig11_durability",
+    "fig13_restart",
 )
 
 

@@ -3,7 +3,7 @@
 Owns: the paths that daemon, workers and clients must agree on without having talked, who may own the
 directory of the sockets, and the question whether somebody listens on one. Must not know: ZeroMQ, messages,
 who asks. Invariant: a directory that another user owns or can enter is never used, whoever created it, since
-a socket in it could be anyone's.
+a socket in it could be anyone's; but for root's, in which only root can put one (the system's daemon, for clients).
 
 Each path follows, in this order, its own variable (``VOICEBUS_...``), the XDG variable, and the custom of the
 system.
@@ -132,6 +132,54 @@ def check_private(directory: Path) -> None:
         raise EndpointError(f"{directory} is open to others (mode {mode:04o}); run: chmod 700 {directory}")
 
 
+def check_shared(directory: Path) -> None:
+    """Nothing if `directory` is one that all may enter and only root can put anything into. Raises EndpointError."""
+    try:
+        found = directory.lstat()
+    except OSError as error:
+        raise EndpointError(f"{directory} cannot be looked at: {error.strerror}") from None
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISDIR(found.st_mode):
+        raise EndpointError(f"{directory} is not a directory")
+    if found.st_uid != 0:
+        raise EndpointError(
+            f"{directory} is for all users, but belongs to user {found.st_uid}; run: chown root {directory}"
+        )
+    if mode & 0o022 or mode & 0o005 != 0o005:
+        raise EndpointError(
+            f"{directory} is for all to enter and for root to write into, but has mode {mode:04o}; "
+            f"run: chmod 755 {directory}"
+        )
+
+
+def make_shared(directory: Path) -> Path:
+    """Create `directory` if need be, for all to enter. Raises EndpointError if it is not root's alone to write into:
+    whoever can put a socket there can answer for the daemon."""
+    if not directory.exists():
+        try:
+            directory.mkdir(mode=0o755)
+            directory.chmod(0o755)  # whatever the umask is
+        except OSError as error:
+            raise EndpointError(f"{directory} cannot be created: {error.strerror}") from None
+    check_shared(directory)
+    return directory
+
+
+def check_reachable(directory: Path) -> None:
+    """Nothing if a client may connect to a socket in `directory`: it is ours alone, or root's and open to all, or not
+    there. Raises EndpointError."""
+    try:
+        check_private(directory)
+    except EndpointError:
+        try:
+            check_shared(directory)
+        except EndpointError:
+            pass
+        else:
+            return
+        raise
+
+
 def make_private(directory: Path) -> Path:
     """Create `directory` if need be, for this user alone. Raises EndpointError if it is or becomes anybody
     else's."""
@@ -166,9 +214,9 @@ def endpoint(path: Path) -> str:
 
 
 def client_endpoint(directory: Path | None = None) -> str:
-    """Where clients connect. Raises EndpointError if the directory is another's or the path too long."""
+    """Where clients connect. Raises EndpointError if the directory is another's (but root's) or the path too long."""
     directory = directory or runtime_dir()
-    check_private(directory)
+    check_reachable(directory)
     return endpoint(directory / CLIENT_SOCKET)
 
 

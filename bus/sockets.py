@@ -59,7 +59,7 @@ def dealer(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket
 
 
 def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """A socket for the daemon, not bound yet (it may take over an inherited descriptor by `zmq.USE_FD`).
+    """A socket for the daemon, not bound yet (it may take over an inherited descriptor: `adopt`).
 
     Sending to a peer that is gone raises `zmq.ZMQError` (EHOSTUNREACH), into a full pipe `zmq.Again`; both are
     everyday events, and the socket stays usable.
@@ -67,6 +67,12 @@ def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     socket = _bounded(context.socket(zmq.ROUTER))
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     return socket
+
+
+def adopt(socket: zmq.Socket[bytes], descriptor: int) -> None:
+    """Have the next `bind` listen on a descriptor that is bound already. From then on it is libzmq's, which closes it
+    with the socket, and leaves its file alone."""
+    socket.setsockopt(zmq.USE_FD, descriptor)
 
 
 def _bounded(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:

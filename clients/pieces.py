@@ -77,7 +77,7 @@ class Pieces:
     def fresh(self) -> list[tuple[int, bytes]]:
         """The pieces to send now for the first time."""
         pieces = []
-        while self._waiting and self._next - 1 - self._acknowledged < IN_FLIGHT:
+        while self._waiting and not self.refused and self._next - 1 - self._acknowledged < IN_FLIGHT:
             end = cut(bytes(self._waiting[: BODY_BYTES + 4]))
             piece = bytes(self._waiting[:end])
             del self._waiting[:end]

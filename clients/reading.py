@@ -128,6 +128,8 @@ class Reading(Requests):
         if self._stale and not attaching:
             return
         if message.offset > self.line.end:
+            if attaching:
+                return  # the answer to an earlier ATTACH, that was repeated; the last one has its own
             raise Protocol(f"{self.job} rewinds to {message.offset}, beyond {self.line.end}")
         void = message.offset < self.line.end
         self.line.cut(message.offset)
@@ -141,6 +143,9 @@ class Reading(Requests):
 
     def _accepted(self, message: Accepted, now: float) -> None:
         self.window.rate = message.rate or self.rate
+        self.keep = message.keep or self.keep
+        if self.keep not in ("", "nothing"):
+            self.pieces.retain = False
         if message.pieces:
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:

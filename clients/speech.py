@@ -63,14 +63,17 @@ class ClientBase:
     def __init__(self, *, start: bool, name: str, endpoint: str | None, reconnect_s: float) -> None:
         self._start = start and endpoint is None
         self._endpoint = endpoint
+        self._at = ""
         self._name = name or Path(sys.argv[0] if sys.argv else "").name or "python"
         self._reconnect_s = reconnect_s
 
     def _find(self) -> str:
         """The endpoint of the daemon, after starting one if that is ours to do."""
         if self._endpoint is not None:
-            return self._endpoint
-        return starting.ensure_daemon() if self._start else starting.require_daemon()
+            self._at = self._endpoint
+        else:
+            self._at = starting.ensure_daemon() if self._start else starting.require_daemon()
+        return self._at
 
     def _new_session(self) -> Session:
         return Session(time.monotonic(), name=self._name, version=__version__, reconnect_s=self._reconnect_s)
@@ -95,6 +98,11 @@ class SpeechBase:
     def rate(self) -> int:
         """Samples a second; 0 while nobody knows."""
         return self._reading.rate
+
+    @property
+    def keep(self) -> str:
+        """What will stay of the job: "nothing", "job" or "history"; "" while nobody knows."""
+        return self._reading.keep
 
     @property
     def whole(self) -> bool:

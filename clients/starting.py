@@ -1,8 +1,9 @@
 """Finding the daemon, and starting it where none runs.
 
-Owns: the question who starts it (the service manager if it has a unit, else this process), and with which environment.
-Must not know: the bus's messages, or what the daemon does. Invariant: a daemon is started only after a plain connect
-found nobody; two clients that start one at the same time end up with one daemon and no error; a daemon that a client
+Owns: the question which daemon it is (the one we were told of, our own, the system's), who starts it (the service
+manager if it has a unit, else this process), and with which environment. Must not know: the bus's messages, or what the
+daemon does. Invariant: a daemon is started only after a plain connect found nobody, neither at our own place nor at the
+system's; two clients that start one at the same time end up with one daemon and no error; a daemon that a client
 started has no terminal, none of the shell's secrets, and leaves after ten idle minutes.
 """
 
@@ -21,7 +22,7 @@ import threading
 import time
 from pathlib import Path
 
-from ..bus import endpoints
+from ..bus import endpoints, places
 from ..bus.errors import DaemonError, NotRunning, VersionMismatch
 
 ALREADY_RUNS = 100
@@ -42,14 +43,15 @@ class StartFailed(DaemonError):
 
 
 def running() -> bool:
-    """Whether somebody listens where clients connect. Raises EndpointError for a directory that must not be used."""
+    """Whether this user's own daemon can be reached, or a manager that starts it. Raises EndpointError for a directory
+    that must not be used."""
     return endpoints.probe(endpoints.client_endpoint()) == "alive"
 
 
 def require_daemon() -> str:
     """The endpoint of a daemon that runs. Raises NotRunning."""
-    endpoint = endpoints.client_endpoint()
-    if endpoints.probe(endpoint) != "alive":
+    endpoint, alive = places.look()
+    if not alive:
         raise NotRunning(
             f"No voicebus daemon listens at {endpoint.removeprefix('ipc://')}. Start it with: voicebus daemon start"
         )
@@ -57,10 +59,23 @@ def require_daemon() -> str:
 
 
 def ensure_daemon(timeout_s: float = START_S) -> str:
-    """The endpoint of a daemon that runs, after starting one if need be.
+    """The endpoint of a daemon that runs, after starting one of our own if need be.
 
     Raises StartFailed where it does not come up in time, EndpointError for a directory that must not be used.
     """
+    endpoint, alive = places.look()
+    return endpoint if alive else ensure_own(timeout_s)
+
+
+def bring_back(endpoint: str) -> None:
+    """See to it that a daemon that went away comes back where it was. Another one would not have its jobs: the system's
+    is its service manager's to start. Raises as `ensure_daemon` does."""
+    if endpoint == endpoints.client_endpoint():
+        ensure_own()
+
+
+def ensure_own(timeout_s: float = START_S) -> str:
+    """The endpoint of this user's own daemon, after starting it if need be. Raises as `ensure_daemon` does."""
     endpoint = endpoints.client_endpoint()
     if endpoints.probe(endpoint) == "alive":
         return endpoint
@@ -77,8 +92,7 @@ def ensure_daemon(timeout_s: float = START_S) -> str:
 
 def _ask_service_manager() -> bool:
     """Ask for the unit, if there is one. False where none is installed, or it belongs to another directory."""
-    own = (endpoints.RUNTIME_VARIABLE, endpoints.STATE_VARIABLE, endpoints.CONFIG_VARIABLE)
-    if any(os.environ.get(name) for name in own):
+    if places.told():
         return False  # the unit knows nothing of the directories that were chosen here
     if sys.platform == "darwin":
         return _launchctl()
@@ -236,4 +250,4 @@ def restart_daemon(endpoint: str, timeout_s: float = START_S) -> str:
         if time.monotonic() >= deadline:
             raise VersionMismatch("The daemon has another version and does not leave. Run: voicebus daemon restart")
         time.sleep(0.02)
-    return ensure_daemon(timeout_s)
+    return ensure_own(timeout_s)

@@ -19,10 +19,11 @@ from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Query
+from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
+from .history import Kept
 from .reading import Reading
 from .session import Asked
 from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
@@ -166,11 +167,12 @@ class Speech(SpeechBase):
             self._act(lambda reading, now: reading.cancel(now))
 
 
-class Client(ClientBase):
+class Client(Kept, ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
-    instead of the user's own daemon, as ``ipc://PATH``. reconnect_s: how long to wait for a daemon that went away.
+    instead of the user's own daemon or the system's, as ``ipc://PATH``. reconnect_s: how long to wait for a daemon
+    that went away.
     Raises NotRunning, StartFailed, VersionMismatch, Disconnected.
 
     ::
@@ -188,7 +190,7 @@ class Client(ClientBase):
         self._connect(self._find())
         if self._start and self._outdated():
             self._service.stop()
-            self._connect(starting.restart_daemon(starting.require_daemon()))
+            self._connect(starting.restart_daemon(self._at))
         atexit.register(self.close)
 
     def _connect(self, endpoint: str) -> None:
@@ -354,7 +356,7 @@ class Client(ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | Cancel | CancelAll) -> Any:
+    def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
         asked: list[Asked] = []
         self._service.post(lambda session, now: asked.append(session.ask(message, now)))
         self._wait_for(lambda: asked and asked[0].over)
@@ -381,7 +383,7 @@ class Client(ClientBase):
             self._changed.notify_all()
 
     def _on_lost(self) -> None:
-        """The daemon is gone. If it is for us to start, start another."""
+        """The daemon is gone. If it is for us to start, start it again."""
         if self._start:
             with contextlib.suppress(VoicebusError):  # the session gives up by itself, with the plainer message
-                starting.ensure_daemon()
+                starting.bring_back(self._at)

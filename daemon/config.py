@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from ..bus.endpoints import PROVIDER_VARIABLE, WORKERS_VARIABLE
 from ..bus.messages import Choice
 from .config_text import Lines, syntax_line
-from .core.settings import Breaking, Limits, Problem, Provider, Restart, Settings
+from .core.settings import Breaking, History, Limits, Problem, Provider, Restart, Settings
 
 ESPEAK = Provider(
     name="espeak",
@@ -41,6 +41,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "limits": tuple(field.name for field in fields(Limits)),
     "restart": tuple(field.name for field in fields(Restart)),
     "breaking": tuple(field.name for field in fields(Breaking)),
+    "history": tuple(field.name for field in fields(History)),
     "defaults": ("chain", "language"),
     "providers": (*(field.name for field in fields(Provider) if field.name != "name"), *_EXTRA),
     "chains": (),
@@ -67,6 +68,14 @@ _AT_LEAST: dict[str, float] = {
     "text_wait_s": 0,
     "finished_jobs": 0,
     "disk_bytes": 0,
+    "job_keep_s": 0,
+    "keep_days": 0,
+    "keep_bytes": 0,
+    "pack_after_s": 0,
+    "clients_per_user": 0,
+    "jobs_per_user": 0,
+    "texts_bytes_per_user": 0,
+    "disk_bytes_per_user": 0,
     "segment_chars": 40,
     "first_segment_chars": 20,
     "beat_s": 0.05,
@@ -74,10 +83,11 @@ _AT_LEAST: dict[str, float] = {
     "first_chunk_s": 0.1,
     "chunk_s": 0.1,
 }
+_WORDS = {"keep": ("history", "job", "nothing")}
 _AT_MOST: dict[str, float] = {"workers": 64, "rate": 192_000, "segment_chars": 5000, "beat_s": 60}
 """Bounds. Where there is none: at least 1 for a count, more than 0 for a time."""
 
-T = TypeVar("T", Limits, Restart, Breaking)
+T = TypeVar("T", Limits, Restart, Breaking, History)
 
 
 class ConfigError(Exception):
@@ -159,6 +169,7 @@ class _Reader:
             limits=self._budgets(self._numbers("limits", Limits())),
             restart=self._numbers("restart", Restart()),
             breaking=self._numbers("breaking", Breaking()),
+            history=self._numbers("history", History()),
             idle_exit_s=idle,
             problems=tuple(sorted(self._problems, key=lambda problem: problem.line)),
         )
@@ -332,6 +343,8 @@ def _checked(key: str, value: Any, default: Any) -> Any:
         if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
             raise _Bad("must be a list of strings")
         return tuple(value)
+    if key in _WORDS and value not in _WORDS[key]:
+        raise _Bad(f"must be one of {', '.join(_WORDS[key])}")
     if not isinstance(value, type(default)):
         raise _Bad("must be a table" if isinstance(default, dict) else "must be a string")
     return dict(value) if isinstance(value, dict) else value

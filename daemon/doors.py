@@ -2,13 +2,14 @@
 
 Owns: binding, the files of the sockets, and what happens when descriptors run short. Must not know: messages.
 Invariant: a path that somebody listens on is never taken over, and no file is removed that this daemon did
-not make or find dead while it held the lock.
+not make or find dead while it held the lock. An inherited socket's file is the service manager's: it stays where it
+is, whatever happens here.
 
 libzmq aborts the whole process when accepting a connection finds no free descriptor, and closing a listener
-closes all its connections. So a door is shut by moving its file aside: nobody new can connect and nobody
-loses anything. The word of each accepted connection comes over a monitor whose queue is bounded, and libzmq
-stops accepting while that queue is full; a reserve larger than queue and backlog together is therefore never
-used up.
+closes all its connections. So a door is shut by moving its file aside, an inherited one by taking away all rights to
+it: nobody new can connect (but root) and nobody loses anything. The word of each accepted connection comes over a
+monitor whose queue is bounded, and libzmq stops accepting while that queue is full; a reserve larger than queue and
+backlog together is therefore never used up.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import socket
 import stat
 from pathlib import Path
-from typing import Any
 
 import zmq
 
 from ..bus import endpoints, sockets
 from ..bus.endpoints import EndpointError
+from ..bus.places import Places
 
 Socket = zmq.Socket[bytes]
 
@@ -32,8 +34,15 @@ RESERVE = 1200
 With a limit under 3 * RESERVE it is less, and then the loop has to be quick."""
 
 
+BACKLOG = 100
+"""How many connections may wait to be accepted: what libzmq asks for too."""
+
 LEAST = 320
 """Fewer descriptors than this leave none for connections, and no door would ever open."""
+
+
+class SomebodyListens(EndpointError):
+    """A path at which somebody is reached already."""
 
 
 def raise_descriptor_limit() -> int:
@@ -79,18 +88,33 @@ class Door:
     """A bound ROUTER and its file.
 
     watched: a descriptor that is readable when somebody connected; then `somebody_came` must be called, which
-    takes all words there are, since the descriptor of a ZeroMQ socket speaks up only once. Raises
-    EndpointError when the path is somebody's or no place for a socket. The caller holds the lock of the state
-    directory.
+    takes all words there are, since the descriptor of a ZeroMQ socket speaks up only once. open_to_all: every user
+    may connect. inherited: a socket that listens at `path` already; libzmq gets a copy of it and closes that in the
+    end, the original stays its owner's. fixed: it cannot be shut. Raises EndpointError when the path is somebody's or
+    no place for a socket. The caller holds the lock of the state directory.
     """
 
-    def __init__(self, context: zmq.Context[Socket], path: Path, keep_free: int) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[Socket],
+        path: Path,
+        keep_free: int,
+        *,
+        open_to_all: bool = False,
+        inherited: socket.socket | None = None,
+    ) -> None:
         self.path = path
         self.shut = False
+        self.fixed = False
+        self._inherited = inherited
+        self._mode = 0o666 if open_to_all else 0o600
         self._aside = path.with_name(f".{path.name}.full")
         self._keep_free = keep_free
-        _make_room(path)
-        self._aside.unlink(missing_ok=True)
+        if inherited is None:
+            _make_room(path)
+            self._aside.unlink(missing_ok=True)
+        else:
+            self._take_over(inherited)
         self.socket: Socket = sockets.router(context)
         self.monitor: Socket = context.socket(zmq.PAIR)
         self.monitor.setsockopt(zmq.RCVHWM, 1)
@@ -98,26 +122,53 @@ class Door:
         watch = f"inproc://accepted-{path.name}"
         self.socket.monitor(watch, zmq.EVENT_ACCEPTED)
         self.monitor.connect(watch)
-        before = os.umask(0o077)
-        try:
-            self.socket.bind(endpoints.endpoint(path))
-        except (zmq.ZMQError, EndpointError) as error:
-            self.socket.close(linger=0)
-            self.monitor.close(linger=0)
-            raise EndpointError(f"{path} cannot be bound: {error}") from None
-        finally:
-            os.umask(before)
+        self._bind()
         self.watched = int(self.monitor.getsockopt(zmq.FD))
         # Only a reader that was once found waiting is signalled.
         self.somebody_came()
         self._inode = self._found()
 
+    def _take_over(self, inherited: socket.socket) -> None:
+        """Make sure that the socket can be reached: a daemon that was killed may have left it shut."""
+        try:
+            mode = stat.S_IMODE(self.path.lstat().st_mode)
+        except OSError:
+            raise EndpointError(
+                f"{self.path}, where the service manager listens, is gone; start its socket unit again"
+            ) from None
+        self._mode = mode if mode & 0o222 else self._mode
+        try:
+            self.path.chmod(self._mode)
+        except PermissionError:
+            self.fixed = True
+        inherited.listen(BACKLOG)  # the reserve counts on it
+
+    def _bind(self) -> None:
+        before = os.umask(0o077)
+        try:
+            if self._inherited is not None:
+                sockets.adopt(self.socket, os.dup(self._inherited.fileno()))
+            self.socket.bind(endpoints.endpoint(self.path))
+            if self._inherited is None and self._mode != 0o600:
+                self.path.chmod(self._mode)
+        except (zmq.ZMQError, EndpointError, OSError) as error:
+            self.socket.close(linger=0)
+            self.monitor.close(linger=0)
+            raise EndpointError(f"{self.path} cannot be bound: {error}") from None
+        finally:
+            os.umask(before)
+
     def _found(self) -> tuple[int, int] | None:
         try:
-            found = (self._aside if self.shut else self.path).lstat()
+            found = self._file.lstat()
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+    @property
+    def _file(self) -> Path:
+        """Where the socket's file is now."""
+        return self._aside if self.shut and self._inherited is None else self.path
 
     def in_place(self) -> bool:
         """Whether the file is there and still ours: without it nobody can come in."""
@@ -133,39 +184,56 @@ class Door:
         """Shut the door when too few descriptors are free, open it when there is room again; True if it
         moved."""
         free = limit - used
+        if self.fixed:
+            return False
         if not self.shut and free < self._keep_free:
-            os.rename(self.path, self._aside)  # noqa: PTH104 - atomic, and says what it does
+            self._move(shut=True)
         elif self.shut and free > self._keep_free + (limit - self._keep_free) // 5:
-            os.rename(self._aside, self.path)  # noqa: PTH104
+            self._move(shut=False)
         else:
             return False
-        self.shut = not self.shut
         return True
 
+    def _move(self, *, shut: bool) -> None:
+        if self._inherited is not None:
+            self.path.chmod(0 if shut else self._mode)
+        elif shut:
+            os.rename(self.path, self._aside)  # noqa: PTH104 - atomic, and says what it does
+        else:
+            os.rename(self._aside, self.path)  # noqa: PTH104
+        self.shut = shut
+
     def close(self) -> None:
-        """Close the socket, then remove its file, if it is still ours."""
+        """Close the socket, then remove its file, if it is still ours. An inherited one is left, open."""
         ours = self.in_place()
         self.socket.disable_monitor()
         self.monitor.close(linger=0)
         self.socket.close()
-        if ours:
-            (self._aside if self.shut else self.path).unlink(missing_ok=True)
+        if self._inherited is not None and ours and self.shut:
+            self._move(shut=False)
+        elif self._inherited is None and ours:
+            self._file.unlink(missing_ok=True)
 
 
 class Doors:
-    """Both doors: `clients` and `workers`, in a private directory. Raises EndpointError.
+    """Both doors: `clients` and `workers`. Raises EndpointError.
 
-    inherited: descriptors handed over by a service manager will come in here; so far there are none.
+    places: where they are; the workers' directory is always private, the clients' one open to all in a system daemon.
+    inherited: the clients' socket, where the service manager has made it.
     """
 
-    def __init__(self, context: zmq.Context[Socket], directory: Path, limit: int, **inherited: Any) -> None:
-        assert not inherited
-        endpoints.make_private(directory)
+    def __init__(
+        self, context: zmq.Context[Socket], places: Places, limit: int, inherited: socket.socket | None = None
+    ) -> None:
+        if inherited is None and places.shared:
+            endpoints.make_shared(places.runtime)
+        endpoints.make_private(places.workers)
         self.limit = limit
         spare = reserve(limit)
-        self.workers = Door(context, directory / endpoints.WORKER_SOCKET, spare // 2)
+        self.workers = Door(context, places.workers / endpoints.WORKER_SOCKET, spare // 2)
         try:
-            self.clients = Door(context, directory / endpoints.CLIENT_SOCKET, spare)
+            path = places.client_socket if inherited is None else Path(inherited.getsockname())
+            self.clients = Door(context, path, spare, open_to_all=places.shared, inherited=inherited)
         except BaseException:
             self.workers.close()
             raise
@@ -203,5 +271,8 @@ def _make_room(path: Path) -> None:
     if not stat.S_ISSOCK(kind):
         raise EndpointError(f"{path} is in the way and is not a socket; remove it")
     if endpoints.probe(path) == "alive":
-        raise EndpointError(f"somebody already listens at {path}")
+        raise SomebodyListens(
+            f"voicebus already runs: somebody already listens at {path} "
+            "(a daemon, or a service manager that starts one for whoever connects)"
+        )
     path.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Receiving on one of the two sockets: shape, sender and limits of each message, before the core sees it.
 
 Owns: who the peers are by the kernel's word, and the count of what was not fit to be delivered. Must not
-know: what a message means. Invariant: the core gets messages only from this user's processes (and root's);
+know: what a message means. Invariant: the core gets messages only from this user's processes (and root's), and at the
+clients' socket of a system daemon from those of every user the kernel can name;
 whatever else arrives is taken off the socket whole, counted, and logged once for each kind.
 
 Single `recv` calls are used, and frames for the parts that may have more behind them: asking the socket for
@@ -26,6 +27,10 @@ KNOWN_PEERS = 8192
 
 STRANGER = (-1, -1)
 
+NOBODY = 65534
+"""The uid that the kernel gives to everybody it has no name for here (from outside of a container). All of them would
+be one user to us."""
+
 _NOBLOCK = int(zmq.NOBLOCK)
 
 Who = tuple[int, int]
@@ -41,8 +46,8 @@ class Inbox:
     """One socket's incoming side.
 
     decode: header to message, raising BadMessage. deliver: to the core. bad: tells the core of a message that
-    is none. after: called with the peer after each message that was delivered. counts: what was refused, by
-    kind.
+    is none. after: called with the peer after each message that was delivered. everybody: every user is let in. counts:
+    what was refused, by kind.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class Inbox:
         deliver: Deliver,
         bad: Callable[[bytes, Who, str, float], None],
         after: Callable[[bytes, float], None],
+        *,
+        everybody: bool = False,
     ) -> None:
         self.counts: dict[str, int] = {}
         self._name = name
@@ -63,6 +70,7 @@ class Inbox:
         self._after = after
         self._known: dict[bytes, Who] = {}
         self._uids = {os.geteuid(), 0}
+        self._everybody = everybody
 
     def drain(self, now: float) -> bool:
         """Deliver what is there, at most DRAIN messages; True if there may be more."""
@@ -103,7 +111,7 @@ class Inbox:
         pid."""
         try:
             uid, _, pid = _address(frame).rsplit(":", 3)[1:]
-            who = (int(uid), int(pid or 0)) if int(uid) in self._uids else STRANGER
+            who = (int(uid), int(pid or 0)) if self._admitted(int(uid)) else STRANGER
         except ValueError:
             who = STRANGER
         if len(self._known) >= KNOWN_PEERS:
@@ -112,6 +120,9 @@ class Inbox:
                 del self._known[old]
         self._known[peer] = who
         return who
+
+    def _admitted(self, uid: int) -> bool:
+        return uid in self._uids or (self._everybody and uid != NOBODY)
 
     def _too_many_parts(self, peer: bytes, header: zmq.Frame, now: float) -> None:
         while self._socket.recv(_NOBLOCK, False).more:

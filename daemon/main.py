@@ -5,7 +5,7 @@ outside is touched before the lock is held, the sockets' files go last but for t
 has its exit code.
 
 Exit codes: 0 left in order, 1 an error, 78 the configuration, 100 a daemon already runs for this state
-directory.
+directory, or somebody listens where this one would.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from typing import Any
 import zmq
 
 from .. import __version__
-from ..bus import endpoints
+from ..bus import endpoints, places
 from ..bus.codec import decode_from_client, decode_from_worker
 from ..bus.endpoints import EndpointError
-from . import logs, memory
+from ..bus.places import Places
+from . import activation, logs, memory
 from .config import ConfigError, describe, load
 from .core.settings import Settings
-from .doors import Doors, most_clients, raise_descriptor_limit
+from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
 from .inbox import Inbox
 from .journal import Journals
 from .lanes import Lanes
@@ -43,6 +44,7 @@ from .lock import AlreadyRunning, Lock
 from .logs import log
 from .loop import Loop
 from .notify import Notifier
+from .packer import Packer
 from .processes import Processes
 from .shell import Core, Shell
 from .store import open_store
@@ -71,6 +73,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     run.add_argument("--ready-fd", type=int, metavar="N", help="write a line there when ready, then close it")
     check = commands.add_parser("check", help="say what is wrong with the configuration")
     for command in (run, check):
+        command.add_argument("--system", action="store_true", help="for all users of this machine")
         command.add_argument("--config", type=Path, help="instead of the usual place")
     return parser.parse_args(argv)
 
@@ -79,16 +82,20 @@ def main(argv: Sequence[str] | None = None, make_core: MakeCore | None = None) -
     """Run the program; returns its exit code. make_core: instead of the real one, for trying out the shell
     alone."""
     arguments = _arguments(argv)
-    path: Path = (arguments.config or endpoints.config_path()).absolute()
+    where = places.system() if arguments.system else places.own()
+    path: Path = (arguments.config or where.config).absolute()
     if arguments.config is not None and not path.is_file():
         print(f"voicebus: no such file: {path}", file=sys.stderr)  # noqa: T201 - no log yet
         return EXIT_CONFIG
     if arguments.command == "check":
         return _check(path)
     try:
-        return _run(arguments, path, make_core or _real_core)
+        return _run(arguments, where._replace(config=path), make_core or _real_core)
     except AlreadyRunning as error:
         print(error, file=sys.stderr)  # noqa: T201 - the log belongs to the other one
+        return EXIT_ALREADY_RUNS
+    except SomebodyListens as error:
+        log.error("%s", error)
         return EXIT_ALREADY_RUNS
     except (EndpointError, OSError) as error:
         log.error("%s", error)
@@ -117,16 +124,20 @@ def _real_core(*parts: Any) -> Core:
     return RealCore(*parts)
 
 
-def _run(arguments: argparse.Namespace, config: Path, make_core: MakeCore) -> int:
+def _run(arguments: argparse.Namespace, where: Places, make_core: MakeCore) -> int:
     os.umask(0o077)
-    state, runtime = endpoints.state_dir(), endpoints.runtime_dir()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    inherited = activation.take(os.environ)
+    at = str(where.client_socket) if inherited is None else inherited.getsockname()
+    where.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    where.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as leaving:
-        lock = Lock(state, version=__version__, socket=str(runtime / endpoints.CLIENT_SOCKET))
+        if inherited is not None:
+            leaving.callback(inherited.close)
+        lock = Lock(where.state, version=__version__, socket=at)
         leaving.callback(lock.release)
         by_hand = arguments.started_by == "hand" or "JOURNAL_STREAM" in os.environ
-        logs.start(state / endpoints.LOG_FILE, to_stderr=by_hand)
-        return _Daemon(arguments, config, state, runtime, make_core, leaving).run()
+        logs.start(where.log, to_stderr=by_hand)
+        return _Daemon(arguments, where, inherited, make_core, leaving).run()
 
 
 class _Daemon:
@@ -135,42 +146,44 @@ class _Daemon:
     def __init__(
         self,
         arguments: argparse.Namespace,
-        config: Path,
-        state: Path,
-        runtime: Path,
+        where: Places,
+        inherited: socket.socket | None,
         make_core: MakeCore,
         leaving: contextlib.ExitStack,
     ) -> None:
         self._arguments = arguments
-        self._config = config
+        self._where = where
         self._descriptors = raise_descriptor_limit()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         leaving.callback(context.term)
-        doors = Doors(context, runtime, self._descriptors)
+        doors = Doors(context, where, self._descriptors, inherited)
         leaving.callback(doors.close)
-        settings = self._adjusted(load(config))
+        if doors.clients.fixed:
+            log.warning("%s is not ours to shut when descriptors run short: let it belong to us", doors.clients.path)
+        settings = self._adjusted(load(where.config))
         for problem in settings.problems:
-            log.error("%s", describe(config, problem))
-        journals = Journals(state / "logs", open_files=min(256, self._descriptors // 8))
+            log.error("%s", describe(where.config, problem))
+        journals = Journals(where.state / "logs", open_files=min(256, self._descriptors // 8))
         leaving.callback(journals.close)
-        store = open_store(state / DATABASE, journals.sync)
+        store = open_store(where.state / DATABASE, journals.sync)
         leaving.callback(store.close)
         others = selectors.DefaultSelector()
         leaving.callback(others.close)
         self._notifier = Notifier(os.environ)
         leaving.callback(self._notifier.close)
-        core = make_core(settings, _epoch(), random.SystemRandom(), _ticket, self._info(state, runtime))
-        processes = Processes(others, endpoints.worker_endpoint(runtime), self._exited)
+        core = make_core(settings, _epoch(), random.SystemRandom(), _ticket, self._info(doors.clients.path))
+        processes = Processes(others, endpoints.worker_endpoint(where.workers), self._exited)
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store)
+        packer = Packer(processes, journals, self._helped)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer)
         owned = take_up(core, store, journals)
-        if left := tidy(state, runtime, owned, time.time(), live=_SOCKETS):
+        if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
         inboxes = (
             Inbox("clients", doors.clients.socket, decode_from_client, core.client_message,
                   lambda peer, who, reason, now: core.bad_client_message(peer, *who, reason, now),
-                  shell.after_client),
+                  shell.after_client, everybody=where.shared),
             Inbox("workers", doors.workers.socket, decode_from_worker, core.worker_message,
                   lambda peer, _, reason, now: core.bad_worker_message(peer, reason, now),
                   shell.after_worker),
@@ -187,27 +200,34 @@ class _Daemon:
         log.info("leaving with code %d", code)
         return code
 
-    def _info(self, state: Path, runtime: Path) -> dict[str, object]:
+    def _info(self, socket_path: Path) -> dict[str, object]:
         return {
             "pid": os.getpid(),
+            "uid": os.geteuid(),
             "version": __version__,
             "started_by": self._arguments.started_by,
-            "log_file": str(state / endpoints.LOG_FILE),
-            "state_dir": str(state),
-            "runtime_dir": str(runtime),
-            "config": str(self._config),
+            "system": self._where.shared,
+            "socket": str(socket_path),
+            "log_file": str(self._where.log),
+            "state_dir": str(self._where.state),
+            "runtime_dir": str(self._where.runtime),
+            "config": str(self._where.config),
         }
 
     def _adjusted(self, settings: Settings) -> Settings:
         """With what the command line and the machine have to say."""
         clients = min(settings.limits.clients, most_clients(self._descriptors))
         budget = settings.limits.memory_budget_bytes or memory.budget()
-        settings = replace(settings, limits=replace(settings.limits, clients=clients, memory_budget_bytes=budget))
+        limits = replace(settings.limits, clients=clients, memory_budget_bytes=budget)
+        settings = replace(settings, limits=limits.shared() if self._where.shared else limits)
         idle = self._arguments.idle_exit
         return settings if idle is None else replace(settings, idle_exit_s=idle)
 
     def _exited(self, worker: str, code: int | None, number: int | None, stderr: list[str]) -> None:
         self._loop.exited(worker, code, number, stderr)
+
+    def _helped(self, log: str, size: int, reason: str, *, packed: bool) -> None:
+        self._loop.helped(log, size, reason, packed=packed)
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:
@@ -217,7 +237,7 @@ class _Daemon:
 
     def _reloaded(self) -> Settings | None:
         try:
-            settings = self._adjusted(load(self._config, strict=True))
+            settings = self._adjusted(load(self._where.config, strict=True))
         except ConfigError as error:
             log.error("configuration not taken over, the old one stays:\n%s", error)
             return None

@@ -19,7 +19,7 @@ from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCond
 from .store_opening import mark_suspect
 from .store_purge import Purge
 from .store_reader import Reader
-from .store_records import logs, next_order, unfinished
+from .store_records import audio_bytes, logs, next_order, unfinished
 from .store_schema import connect
 from .store_thread import Asked, Writer
 from .store_upkeep import Upkeep
@@ -145,12 +145,17 @@ class DiskStore:
         with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
             return next_order(db), unfinished(db)
 
-    def logs(self) -> set[str] | None:
+    def logs(self) -> dict[str, str] | None:
         """Raises apsw.Error."""
         if not self._whole:
             return None
         with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
             return logs(db)
+
+    def audio_bytes(self) -> dict[int, int]:
+        """Raises apsw.Error."""
+        with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
+            return audio_bytes(db)
 
     def close(self) -> None:
         """Finish what was asked for, leave an empty log."""

@@ -109,7 +109,7 @@ def mark_suspect(path: Path) -> None:
 def _look_at_all(path: Path, db: apsw.Connection) -> None:
     """If an earlier daemon met damage, find out whether it is there. Raises apsw.CorruptError."""
     if _suspect(path).exists():
-        found = str(db.pragma("integrity_check(1)"))
+        found = str(db.execute("PRAGMA integrity_check(1)").get)
         if found != "ok":
             raise apsw.CorruptError(found)
         _suspect(path).unlink()

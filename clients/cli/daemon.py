@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...bus import endpoints
+from ...bus import endpoints, places
 from .. import starting
 from . import manager, running, seam
 from .config import counted, problems_of, show_problems
@@ -35,15 +35,18 @@ def daemon() -> None:
 @daemon.command()
 @click.option("--config", type=click.Path(path_type=Path), help="Instead of the usual configuration.")
 @click.option("--idle-exit", type=click.FloatRange(min=0), metavar="S", help="Leave after S idle seconds (0: never).")
-def run(config: Path | None, idle_exit: float | None) -> None:
+@click.option("--system", is_flag=True, help="For all users of this machine; as a rule a service does that.")
+def run(config: Path | None, idle_exit: float | None, system: bool) -> None:
     """Run the daemon in the foreground, until Ctrl-C.
 
     Its exit codes: 0 left in order, 1 an error, 78 the configuration, 100 a daemon already runs.
     """
-    if (found := running.holder()) is not None:
+    if not system and (found := running.holder()) is not None:
         advice = "Stop it first with `voicebus daemon stop`, or put this one in its place: voicebus daemon restart"
         raise Failure(f"a daemon runs already, process {found.pid}", starting.ALREADY_RUNS, advice)
     arguments = ["run", "--started-by", "hand"]
+    if system:
+        arguments.append("--system")
     if config is not None:
         arguments += ["--config", str(config)]
     if idle_exit is not None:
@@ -74,7 +77,7 @@ def _bring_up() -> dict[str, Any]:
     if not starting.running():
         service = manager.for_this_machine()
         if service.path.exists() and service.reachable():
-            starting.ensure_daemon()
+            starting.ensure_own()
         else:
             running.spawn()
     with seam.connect() as client:
@@ -89,8 +92,13 @@ def _bring_up() -> dict[str, Any]:
 def stop(timeout: float, now: bool, quiet: bool) -> None:
     """Stop the daemon and wait until it is gone."""
     pid = _stop(timeout, now=now)
-    if not quiet:
-        click.echo(f"stopped process {pid}" if pid else "no daemon runs")
+    if quiet:
+        return
+    click.echo(f"stopped process {pid}" if pid else "no daemon runs")
+    if _activated():
+        click.echo(
+            "The service's socket stays: the next client starts it again. To end that: voicebus service uninstall"
+        )
 
 
 @daemon.command()
@@ -137,6 +145,12 @@ def _taken(client: Client) -> bool:
     return True
 
 
+def _activated() -> bool:
+    """Whether a service manager listens in the daemon's place, and so would start it at a mere look at its socket."""
+    service = manager.for_this_machine()
+    return service.activates and not places.told() and service.path.exists() and service.reachable()
+
+
 def _stop(timeout: float, *, now: bool) -> int:
     """Stop the daemon that holds the lock; its pid, 0 where none runs."""
     with running.watched() as process:
@@ -150,7 +164,7 @@ def _stop(timeout: float, *, now: bool) -> int:
                 raise Failure(f"the daemon (process {process.pid}) does not leave", UNAVAILABLE, advice)
             return process.pid
     socket = endpoints.runtime_dir() / endpoints.CLIENT_SOCKET
-    if endpoints.probe(socket) == "alive":
+    if not _activated() and endpoints.probe(socket) == "alive":
         raise Failure(
             f"somebody listens at {socket}, but no daemon holds the lock in {endpoints.state_dir()}",
             NO_DAEMON,

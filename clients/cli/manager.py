@@ -1,7 +1,8 @@
 """The service managers: where a unit goes and how each is talked to.
 
-Owns: the command lines of `systemctl --user` and `launchctl`. Must not know: what is in the unit (that is
-``systemd/`` and ``launchd/``). Invariant: nothing outside this user's own directories and manager is touched.
+Owns: the command lines of `systemctl` and `launchctl`. Must not know: what is in the unit (that is ``systemd/`` and
+``launchd/``). Invariant: nothing outside this user's own directories and manager is touched, but by root for the
+system's service, on demand.
 """
 
 from __future__ import annotations
@@ -21,9 +22,15 @@ from .exits import FAILED, UNAVAILABLE, Failure
 TIMEOUT_S = 60.0
 
 
-def for_this_machine() -> Manager:
-    """The manager that this machine has."""
-    return Launchd() if sys.platform == "darwin" else Systemd()
+def for_this_machine(*, system: bool = False) -> Manager:
+    """The manager that this machine has, of this user or of the whole system. Raises Failure where there is none."""
+    mac = sys.platform == "darwin"
+    if system and mac:
+        advice = "Each user can have one: voicebus service install"
+        raise Failure("there is no service for all users on macOS", UNAVAILABLE, advice)
+    if system:
+        return SystemdForAll()
+    return Launchd() if mac else Systemd()
 
 
 def environment() -> dict[str, str]:
@@ -52,18 +59,21 @@ def must(*command: str) -> None:
 
 
 class Manager(ABC):
-    """One service manager. name: of our service there. path: of our unit. hint: printed after installing."""
+    """One service manager. name: of our service there. path: of our unit. hint: printed after installing. for_all:
+    the service is every user's. activates: it listens for clients itself, and starts a daemon for the first."""
 
     name: str
     hint: str = ""
+    for_all: bool = False
+    activates: bool = False
 
     @property
     @abstractmethod
     def path(self) -> Path: ...
 
     @abstractmethod
-    def render(self) -> str:
-        """The unit, for this installation."""
+    def render(self) -> dict[Path, str]:
+        """The files of the service, for this installation; the unit first."""
 
     @abstractmethod
     def reachable(self) -> bool:
@@ -84,11 +94,16 @@ class Manager(ABC):
     def state(self) -> tuple[str, int]:
         """Its state in the manager's word, and its pid."""
 
+    def enabled(self) -> bool:
+        """Whether it starts with the session."""
+        return True
+
     def require(self) -> None:
         """Raise Failure where there is no manager to install into."""
         if not self.reachable():
             raise Failure(
-                "there is no service manager for this user here (a container, or no login session)",
+                f"there is no service manager {'that answers' if self.for_all else 'for this user'} here "
+                "(a container, or no login session)",
                 UNAVAILABLE,
                 "Run it yourself with `voicebus daemon run`, under whatever keeps processes here; "
                 "`voicebus say` also starts it by itself.",
@@ -113,35 +128,96 @@ class Systemd(Manager):
 
     name = systemd.UNIT
     hint = "It runs while you are logged in. To keep it after logout: loginctl enable-linger"
+    activates = True
+    _ctl: tuple[str, ...] = ("systemctl", "--user")
 
     @property
     def path(self) -> Path:
         base = os.environ.get("XDG_CONFIG_HOME", "")
         return (Path(base) if base.startswith("/") else Path.home() / ".config") / "systemd" / "user" / self.name
 
-    def render(self) -> str:
-        return systemd.unit(sys.executable, environment())
+    def render(self) -> dict[Path, str]:
+        told = os.environ.get(endpoints.RUNTIME_VARIABLE)
+        at = systemd.literal(str(endpoints.runtime_dir() / endpoints.CLIENT_SOCKET)) if told else None
+        socket = systemd.socket_unit(at) if at else systemd.socket_unit()
+        return {
+            self.path: systemd.unit(sys.executable, environment()),
+            self.path.with_name(systemd.SOCKET): socket,
+        }
 
     def reachable(self) -> bool:
         if shutil.which("systemctl") is None:
             return False
-        done = ask("systemctl", "--user", "show", "--property=Version")
+        done = ask(*self._ctl, "show", "--property=Version")
         return done.returncode == 0
 
     def enable(self) -> None:
-        must("systemctl", "--user", "daemon-reload")
-        must("systemctl", "--user", "enable", "--now", self.name)
+        must(*self._ctl, "daemon-reload")
+        if ask(*self._ctl, "is-active", "--quiet", systemd.SOCKET).returncode:
+            must(*self._ctl, "stop", self.name)  # a socket is not started while its service runs without it
+        must(*self._ctl, "enable", "--now", systemd.SOCKET, self.name)
 
     def disable(self) -> None:
-        must("systemctl", "--user", "disable", "--now", self.name)
+        must(*self._ctl, "disable", "--now", systemd.SOCKET, self.name)
 
     def forget(self) -> None:
-        must("systemctl", "--user", "daemon-reload")
+        must(*self._ctl, "daemon-reload")
+
+    def enabled(self) -> bool:
+        return ask("systemctl", "--user", "is-enabled", self.name).stdout.strip() == "enabled"
 
     def state(self) -> tuple[str, int]:
-        done = ask("systemctl", "--user", "show", self.name, "--property=ActiveState,MainPID")
+        done = ask(*self._ctl, "show", self.name, "--property=ActiveState,MainPID")
         found = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
         return found.get("ActiveState", "unknown"), int(found.get("MainPID", "0") or 0)
+
+
+class SystemdForAll(Systemd):
+    """The system's systemd, for one service that every user of the machine can use. Only root may install it."""
+
+    hint = "Its configuration is /etc/voicebus/voicebus.toml, its log: journalctl -u voicebus"
+    for_all = True
+    _ctl = ("systemctl",)
+    _units = Path("/etc/systemd/system")
+    _users = Path("/etc/sysusers.d")
+
+    @property
+    def path(self) -> Path:
+        return self._units / self.name
+
+    def render(self) -> dict[Path, str]:
+        return {
+            self.path: systemd.system_unit(sys.executable),
+            self._units / systemd.SOCKET: systemd.system_socket_unit(),
+            self._users / systemd.SYSUSERS: systemd.sysusers(),
+        }
+
+    def require(self) -> None:
+        if os.geteuid() != 0:
+            raise Failure("only root can install a service for all users", FAILED, "Try it with sudo.")
+        for needed in (Path(sys.executable), Path(__file__)):
+            if closed := closed_to_others(needed):
+                raise Failure(
+                    f"the service's user could not read {needed}: {closed} is not open to others",
+                    FAILED,
+                    "Install voicebus where everybody may read, such as in an environment below /opt.",
+                )
+        super().require()
+
+    def enable(self) -> None:
+        must("systemd-sysusers", str(self._users / systemd.SYSUSERS))
+        super().enable()
+
+
+def closed_to_others(path: Path) -> Path | None:
+    """The first directory, or the file itself, on the way to `path` (and to what it links to) that not everybody may
+    pass or read; None if all can."""
+    for way in (path.absolute(), path.resolve()):
+        for step in [*reversed(way.parents), way]:
+            needed = 0o005 if step.is_file() and os.access(step, os.X_OK) else 0o001 if step.is_dir() else 0o004
+            if step.stat().st_mode & needed != needed:
+                return step
+    return None
 
 
 class Launchd(Manager):
@@ -157,9 +233,9 @@ class Launchd(Manager):
     def _domain(self) -> str:
         return f"gui/{os.getuid()}"
 
-    def render(self) -> str:
+    def render(self) -> dict[Path, str]:
         errors = str(endpoints.log_path().with_name("launchd.log"))
-        return launchd.agent(sys.executable, errors, environment())
+        return {self.path: launchd.agent(sys.executable, errors, environment())}
 
     def reachable(self) -> bool:
         return ask("launchctl", "print", self._domain).returncode == 0

@@ -40,11 +40,18 @@ def _line(daemon: dict[str, Any]) -> str:
     by = {"hand": "started by hand", "client": "started by a client", "service": "a service"}
     if (started_by := daemon.get("started_by", "")) in by:
         parts.append(by[started_by])
+    if "socket" in daemon:
+        whose = "the system's, for every user" if daemon.get("system") else f"of user {daemon.get('uid', '?')}"
+        parts.append(f"at {daemon['socket']} ({whose})")
     return ", ".join(parts)
 
 
 def _jobs_line(daemon: dict[str, Any]) -> str:
-    jobs = ", ".join(f"{count} {state}" for state, count in daemon.get("jobs", {}).items() if count)
+    counts = daemon.get("jobs", {})
+    jobs = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    others = daemon.get("unfinished", 0) - sum(counts.get(state, 0) for state in ("queued", "running", "waiting"))
+    if others > 0:
+        jobs = f"{jobs or 'none'} of yours, {others} of others"
     clients = daemon.get("clients", 0)
     parts = [f"jobs: {jobs or 'none'}", f"clients: {clients}"]
     if audio := output.amount(daemon.get("takes_bytes", 0)):

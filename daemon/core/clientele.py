@@ -30,7 +30,7 @@ from ...bus.messages import (
     Submit,
     Welcome,
 )
-from . import asking, deleting, jobs, queries, readers
+from . import asking, deleting, jobs, queries, quotas, readers
 from .state import Client
 from .world import World
 
@@ -67,6 +67,10 @@ def _hello(world: World, client: Client | None, peer: bytes, uid: int, pid: int,
         world.count("clients over the limit")
         text = f"{len(world.clients)} clients are connected, which is the limit; try again later."
         world.to_client(peer, Refused(code="full", message=text, version=version))
+        return
+    elif why := quotas.client_refusal(world, uid):
+        world.counters["clients over the limit of a user"] += 1
+        world.to_client(peer, Refused(code="full", message=why, version=version))
         return
     else:
         world.clients[peer] = Client(peer, uid, pid, said.name[:100], said.version[:100], now)

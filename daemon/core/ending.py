@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...bus.messages import Terminal
-from . import keeping, leases, log, readers, schedule
+from . import keeping, leases, log, packing, quotas, readers, schedule
 from .lifecycle import JOB, move
 from .state import Job
 from .world import TEXT_CHARS, World
@@ -73,6 +73,7 @@ def committed(world: World, job: Job, now: float) -> None:
             readers.unsubscribe(world, job, peer, now)
     else:
         readers.pump_all(world, job)
+    packing.job_ended(world, now)
     trim(world)
 
 
@@ -89,16 +90,18 @@ def trim(world: World) -> None:
     """Forget the oldest finished jobs that nobody reads, beyond what is to be kept."""
     limits = world.settings.limits
     surplus = len(world.finished) - limits.finished_jobs
-    if surplus <= 0 and world.disk < limits.disk_bytes and world.memory <= limits.memory_bytes:
+    roomy = world.disk < limits.disk_bytes and not limits.disk_bytes_per_user
+    if surplus <= 0 and roomy and world.memory <= limits.memory_bytes:
         return
     # What was asked to stay for good goes last.
     for job in sorted(world.finished.values(), key=lambda job: job.submit.keep == "history"):
         # What the store keeps takes its room until it expires there.
-        full = world.disk >= limits.disk_bytes and not world.durable
+        full = not world.durable and world.disk >= limits.disk_bytes
         crowded = world.memory > limits.memory_bytes
-        if surplus <= 0 and not full and not crowded:
+        if surplus <= 0 and not full and not crowded and not limits.disk_bytes_per_user:
             return
+        full = full or (not world.durable and quotas.disk_full(world, job.key[0]))
         useful = surplus > 0 or (full and job.disk > 0) or (crowded and job.memory > 0)
-        if useful and not job.readers and not job.deleters:
-            log.forget(world, job)
+        if useful and not (job.readers or job.openers or job.deleters or job.expired):
+            packing.let_go(world, job)
             surplus -= 1

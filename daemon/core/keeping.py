@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from ...bus.messages import Submit
 from .effects import WriteNote
 from .records import JobEnded, Record, SegmentSaved
 from .state import Job, Segment, Take
@@ -38,8 +39,12 @@ def refusal(world: World, now: float) -> str:
 
 def seed(job: Job, segment: Segment) -> int:
     """The seed of a segment: of the job's own, or of one that is the same whenever this job is made."""
-    own = job.submit.seed if job.submit.seed is not None else crc32(job.log.encode())
-    return (own + segment.number + 7919 * segment.reseeds) & SEED_BITS
+    return (job_seed(job.submit, job.log) + segment.number + 7919 * segment.reseeds) & SEED_BITS
+
+
+def job_seed(submit: Submit, log: str) -> int:
+    """The seed of a job: what its caller said, or one that its journal's name gives."""
+    return submit.seed if submit.seed is not None else crc32(log.encode()) & SEED_BITS
 
 
 def note(world: World, job: Job, what: str, segment: Segment | None = None, **more: object) -> None:

@@ -60,8 +60,7 @@ def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size:
         take.pcm_at, take.marks_at, take.stored = pcm_at, marks_at, True
         forget_chunks(world, job, take)
         take.marks = []
-        job.disk += size
-        world.disk += size
+        world.charge_disk(job, size)
     advance(world, job)
 
 
@@ -145,9 +144,8 @@ def _leave_memory(world: World, job: Job) -> None:
 
 
 def drop_journal(world: World, job: Job) -> None:
-    """Remove a job's audio from the disk."""
-    world.disk -= job.disk
-    job.disk = 0
+    """Remove a job's audio from the disk, in whatever form."""
+    world.charge_disk(job, -job.disk)
     if job.has_audio_log:
         job.has_audio_log = False
         world.effects.append(DropLog(job.log))

@@ -1,7 +1,9 @@
 """Lists, in pages.
 
-Owns: what each list's rows hold. Must not know: how anything came to be as it is. Invariant: asking changes nothing; a
-client sees its own uid's jobs only; a page fits into a body.
+Owns: what each list's rows hold, and what of it is kept from users whose daemon it is not. Must not know: how anything
+came to be as it is. Invariant: asking changes nothing; a client sees its own uid's jobs only; nothing that another
+user's text, or an engine's words about it, could be in is told to anybody but the daemon's own user and root; a page
+fits into a body.
 """
 
 from __future__ import annotations
@@ -59,11 +61,12 @@ def _page(rows: Iterator[Row], start: int, limit: int) -> tuple[bytes, int, bool
 def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[Row] | str:
     where = message.where
     if message.what == "status":
-        return iter([status(world, now)])
+        return iter([status(world, client.uid, now)])
+    operates = operator(world, client.uid)
     if message.what == "workers":
-        return map(_worker, world.workers.values())
+        return (_worker(worker) if operates else {**_worker(worker), **_HIDDEN} for worker in world.workers.values())
     if message.what == "providers":
-        return (_provider(world, provider, now) for provider in world.providers.values())
+        return (_provider(world, provider, operates, now) for provider in world.providers.values())
     if message.what == "voices":
         return _voices(world, where.get("provider", ""), where.get("language", ""))
     if message.what == "jobs":
@@ -76,11 +79,21 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
     return f"There is no list {message.what!r}; there are {lists}."
 
 
-def status(world: World, now: float) -> Row:
-    """The daemon in one row."""
-    states: Counter[str] = Counter(job.told for job in world.jobs.values())
+_HIDDEN: Row = {"reason": "", "last_failure": "", "stderr": []}
+"""Of a worker's row, what an engine said: another user's text may be in it."""
+
+
+def operator(world: World, uid: int) -> bool:
+    """Whether all may be told to this user: root, and whose daemon it is."""
+    return uid in (0, world.info.get("uid", 0))
+
+
+def status(world: World, uid: int, now: float) -> Row:
+    """The daemon in one row, as this user may see it."""
+    operates = operator(world, uid)
+    states: Counter[str] = Counter(job.told for key, job in world.jobs.items() if operates or key[0] == uid)
     names = ("queued", "running", "waiting", "finished", "failed", "cancelled")
-    return {
+    row = {
         **world.info,
         "protocol": 1,
         "epoch": world.epoch,
@@ -88,13 +101,17 @@ def status(world: World, now: float) -> Row:
         "state": "draining" if world.draining else "serving",
         "clients": len(world.clients),
         "jobs": {name: states[name] for name in names},
-        "takes_bytes": world.disk,
+        "unfinished": len(world.unfinished),
+        "takes_bytes": world.disk if operates else world.disk_of[uid],
         "takes_limit": world.settings.limits.disk_bytes,
         "crowded": world.disk >= world.settings.limits.disk_bytes,
         "memory_bytes": world.memory,
         "counters": dict(world.counters),
         "problems": [{"where": p.where, "line": p.line, "reason": p.reason} for p in world.settings.problems],
     }
+    if not operates:
+        row.update(counters={}, problems=[], config="", log_file="", state_dir="")
+    return row
 
 
 def _worker(worker: Worker) -> Row:
@@ -123,10 +140,11 @@ def _worker(worker: Worker) -> Row:
     }
 
 
-def _provider(world: World, provider: ProviderState, now: float) -> Row:
+def _provider(world: World, provider: ProviderState, operates: bool, now: float) -> Row:
     workers = [world.workers[name] for name in provider.workers]
     catalogue, found = provider.catalogue, condition(world, provider, now)
     asleep = found.state == "starting" and all(worker.state == "asleep" for worker in workers)
+    why = "it is started when it is asked for" if asleep else found.why
     probe_at = provider.breaker.next_probe(now)
     return {
         "provider": provider.name,
@@ -140,8 +158,17 @@ def _provider(world: World, provider: ProviderState, now: float) -> Row:
         "breaker": provider.breaker.state,
         "retry_in_s": max(probe_at - now, 0.0) if probe_at is not None else 0.0,
         "capabilities": catalogue.capabilities if catalogue else {},
-        "reason": provider.reason or ("it is started when it is asked for" if asleep else found.why),
+        "reason": provider.reason or why if operates else _OUTSIDE[found.state],
     }
+
+
+_OUTSIDE = {
+    "ready": "",
+    "starting": "it is not ready yet",
+    "away": "it may come back",
+    "out": "it is out of order; whoever runs the service can see why",
+}
+"""How a provider is, without an engine's words."""
 
 
 def _voices(world: World, only: str, language: str) -> Iterator[Row]:
@@ -200,6 +227,11 @@ def _segment(segment: Segment) -> Row:
         "voice": take.voice if take else "",
         "attempt": take.name if take else "",
         "seed": take.seed if take else 0,
+        "peak": take.peak if take else 0,
+        "rms": take.rms if take else 0.0,
+        "first_audio_s": take.first_audio_s if take else 0.0,
+        "work_s": take.work_s if take else 0.0,
+        "made_s": take.made_s if take else 0.0,
         "tries": segment.tries,
         "stops": segment.stops,
         "deaths": segment.deaths,

@@ -39,6 +39,7 @@ def unsubscribe(world: World, job: Job, peer: bytes, now: float) -> None:
     """Forget a reading."""
     if job.readers.pop(peer, None) is not None and job.alone_since is None and not listeners(job):
         job.alone_since = now
+    job.openers.pop(peer, None)
     client = world.clients.get(peer)
     if client is not None:
         client.jobs.discard(job.key)

@@ -45,8 +45,7 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
         job.text.append(text.decode())
     job.committed_chars = job.text.length
     world.text_chars += job.text.length
-    job.disk = found.disk
-    world.disk += found.disk
+    world.charge_disk(job, found.disk)
     job.has_audio_log = bool(found.records)
     if problem is not None:
         job.cut = True
@@ -121,6 +120,8 @@ def _ranges(job: Job, records: Sequence[TakeFound]) -> list[Segment]:
             known.append(Segment(0, meta["start"], meta["end"], "skipped", trail=[meta["reason"]]))
         elif meta.get("note") == "renamed":
             _renamed(known, meta)
+        elif meta.get("note") == "author":
+            job.author = (job.key[0], meta["pid"])
         elif meta.get("note") == "moved":
             job.position = min(meta["position"], len(job.chain) - 1)
             job.trail = list(meta["trail"])
@@ -236,6 +237,7 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     job.text.forget()
     job.rate, job.trail = ended.rate, list(ended.trail)
     job.missing = saved.audio == "missing"
+    job.audio.state = "packed" if saved.audio == "packed" else "plain"
     job.disk, job.has_audio_log = ended.disk, ended.disk > 0
     job.segments = [_segment(row) for row in ended.segments]
     _lay(job)

@@ -101,8 +101,11 @@ def condition(world: World, provider: ProviderState, now: float) -> Condition:
         return Condition("ready")
     if any(worker.state != "fatal" for worker in workers):
         return Condition("starting", f"{provider.name} is not ready yet")
-    why = f"{provider.name}: {provider.reason or (workers[0].reason if workers else 'no worker is connected')}"
-    return Condition("away" if provider.settings.key and provider.name in world.settings.providers else "out", why)
+    # Not the reason of the last failure: that may have another user's text in it, and this is told to everybody.
+    configured = provider.name in world.settings.providers
+    alone = "no worker is connected" if configured else provider.reason
+    why = f"{provider.name}: {workers[0].reason if workers else alone}"
+    return Condition("away" if provider.settings.key and configured else "out", why)
 
 
 def route(world: World, job: Job, now: float) -> str:

@@ -2,8 +2,8 @@
 
 Owns: the queues of the providers. Must not know: what an attempt is made of, what becomes of it. Invariant: a job is in
 the queue of its current provider exactly while it has a segment that may be made now; classes are served in order, but
-each gets a segment in `class_share_s`; within a class, clients get audio in equal shares; a client's own jobs come in
-order of acceptance.
+each gets a segment in `class_share_s`; within a class, users get audio in equal shares, and each user's clients do; a
+client's own jobs come in order of acceptance.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import heapq
 from itertools import islice
 
 from ...bus.messages import PRIORITIES
-from . import cutting, readers
+from . import cutting, quotas, readers
 from .lifecycle import JOB, move
 from .state import Attempt, Client, ClientKey, Job, ProviderState, Queue, Segment, Worker
 from .world import World
@@ -52,6 +52,8 @@ def _has_room(world: World, job: Job) -> bool:
     if job.in_memory:
         return job.memory < limits.memory_job_bytes
     beyond = max(limits.disk_bytes // 8, limits.memory_job_bytes) if job.submit.pace == "listen" else 0
+    if job.submit.pace == "render" and quotas.disk_full(world, job.key[0]):
+        return False
     return world.disk < limits.disk_bytes + beyond
 
 
@@ -99,7 +101,7 @@ def dequeue(world: World, job: Job) -> None:
         queue.clients.pop(job.client, None)
     if not queue.clients:
         queue.since = None
-        queue.spent.clear()
+        queue.forget()
 
 
 def anybody_waits(provider: ProviderState) -> bool:
@@ -137,10 +139,7 @@ def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | N
 
 
 def _next_of(queue: Queue, now: float) -> Job | None:
-    def spent(key: ClientKey) -> float:
-        return queue.spent.get(key, queue.virtual)
-
-    for client in sorted(queue.clients, key=spent) if len(queue.clients) > 1 else queue.clients:
+    for client in sorted(queue.clients, key=queue.turn) if len(queue.clients) > 1 else queue.clients:
         ready = [job for job in queue.clients[client].values() if job.not_before <= now]
         if ready:
             return min(ready, key=lambda job: job.order)
@@ -148,11 +147,8 @@ def _next_of(queue: Queue, now: float) -> Job | None:
 
 
 def charge(provider: ProviderState, job: Job, seconds: float) -> None:
-    """A client's share of its class has grown by so much audio."""
-    queue = provider.queues[job.submit.priority]
-    spent = max(queue.spent.get(job.client, queue.virtual), queue.virtual)
-    queue.virtual = spent
-    queue.spent[job.client] = spent + seconds
+    """A client's share of its class has grown by so much audio, and its user's."""
+    provider.queues[job.submit.priority].charge(job.client, seconds)
 
 
 def take_segment(job: Job) -> Segment:

@@ -121,7 +121,7 @@ class Splitter:
 
     def _sentence_ends(self, text: str, begin: int, stop: int, *, complete: bool) -> Iterator[int]:
         """Where the sentences in a window end; the last one only if nothing can follow it (`complete`)."""
-        for boundary in get_sentence_boundaries(self._language, text[begin:stop]):
+        for boundary in _boundaries(self._language, text[begin:stop]):
             end = begin + boundary["end_index"]
             if complete if end >= stop else not _joins(text, end, begin):
                 yield end
@@ -168,6 +168,19 @@ class Splitter:
             return cut
         spaces = (found.start() for found in _SPACE.finditer(text, start, most + 1))
         return max(spaces, default=None) or _hard_cut(text, start, most)
+
+
+def _boundaries(language: str, text: str) -> list[dict[str, int]]:
+    """What the library finds. Some texts with no-break spaces in them make it panic (it counts in bytes, and lands
+    inside of one), which is not even an `Exception`: it is asked again about a text of the same length in ASCII."""
+    try:
+        found: list[dict[str, int]] = get_sentence_boundaries(language, text)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        plain = "".join(char if char.isascii() else " " if char.isspace() else "x" for char in text)
+        found = get_sentence_boundaries(language, plain)
+    return found
 
 
 def _hard_cut(text: str, start: int, most: int) -> int:

@@ -6,10 +6,10 @@ Owns: the settings' names, units and defaults. Must not know: TOML, files, the e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...bus.messages import Choice
+from ...bus.messages import Choice, Keep
 
 LOWEST_RATE, HIGHEST_RATE = 1000, 192_000
 """Samples a second that make sense."""
@@ -55,8 +55,9 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. memory_budget_bytes: what all workers
-    together may use (0: not known, so taken for enough); vram_budget_bytes: the same for each device by its name."""
+    """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. Those for one user may be 0, which is as
+    much as there is for all. memory_budget_bytes: what all workers together may use (0: not known, so taken for
+    enough); vram_budget_bytes: the same for each device by its name."""
 
     clients: int = 1000
     jobs: int = 2000
@@ -76,6 +77,20 @@ class Limits:
     text_wait_s: float = 30.0
     client_quiet_s: float = 30.0
     class_share_s: float = 10.0
+    clients_per_user: int = 0
+    jobs_per_user: int = 0
+    texts_bytes_per_user: int = 0
+    disk_bytes_per_user: int = 0
+
+    def shared(self) -> Limits:
+        """The same where several users share the daemon: one that says nothing else gets a quarter of the whole."""
+        return replace(
+            self,
+            clients_per_user=self.clients_per_user or max(self.clients // 4, 1),
+            jobs_per_user=self.jobs_per_user or max(self.jobs // 4, 1),
+            texts_bytes_per_user=self.texts_bytes_per_user or max(self.texts_bytes // 4, 1),
+            disk_bytes_per_user=self.disk_bytes_per_user or max(self.disk_bytes // 4, 1),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,19 @@ class Breaking:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What stays of jobs that are over. keep: of those whose caller did not say. job_keep_s: how long those stay of
+    which only the job is kept. keep_days, keep_bytes: how long, and how many bytes of, the history; 0: without end, as
+    far as `limits.disk_bytes` goes. pack_after_s: audio is packed so long after its job's end (0: never)."""
+
+    keep: Keep = "history"
+    job_keep_s: float = 3600.0
+    keep_days: float = 0.0
+    keep_bytes: int = 0
+    pack_after_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A part of the configuration that is not in force, with the place and the reason."""
 
@@ -125,5 +153,6 @@ class Settings:
     limits: Limits = Limits()
     restart: Restart = Restart()
     breaking: Breaking = Breaking()
+    history: History = History()
     idle_exit_s: float = 0.0
     problems: tuple[Problem, ...] = ()

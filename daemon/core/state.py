@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from ...bus.messages import JobState, MarkRow, Submit, Terminal
+from ...bus.messages import Attach, JobState, MarkRow, Submit, Terminal
 from .breaker import Breaker
 from .catalogue import Catalogue
 from .pronunciations import Respelled
@@ -159,13 +159,24 @@ class Reader:
 
 
 @dataclass(slots=True)
+class Audio:
+    """In which form a job's audio is on the disk. state: see `lifecycle.AUDIO`. copy: bytes of the journal beside a
+    packed file. read_at: when that was last seen to be of use."""
+
+    state: str = "plain"
+    copy: int = 0
+    read_at: float = 0.0
+
+
+@dataclass(slots=True)
 class Job:
     """One request.
 
     placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
-    are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
-    so only when that is committed.
+    are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet.
+    verdict: how it ends, once decided; its state says so only when that is committed. openers: who waits until its
+    audio is unpacked. expired: the store does not have it any more, but somebody reads it.
     """
 
     key: JobKey
@@ -207,6 +218,7 @@ class Job:
     failing_since: float | None = None
     alone_since: float | None = None
     text_at: float = 0.0
+    author: ClientKey = (-1, 0)  # whose text is waited for; nobody's, where it is complete or its author is not known
     spoken: tuple[str, str] = ("", "")
     noticed: str = ""
     trail: list[str] = field(default_factory=list)
@@ -218,6 +230,9 @@ class Job:
     released: int = 0
     missing: bool = False
     deleters: list[bytes] = field(default_factory=list)
+    audio: Audio = field(default_factory=Audio)
+    openers: dict[bytes, Attach] = field(default_factory=dict)
+    expired: bool = False
 
     @property
     def id(self) -> str:
@@ -341,13 +356,46 @@ class Worker:
 
 
 @dataclass(slots=True)
+class Share:
+    """Equal shares: who has spent least is next. Whoever comes anew begins where the one served last began."""
+
+    virtual: float = 0.0
+    spent: dict[Any, float] = field(default_factory=dict)
+
+    def of(self, key: Any) -> float:
+        """How much `key` has spent."""
+        return self.spent.get(key, self.virtual)
+
+    def charge(self, key: Any, seconds: float) -> None:
+        """It spends more."""
+        self.virtual = max(self.of(key), self.virtual)
+        self.spent[key] = self.virtual + seconds
+
+
+@dataclass(slots=True)
 class Queue:
-    """Jobs that have a segment to be made, of one class at one provider. since: from when it has waited in vain."""
+    """Jobs that have a segment to be made, of one class at one provider. since: from when it has waited in vain.
+    users: what each uid had of it; inside: the same for the clients of each."""
 
     clients: dict[ClientKey, dict[JobKey, Job]] = field(default_factory=dict)
-    virtual: float = 0.0
-    spent: dict[ClientKey, float] = field(default_factory=dict)
+    users: Share = field(default_factory=Share)
+    inside: dict[int, Share] = field(default_factory=dict)
     since: float | None = None
+
+    def turn(self, client: ClientKey) -> tuple[float, float]:
+        """What decides whose turn it is: the lowest is next."""
+        inside = self.inside.get(client[0])
+        return self.users.of(client[0]), inside.of(client) if inside is not None else 0.0
+
+    def charge(self, client: ClientKey, seconds: float) -> None:
+        """A client has had so much audio."""
+        self.users.charge(client[0], seconds)
+        self.inside.setdefault(client[0], Share()).charge(client, seconds)
+
+    def forget(self) -> None:
+        """Nobody waits: what was spent so far counts no more."""
+        self.users.spent.clear()
+        self.inside.clear()
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import ending, readers, routing, schedule
+from . import ending, quotas, readers, routing, schedule
 from .state import Job
 from .world import World
 
@@ -26,7 +26,7 @@ def sweep(world: World, now: float) -> None:
     for job in list(world.unfinished.values()):
         if job.over:
             continue
-        if job.readers or job.client in present:
+        if job.author in present:
             job.text_at = now
         if readers.listeners(job):
             job.alone_since = None
@@ -52,28 +52,33 @@ def _abandoned(world: World, job: Job, now: float) -> bool:
 
 def _make_room(world: World, now: float) -> None:
     """Jobs that together need more than the disk's share would wait for each other for ever; then the youngest gives
-    way, one that somebody listens to only where no other can."""
+    way, one that somebody listens to only where no other can. The same within the share of one user."""
     ending.trim(world)
-    if world.disk < world.settings.limits.disk_bytes:
-        world.crowded_since = None
-    elif world.crowded_since is None:
-        world.crowded_since = now
-    elif now - world.crowded_since > CROWDED_S:
-        writers = (job for job in world.unfinished.values() if not job.over and not job.in_memory)
-        rendered, heard = [], []
-        for job in writers:
-            if job.submit.pace == "render":
-                rendered.append(job)
-            elif schedule.crowded_out(world, job):
-                heard.append(job)
-        stuck = rendered or heard
-        if stuck:
-            world.crowded_since = now
-            text = (
-                "The logs of all jobs have reached their limit (limits.disk_bytes) and nothing can be forgotten. "
-                "Raise it, or render one thing after the other."
-            )
-            ending.end(world, max(stuck, key=lambda job: job.order), "failed", "disk_full", text, now)
+    full: dict[int | None, str] = {
+        uid: "limits.disk_bytes_per_user" for uid in world.disk_of if quotas.disk_full(world, uid)
+    }
+    if world.disk >= world.settings.limits.disk_bytes:
+        full[None] = "limits.disk_bytes"
+    world.crowded = {whose: world.crowded.get(whose, now) for whose in full}
+    for whose, limit in full.items():
+        if now - world.crowded[whose] > CROWDED_S and _give_way(world, whose, limit, now):
+            world.crowded[whose] = now
+
+
+def _give_way(world: World, uid: int | None, limit: str, now: float) -> bool:
+    """End the youngest job, of one user or of all, that is written to the disk; False if there is none."""
+    writers = [
+        job for key, job in world.unfinished.items() if not job.over and not job.in_memory and uid in (None, key[0])
+    ]
+    rendered = [job for job in writers if job.submit.pace == "render"]
+    stuck = rendered or [job for job in writers if schedule.crowded_out(world, job)]
+    if stuck:
+        text = (
+            f"The logs of all jobs{' of yours' * (uid is not None)} have reached their limit ({limit}) and nothing can "
+            "be forgotten. Raise it, or render one thing after the other."
+        )
+        ending.end(world, max(stuck, key=lambda job: job.order), "failed", "disk_full", text, now)
+    return bool(stuck)
 
 
 def _keep_going(world: World, job: Job, now: float) -> None:

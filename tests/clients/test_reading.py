@@ -259,6 +259,25 @@ def test_rewind_as_the_answer_to_attach() -> None:
     assert play.reading.error is None
 
 
+def test_an_attach_whose_first_answer_came_late() -> None:
+    """An ATTACH that was repeated is answered twice, and between the answers the log may have grown: the second REWIND,
+    to a place beyond the first, is no answer to what was asked since."""
+    play = Play()
+    play.audio(0, 300)
+    play.audio(300, 400, segment=1, take="t2")
+    play.reading.resume(play.now, reborn=True)
+    play.out()
+    assert [type(message) for message in play.after(0.3)] == [Attach]
+    play.say(Rewind(job="j", segment=1, offset=300, take="t2", reason="gone"))
+    assert [message.offset for message in play.out()] == [300]
+    play.say(Rewind(job="j", segment=2, offset=600, take="t2", reason="gone"))
+    assert play.out() == []
+    play.say(Attached(job="j", offset=300, rate=RATE))
+    play.audio(300, 300, segment=1, take="t5")
+    assert play.reading.error is None
+    assert play.reading.line.end == 600
+
+
 def test_audio_of_the_reading_before_is_ignored() -> None:
     """Between ATTACH and its answer nothing counts, since it belongs to the reading before."""
     play = Play()
@@ -419,6 +438,22 @@ def test_a_text_in_pieces() -> None:
     assert [type(m) for m in play.after(0.3)] == [End]
     play.say(Appended(job="j", n=1, ended=True))
     assert play.after(0.5) == []
+
+
+def test_a_job_that_ended_before_its_text_takes_no_more_of_it() -> None:
+    """A piece that crosses the end of its job (a full disk, somebody else's cancel) is no mistake of the caller's: no
+    more text is sent, and the end comes as it is."""
+    play = Play(text="", complete=False)
+    play.reading.append(b"one ", play.now)
+    assert play.kinds() == [Append]
+    play.say(Error(job="j", code="ended", message="The text of j is complete; nothing can be added."))
+    play.reading.append(b"two ", play.now)
+    play.reading.end(play.now)
+    assert play.kinds() == []
+    assert not play.reading.text_kept
+    play.say(Terminal(job="j", state="failed", code="disk_full", message="The disk is full."))
+    assert play.reading.error is None
+    assert play.reading.result.code == "disk_full"
 
 
 def test_a_text_that_comes_before_the_job_is_accepted_waits() -> None:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from voicebus.bus import endpoints
+from voicebus.bus import endpoints, places
 from voicebus.bus.errors import NotRunning, VersionMismatch
 from voicebus.clients import starting
 
@@ -188,3 +188,93 @@ def test_restarting_one_of_another_version(instead) -> None:
     deadline = time.monotonic() + 5
     while starting.running() and time.monotonic() < deadline:
         pass
+
+
+# ---------------------------------------------------------------------------------------------- which daemon it is
+
+
+@pytest.fixture
+def machine(own_place, monkeypatch):
+    """A machine of which nothing was told: our own place, and the system's, at each of which somebody can listen."""
+    for name in ("VOICEBUS_RUNTIME_DIR", "VOICEBUS_STATE_DIR", "VOICEBUS_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    system = own_place / "system"
+    system.mkdir()
+    system.chmod(0o755)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own_place))
+    monkeypatch.setenv("XDG_STATE_HOME", str(own_place))
+    monkeypatch.setattr(places, "SYSTEM_RUNTIME", system)
+    own = own_place / "voicebus"
+    own.mkdir(mode=0o700)
+    with contextlib.ExitStack() as listeners:
+
+        def listen(directory):
+            one = listeners.enter_context(socket.socket(socket.AF_UNIX))
+            one.bind(str(directory / endpoints.CLIENT_SOCKET))
+            one.listen()
+            return f"ipc://{directory / endpoints.CLIENT_SOCKET}"
+
+        yield own, system, listen
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="a directory of root's is needed")
+
+
+@root_only
+def test_the_systems_daemon_is_found_where_there_is_no_own(machine, instead) -> None:
+    """Without a daemon of our own the system's is used, and none is started; once there is one of our own, that is."""
+    own, system, listen = machine
+    started = instead("")
+    at = listen(system)
+    assert starting.require_daemon() == starting.ensure_daemon() == at
+    assert not starting.running()
+    own_at = listen(own)
+    assert starting.require_daemon() == starting.ensure_daemon() == own_at
+    assert started == []
+
+
+@root_only
+def test_who_was_told_looks_nowhere_else(machine, own_place, monkeypatch) -> None:
+    """With a directory in the environment, neither our usual daemon nor the system's is used."""
+    own, system, listen = machine
+    listen(own)
+    listen(system)
+    (own_place / "told").mkdir(mode=0o700)
+    monkeypatch.setenv("VOICEBUS_RUNTIME_DIR", str(own_place / "told"))
+    with pytest.raises(NotRunning, match="told"):
+        starting.require_daemon()
+    monkeypatch.setenv("VOICEBUS_RUNTIME_DIR", str(system))
+    assert starting.require_daemon() == f"ipc://{system}/bus.sock"
+
+
+@root_only
+@pytest.mark.parametrize("spoiled", ["mode", "owner", "gone", "link"])
+def test_a_system_place_that_is_not_roots_is_nobodys(machine, spoiled) -> None:
+    """A socket that anybody but root could have put there is not spoken to."""
+    _, system, listen = machine
+    listen(system)
+    if spoiled == "mode":
+        system.chmod(0o777)
+    elif spoiled == "owner":
+        os.chown(system, 12345, 12345)
+    else:
+        system.rename(system.with_name("elsewhere"))
+        if spoiled == "link":
+            system.symlink_to(system.with_name("elsewhere"))
+    with pytest.raises(NotRunning):
+        starting.require_daemon()
+
+
+@root_only
+def test_only_our_own_daemon_is_brought_back(machine, instead) -> None:
+    """When the system's daemon goes away none of our own is started in its place; when our own does, the system's is
+    no substitute: it has not our jobs."""
+    own, system, listen = machine
+    own_at = f"ipc://{own / endpoints.CLIENT_SOCKET}"
+    started = instead(SERVE.replace("(path)", f"({str(own / endpoints.CLIENT_SOCKET)!r})"))
+    starting.bring_back(f"ipc://{system / endpoints.CLIENT_SOCKET}")
+    assert started == []
+    listen(system)
+    starting.bring_back(own_at)
+    assert len(started) == 1
+    assert starting.require_daemon() == own_at

@@ -38,10 +38,12 @@ class Synced:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.errors: dict[str, OSError] = {}
+        self.asked = threading.Event()
         self.free = threading.Event()
         self.free.set()
 
     def __call__(self, name: str) -> None:
+        self.asked.set()
         assert self.free.wait(20)
         if name in self.errors:
             raise self.errors[name]

@@ -167,11 +167,11 @@ def test_of_daemons_started_together_exactly_one_stays(place):
 
 def test_another_state_directory_does_not_give_another_daemon_the_sockets(place, tmp_path):
     """The lock is beside the data; a daemon with other data but the same sockets is refused by the living
-    path."""
+    path, and leaves as one that came second."""
     place.start()
     other = place.start(ready=False, VOICEBUS_STATE_DIR=str(tmp_path / "other"))
     assert not other.until_ready()
-    assert other.end() == EXIT_ERROR
+    assert other.end() == EXIT_ALREADY_RUNS
     assert "somebody already listens" in "".join(other.said)
     with place.client() as client:
         assert type(place.welcomed(client)) is Welcome

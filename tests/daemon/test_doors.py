@@ -6,6 +6,7 @@ import errno
 import os
 import selectors
 import socket
+import stat
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import zmq
 
 from voicebus.bus import endpoints, sockets
 from voicebus.bus.endpoints import EndpointError
+from voicebus.bus.places import Places
 from voicebus.daemon import doors as module
 from voicebus.daemon.doors import Door, Doors
 from voicebus.daemon.lock import AlreadyRunning, Lock
@@ -31,6 +33,11 @@ def here(tmp_path):
     return tmp_path / "run"
 
 
+def places(directory, *, shared=False):
+    workers = directory / "workers" if shared else directory
+    return Places(directory, workers, directory, directory / "log", directory / "toml", shared)
+
+
 def talks(context, path):
     """Whether a message gets from a new connection to whoever listens at `path`."""
     with sockets.dealer(context, endpoints.endpoint(path)) as client:
@@ -40,7 +47,7 @@ def talks(context, path):
 def test_both_sockets_are_private_and_gone_afterwards(context, here):
     """Bound sockets can be entered by their owner only, and closing removes the files and nothing else."""
     (here / "other").touch()
-    doors = Doors(context, here, 1000)
+    doors = Doors(context, places(here), 1000)
     assert {path.name for path in here.iterdir()} == {"bus.sock", "workers.sock", "other"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in (doors.clients.path, doors.workers.path))
     assert talks(context, doors.clients.path)
@@ -52,7 +59,7 @@ def test_a_stale_socket_is_replaced(context, here):
     """A socket that nobody listens on is removed and bound anew."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(here / "bus.sock"))
-    doors = Doors(context, here, 1000)
+    doors = Doors(context, places(here), 1000)
     assert endpoints.probe(doors.clients.path) == "alive"
     doors.close()
 
@@ -64,7 +71,7 @@ def test_a_living_path_is_never_taken_over(context, here):
         living.bind(str(here / "bus.sock"))
         living.listen()
         with pytest.raises(EndpointError, match="somebody already listens"):
-            Doors(context, here, 1000)
+            Doors(context, places(here), 1000)
         assert endpoints.probe(here / "bus.sock") == "alive"
     assert [path.name for path in here.iterdir()] == ["bus.sock"]
 
@@ -73,14 +80,14 @@ def test_something_else_at_the_path_is_left_alone(context, here):
     """A file that is no socket is not replaced, which libzmq would do."""
     (here / "workers.sock").write_text("mine")
     with pytest.raises(EndpointError, match="not a socket"):
-        Doors(context, here, 1000)
+        Doors(context, places(here), 1000)
     assert (here / "workers.sock").read_text() == "mine"
 
 
 def test_a_path_too_long_is_an_error_and_leaves_nothing(context, tmp_path):
     """A directory whose name is too long for a socket is refused in a sentence."""
     with pytest.raises(EndpointError, match="VOICEBUS_RUNTIME_DIR"):
-        Doors(context, tmp_path / ("x" * 120), 1000)
+        Doors(context, places(tmp_path / ("x" * 120)), 1000)
 
 
 def test_closing_leaves_a_file_that_is_not_ours_any_more(context, here):
@@ -130,6 +137,99 @@ def test_every_connection_is_announced(context, here):
                 assert announced.select(5)
             door.somebody_came()
     door.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a directory of root's is needed")
+def test_a_systems_sockets_are_in_two_directories(context, tmp_path):
+    """Where all users are served, the clients' socket is open to all in a directory of root's, the workers' one is in
+    a directory that its owner alone may enter."""
+    doors = Doors(context, places(tmp_path / "run", shared=True), 1000)
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o755
+    assert stat.S_IMODE(doors.clients.path.stat().st_mode) == 0o666
+    assert doors.workers.path == tmp_path / "run" / "workers" / "workers.sock"
+    assert stat.S_IMODE(doors.workers.path.parent.stat().st_mode) == 0o700
+    assert talks(context, doors.clients.path)
+    doors.close()
+    (tmp_path / "run").chmod(0o777)
+    with pytest.raises(EndpointError, match="chmod 755"):
+        Doors(context, places(tmp_path / "run", shared=True), 1000)
+
+
+# ------------------------------------------------------------------------------------------- inherited sockets
+
+
+@pytest.fixture
+def activated(here):
+    """A socket as a service manager has it: bound, listening, with a mode of its own."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(here / "bus.sock"))
+        made.listen()
+        (here / "bus.sock").chmod(0o640)
+        yield made
+
+
+def test_an_inherited_socket_serves_one_daemon_after_another(context, here, activated):
+    """What is sent while nobody serves waits for the next daemon; socket, mode and inode outlive each of them."""
+    before = (here / "bus.sock").stat()
+    with sockets.dealer(context, endpoints.endpoint(here / "bus.sock")) as client:
+        for generation in range(3):
+            client.send(b"%d" % generation)
+            with zmq.Context() as own:
+                doors = Doors(own, places(here), 1000, activated)
+                assert doors.clients.socket.poll(5000)
+                assert doors.clients.socket.recv_multipart()[1] == b"%d" % generation
+                assert doors.in_place()
+                doors.close()
+            after = (here / "bus.sock").stat()
+            assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+            assert endpoints.probe(here / "bus.sock") == "alive"
+
+
+def test_nobody_binds_where_an_activation_socket_listens(context, here, activated):
+    """A daemon that was not handed the socket is told that voicebus already runs, and leaves the path alone."""
+    with pytest.raises(module.SomebodyListens, match="already runs: somebody already listens"):
+        Doors(context, places(here), 1000)
+    assert endpoints.probe(here / "bus.sock") == "alive"
+
+
+def test_an_inherited_door_is_shut_by_its_rights(context, here, activated):
+    """It stays where it is, takes nobody new without rights to it, and has them again when it opens, when it is
+    closed, and when its daemon was killed while it was shut."""
+    door = Door(context, here / "bus.sock", keep_free=100, inherited=activated)
+    assert door.watch(used=901, limit=1000)
+    assert stat.S_IMODE(door.path.stat().st_mode) == 0
+    assert door.in_place()
+    assert door.watch(used=700, limit=1000)
+    assert stat.S_IMODE(door.path.stat().st_mode) == 0o640
+    door.watch(used=999, limit=1000)
+    door.close()
+    assert stat.S_IMODE((here / "bus.sock").stat().st_mode) == 0o640
+    (here / "bus.sock").chmod(0)
+    with zmq.Context() as another:
+        Door(another, here / "bus.sock", keep_free=100, inherited=activated, open_to_all=True).close()
+    assert stat.S_IMODE((here / "bus.sock").stat().st_mode) == 0o666
+
+
+def test_a_door_of_another_user_stays_open(context, here, activated, monkeypatch):
+    """Where the service manager's socket is not ours to shut, the door says so and is used as it is."""
+
+    def refused(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(type(here), "chmod", refused)
+    door = Door(context, here / "bus.sock", keep_free=100, inherited=activated)
+    assert door.fixed
+    assert not door.watch(used=999, limit=1000)
+    assert talks(context, door.path)
+    door.close()
+
+
+def test_an_inherited_socket_without_its_file_is_an_error(context, here, activated):
+    """Nobody could reach it: that is said, with what to do."""
+    (here / "bus.sock").unlink()
+    with pytest.raises(EndpointError, match="start its socket unit again"):
+        Doors(context, places(here), 1000, activated)
+    assert list(here.iterdir()) == []
 
 
 def test_most_of_the_descriptors_can_be_clients():

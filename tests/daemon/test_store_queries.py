@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.bus.codec import BODY_BYTES, encode
+from voicebus.bus.messages import Choice, Style
 from voicebus.daemon import store_reader
-from voicebus.daemon.core.records import JobPinned, TextAdded, Wanted
+from voicebus.daemon.core.records import JobDeleted, JobPinned, TextAdded, Wanted
 from voicebus.daemon.store_words import match
 
 from .stores import Desk, ended, saved
@@ -236,8 +238,6 @@ def test_many_pieces_come_in_pages_too(desk):
 
 def test_a_text_that_is_not_there_is_told_why(desk):
     """An unknown job and another uid's are the same; a deleted one is told as such."""
-    from voicebus.daemon.core.records import JobDeleted
-
     fill(desk, "one")
     assert desk.ask(Wanted("text", 1000, "none")).reason == "There is no job 'none'."
     assert desk.ask(Wanted("text", 7, "job-1")).reason == "There is no job 'job-1'."
@@ -256,6 +256,31 @@ def test_a_read_that_takes_too_long_is_ended(desk, monkeypatch):
     assert desk.history(text="word", sort="best").reason.startswith("it took too long: ask for less")
     reader._read_s = 2.0
     assert len(names(desk.history())) == 50
+
+
+def test_a_question_that_was_in_the_way_is_asked_again(desk, monkeypatch):
+    """A read that the storage thread ends for a deletion costs the asker nothing but time."""
+    fill(desk, "one", "two")
+    begun = threading.Event()
+    asked = []
+
+    def held(db, ticket, wanted):
+        asked.append(ticket)
+        if len(asked) == 1:
+            db.execute("SELECT count(*) FROM jobs").fetchall()
+            begun.set()
+            db.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+            ).fetchall()
+        return real(db, ticket, wanted)
+
+    real = store_reader.answer
+    monkeypatch.setattr(store_reader, "answer", held)
+    desk.store._reader._read_s = 1000.0
+    desk.store.ask(1000, Wanted("history", 1000))
+    assert begun.wait(20)
+    assert desk.commit(JobDeleted(1000, "job-1")) == ["done"]
+    assert (names(desk.found(1000)), asked) == (["job-2"], [1000, 1000])
 
 
 def test_questions_do_not_hold_up_commits(desk, monkeypatch):
@@ -277,3 +302,21 @@ def test_questions_do_not_hold_up_commits(desk, monkeypatch):
     go.set()
     # Of one moment: what was committed meanwhile is not in it.
     assert names(desk.found(1000)) == ["job-1"]
+
+
+def test_one_job_by_its_name(desk):
+    """A job that is asked for by name tells how it ended and what was asked for, with the seed that was used."""
+    how = {"style": Style(rate=1.5, options={"x": 1}), "chain": [Choice("espeak", "en")], "rate": 8000}
+    end = ended(1, code="incomplete", message="One was left out.", trail=("crash",))
+    desk.commit(saved(1, skip_bad=True, **how), end, saved(2, seed=7), ended(2))
+    [row] = desk.history(job="job-1").rows
+    assert (row["job"], row["message"], row["trail"]) == ("job-1", "One was left out.", ["crash"])
+    request = row["request"]
+    assert request["chain"] == [{"provider": "espeak", "voice": "en"}]
+    assert (request["rate"], request["language"], request["skip_bad"]) == (8000, "en", True)
+    assert (request["style"]["rate"], request["style"]["options"]) == (1.5, {"x": 1})
+    assert (request["seed"], row["seed"]) == (None, crc32(b"log-1") & 0x7FFFFFFF)
+    [row] = desk.history(job="job-2").rows
+    assert (row["request"]["seed"], row["seed"]) == (7, 7)
+    assert desk.history(job="x").rows == ()
+    assert desk.ask(Wanted("text", 1000, "x")).code == "not_found"

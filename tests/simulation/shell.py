@@ -18,6 +18,7 @@ from voicebus.daemon.core.effects import (
     Ask,
     Commit,
     DropLog,
+    Expire,
     Kill,
     Leave,
     Report,
@@ -101,6 +102,7 @@ class Daemon:
             DropLog: self._drop_log,
             Commit: self._commit,
             Ask: self._ask,
+            Expire: self._expire,
             Report: self._report,
             Leave: self._leave,
         }
@@ -425,6 +427,10 @@ class Daemon:
 
     def _ask(self, effect: Ask) -> None:
         self._store.ask(effect)
+
+    def _expire(self, effect: Expire) -> None:
+        """Nothing gets too old here."""
+        self._other(lambda: self._found(Found(effect.ticket)))
 
     def _report(self, effect: Report) -> None:
         self._clock.trace(f"{effect.level}: {effect.text}")

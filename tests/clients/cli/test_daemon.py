@@ -201,9 +201,10 @@ def test_a_followed_log_goes_on_in_the_next_file(tmp_path):
 def test_the_unit_is_printed_without_installing(client, run, monkeypatch, tmp_path):
     """`service install --print` shows a unit that runs this interpreter and finds the same files; nothing is
     written."""
-    monkeypatch.setattr(manager, "for_this_machine", manager.Systemd)
+    monkeypatch.setattr(manager.sys, "platform", "linux")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     done = run("service", "install", "--print")
+    assert f"ListenStream={tmp_path}/run/bus.sock" in done.stdout
     assert f"ExecStart={sys.executable} -m voicebus.daemon run --started-by service" in done.stdout
     assert f"VOICEBUS_STATE_DIR={tmp_path}/state" in done.stdout
     assert not (tmp_path / "systemd").exists()
@@ -211,14 +212,14 @@ def test_the_unit_is_printed_without_installing(client, run, monkeypatch, tmp_pa
 
 def test_the_agent_of_macos_is_a_property_list(monkeypatch, run, client):
     """On macOS the agent is a valid property list that runs this interpreter."""
-    monkeypatch.setattr(manager, "for_this_machine", manager.Launchd)
+    monkeypatch.setattr(manager, "for_this_machine", lambda **_: manager.Launchd())
     agent = plistlib.loads(run("service", "install", "--print").stdout.encode())
     assert agent["ProgramArguments"][0] == sys.executable
 
 
 def test_without_a_service_manager_it_is_said(client, run, monkeypatch):
     """Where no user service manager answers, install is exit 69 and says what to do instead; status says it too."""
-    monkeypatch.setattr(manager, "for_this_machine", manager.Systemd)
+    monkeypatch.setattr(manager.sys, "platform", "linux")
     monkeypatch.setattr(manager, "ask", lambda *command: subprocess.CompletedProcess(command, 1, "", "no bus"))
     done = run("service", "install")
     assert done.exit_code == 69
@@ -228,26 +229,110 @@ def test_without_a_service_manager_it_is_said(client, run, monkeypatch):
     assert json.loads(found.stdout)["state"] == "no service manager"
 
 
-def test_install_and_uninstall_with_systemd(client, run, monkeypatch, tmp_path):
-    """Installing writes the unit and enables it at once; uninstalling stops it, disables it and removes the file."""
+@pytest.fixture
+def systemctl(monkeypatch, tmp_path):
+    """A systemd that says yes to everything and notes what it was asked; the socket unit is not active yet."""
     asked = []
 
     def ask(*command):
         asked.append(" ".join(command))
-        return subprocess.CompletedProcess(command, 0, "ActiveState=active\nMainPID=7\n", "")
+        return subprocess.CompletedProcess(command, "is-active" in command, "ActiveState=active\nMainPID=7\n", "")
 
-    monkeypatch.setattr(manager, "for_this_machine", manager.Systemd)
+    monkeypatch.setattr(manager.sys, "platform", "linux")
     monkeypatch.setattr(manager, "ask", ask)
     monkeypatch.setattr(manager.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    unit = tmp_path / "systemd" / "user" / "voicebus.service"
+    monkeypatch.setattr(manager.SystemdForAll, "_units", tmp_path / "system")
+    monkeypatch.setattr(manager.SystemdForAll, "_users", tmp_path / "sysusers.d")
+    return asked
+
+
+def test_install_and_uninstall_with_systemd(client, run, systemctl, tmp_path):
+    """Installing writes service and socket and enables both at once, the socket before the service runs; uninstalling
+    stops and disables them and removes the files."""
+    units = [tmp_path / "systemd" / "user" / name for name in ("voicebus.service", "voicebus.socket")]
     assert run("service", "install").exit_code == 0
-    assert unit.exists()
-    assert asked[-2:] == ["systemctl --user daemon-reload", "systemctl --user enable --now voicebus.service"]
+    assert all(unit.exists() for unit in units)
+    assert systemctl[-4:] == [
+        "systemctl --user daemon-reload",
+        "systemctl --user is-active --quiet voicebus.socket",
+        "systemctl --user stop voicebus.service",
+        "systemctl --user enable --now voicebus.socket voicebus.service",
+    ]
     assert json.loads(run("service", "status", "--json").stdout)["pid"] == 7
     assert run("service", "uninstall").exit_code == 0
-    assert not unit.exists()
-    assert "systemctl --user disable --now voicebus.service" in asked
+    assert not any(unit.exists() for unit in units)
+    assert "systemctl --user disable --now voicebus.socket voicebus.service" in systemctl
+
+
+@pytest.fixture
+def as_root(monkeypatch):
+    """We are root, and this installation can be read by all."""
+    monkeypatch.setattr(manager.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(manager, "closed_to_others", lambda path: None)
+
+
+def test_the_service_for_all_users(client, run, systemctl, as_root, tmp_path):
+    """With --system the service's user is made first, then both units are enabled in the system's manager; status and
+    uninstall go there too."""
+    assert "not installed" in run("service", "uninstall", "--system").stdout
+    done = run("service", "install", "--system")
+    assert done.exit_code == 0, done.output
+    assert "--system --started-by service" in (tmp_path / "system" / "voicebus.service").read_text()
+    assert f"systemd-sysusers {tmp_path}/sysusers.d/voicebus.conf" in systemctl
+    assert systemctl[-1] == "systemctl enable --now voicebus.socket voicebus.service"
+    assert not any("--user" in command for command in systemctl)
+    assert (
+        json.loads(run("service", "status", "--system", "--json").stdout)["path"]
+        == f"{tmp_path}/system/voicebus.service"
+    )
+    assert run("service", "uninstall", "--system").exit_code == 0
+    assert not [path for folder in ("system", "sysusers.d") for path in (tmp_path / folder).iterdir()]
+
+
+def test_only_root_installs_for_all(client, run, systemctl, monkeypatch, tmp_path):
+    """Without being root, and where the service's user could not read this installation, nothing is written and it is
+    said what to do."""
+    monkeypatch.setattr(manager.os, "geteuid", lambda: 1000)
+    assert "sudo" in run("service", "install", "--system").stderr
+    monkeypatch.setattr(manager.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(manager, "closed_to_others", lambda path: Path("/root"))
+    done = run("service", "install", "--system")
+    assert (done.exit_code, "/root is not open to others" in done.stderr, "/opt" in done.stderr) == (1, True, True)
+    assert not (tmp_path / "system").exists()
+
+
+def test_what_others_cannot_read_is_found(tmp_path):
+    """The first closed step on the way to a file, or to what it links to, is named."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "closed").mkdir(mode=0o700)
+    file = tmp_path / "closed" / "python"
+    file.touch()
+    (tmp_path / "open" / "python").symlink_to(file)
+    closed = manager.closed_to_others(tmp_path / "open" / "python")
+    assert closed in {tmp_path / "closed", *(tmp_path / "closed").parents}
+    assert manager.closed_to_others(Path("/bin/sh")) is None
+
+
+def test_there_is_no_service_for_all_on_macos(client, run, monkeypatch):
+    """Where that does not exist it is said, and what does."""
+    monkeypatch.setattr(manager.sys, "platform", "darwin")
+    done = run("service", "install", "--system")
+    assert (done.exit_code, "Each user can have one" in done.stderr) == (69, True)
+
+
+def test_stop_does_not_wake_what_it_stopped(client, run, systemctl, monkeypatch):
+    """Where the service manager listens for clients, `daemon stop` does not look at its socket, which would start a
+    daemon, and says that the next client does."""
+    run("service", "install")
+    for name in ("VOICEBUS_RUNTIME_DIR", "VOICEBUS_CONFIG"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("voicebus.clients.cli.running.holder", lambda: None)
+    monkeypatch.setattr("voicebus.bus.places.told", lambda: False)
+    monkeypatch.setattr("voicebus.bus.endpoints.probe", lambda path: pytest.fail("it looked"))
+    done = run("daemon", "stop")
+    assert done.exit_code == 0
+    assert "next client starts it again" in done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

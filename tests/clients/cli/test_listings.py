@@ -78,6 +78,18 @@ def test_no_jobs_are_no_error(client, run):
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "No jobs.\n")
 
 
+def test_status_tells_which_daemon_it_is(client, run, monkeypatch):
+    """`status` says where the daemon listens and whose it is, and how much of what is waiting is other users'."""
+    about = {**DAEMON, "socket": "/run/voicebus/bus.sock", "system": True, "uid": 990, "unfinished": 4}
+    monkeypatch.setattr(client, "status", lambda: about)
+    text = run("status").stdout
+    assert "at /run/voicebus/bus.sock (the system's, for every user)" in text
+    assert "1 running of yours, 3 of others" in text
+    about.update(system=False, unfinished=1)
+    assert "at /run/voicebus/bus.sock (of user 990)" in run("status").stdout
+    assert "of others" not in run("status").stdout
+
+
 def test_status_tells_of_daemon_workers_failures_and_configuration(client, run):
     """Status has the daemon's line, each worker's figures, its last failure, and problems as FILE:LINE."""
     text = run("status").stdout

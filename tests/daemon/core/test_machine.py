@@ -298,6 +298,7 @@ class Daemon(RuleBasedStateMachine):
                 offset += segment.take.samples if segment.take is not None else 0
             assert job.length == offset
         assert world.memory == chunks
+        assert world.disk == sum(job.disk for job in world.jobs.values()) == sum(world.disk_of.values())
         leased = {name for worker in world.workers.values() for name in worker.leases}
         for worker in world.workers.values():
             assert len(worker.leases) <= worker.slots

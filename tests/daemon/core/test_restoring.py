@@ -40,6 +40,14 @@ def attach(client: FakeClient, job: str = "j", **options: Any) -> None:
             return
 
 
+def stay(stage: Stage, seconds: int, *clients: FakeClient) -> None:
+    """Time passes, and these clients go on saying that they are there."""
+    for _ in range(seconds):
+        for client in clients:
+            client.hello()
+        stage.pass_time(1.0, step=1.0)
+
+
 def test_a_job_goes_on_from_its_last_whole_take() -> None:
     """Whole takes are not made again; the growing one is gone, and its listener hears that sentence from its start."""
     stage, worker, client = durable()
@@ -119,6 +127,23 @@ def test_text_in_pieces_goes_on() -> None:
         worker.speak(worker.current)
     assert said == ["second line", "third line"]
     assert client.terminals["j"].segments == 3 and heard(client) == 900
+
+
+def test_the_author_of_a_text_in_pieces_is_known_to_the_next_daemon() -> None:
+    """He may think for as long after a restart as before it; who only listens to it does not stand for him."""
+    stage, _, client = durable()
+    client.submit("j", "First line\n", complete=False)
+    later = stage.reborn()
+    worker = later.worker()
+    author, listener = later.client(client.uid, client.pid), later.client(client.uid, pid=77)
+    attach(author)
+    attach(listener)
+    speak_all(worker)
+    stay(later, 100, author, listener)
+    assert later.core.world.jobs[1000, "j"].verdict is None
+    later.core.client_gone(author.peer, later.now)
+    stay(later, 32, listener)
+    assert listener.terminals["j"].code == "text_incomplete"
 
 
 def test_takes_made_ahead_are_kept_and_only_the_gap_is_cut_again() -> None:

@@ -66,6 +66,24 @@ def test_ranges_count_code_points() -> None:
     assert sentences(*text) == expected
 
 
+def test_a_text_at_which_the_library_panics_is_cut_all_the_same() -> None:
+    """A no-break space before a full stop, over which the sentence library falls, costs no more than that place."""
+    text = "Point B\xa0. Then on. 好 And é."
+    assert "".join(sentences(text)).replace(" ", "") == text.replace(" ", "")
+    assert sentences(text)[-1] == "好 And é."
+
+
+def test_another_error_of_the_library_is_not_swallowed(monkeypatch) -> None:
+    """Only the panic is met; an interrupt, or a mistake of ours, goes its way."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segmentation, "get_sentence_boundaries", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sentences("One. Two.")
+
+
 def test_a_sentence_waits_for_what_follows() -> None:
     """A full stop at the end of what has come may be inside a number: nothing is given out until more comes."""
     splitter = Splitter("en", limit=600)

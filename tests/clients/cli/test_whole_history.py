@@ -1,0 +1,50 @@
+"""The history, as a person at a shell meets it: a daemon with espeak, restarts between the commands."""
+
+from __future__ import annotations
+
+import json
+import wave
+
+from .test_whole import place, run  # noqa: F401 - fixtures
+
+TEXT = "The kitchen light is on. Somebody should turn it off."
+
+
+def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
+    """`say` leaves its text and audio in the history; after the daemon's end the next one finds, shows, saves, says
+    again, pins and removes it."""
+    folder, _ = place
+    assert run("say", TEXT).returncode == 0
+    assert run("say", "--keep", "nothing", "A secret word.").returncode == 0
+    assert run("daemon", "stop").returncode == 0
+    [row] = json.loads(run("history", "--json").stdout)
+    assert (row["state"], row["keep"], row["text"]) == ("finished", "history", TEXT)
+    job = row["job"]
+    [found] = json.loads(run("history", "search", "kitch", "--json").stdout)
+    assert found["job"] == job
+    assert json.loads(run("history", "search", "secret", "--json").stdout) == []
+    shown = json.loads(run("history", "show", job, "--json").stdout)
+    assert shown["text"] == TEXT and [s["state"] for s in shown["segments"]] == ["whole", "whole"]
+    assert all(s["provider"] == "espeak" and s["made_s"] > 0 and s["version"] for s in shown["segments"])
+
+    saved = run("history", "save", job, "-o", "saved.wav")
+    assert saved.returncode == 0, saved.stderr
+    with wave.open(str(folder / "saved.wav")) as file:
+        assert (file.getnframes(), file.getframerate()) == (row["samples"], row["rate"])
+    assert run("history", "save", job, "-o", "saved.flac").returncode == 0
+    assert run("history", "play", job).returncode == 0
+    again = run("history", "again", job, "--rate", "2", "-o", "fast.wav")
+    assert again.returncode == 0, again.stderr
+    with wave.open(str(folder / "fast.wav")) as file:
+        assert file.getnframes() < 0.75 * row["samples"]
+
+    assert run("history", "pin", job).returncode == 0
+    [pinned] = json.loads(run("history", "--pinned", "--json").stdout)
+    assert pinned["job"] == job
+    assert run("history", "delete", "--all", "--yes").returncode == 0
+    assert [row["job"] for row in json.loads(run("history", "--json").stdout)] == [job]
+    assert run("history", "delete", job).returncode == 0
+    assert json.loads(run("history", "--json").stdout) == []
+    gone = run("history", "show", job)
+    assert gone.returncode == 2 and job.encode() in gone.stderr
+    assert list((folder / "state" / "logs").iterdir()) == []
