@@ -315,9 +315,7 @@ class Person:
                 budget -= event.samples
                 speech._report(event.end)
         if speech._events and not speech._over:
-            self._retry_at[heard.order.name] = max(
-                self._clock.now + PLAY_S, self._retry_at.get(heard.order.name, 0.0)
-            )
+            self._retry_at[heard.order.name] = max(self._clock.now + PLAY_S, self._retry_at.get(heard.order.name, 0.0))
             self._play_later(heard)
 
     def _play_later(self, heard: Heard) -> None:
@@ -340,7 +338,9 @@ class Person:
         if isinstance(error, Disconnected) and error is (self.session.error if self.session else None):
             return  # all of them are lost, and go on with the next program
         code = getattr(error, "code", "")
-        if heard.order.options["keep"] == "nothing" and (code in ("not_found", "gone") or isinstance(error, Disconnected)):
+        if heard.order.options["keep"] == "nothing" and (
+            code in ("not_found", "gone") or isinstance(error, Disconnected)
+        ):
             heard.lost = str(error)
         elif code == "ended" and heard.read == "none":
             heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked

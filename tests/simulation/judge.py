@@ -336,9 +336,9 @@ class Judge:
         for key in self.accepted:
             if self._kept(key) and self._store.jobs[key].ended is None:
                 raise Wrong(f"{key} was accepted and never ended")
-        orphans = self._journals() - self._store.logs() - set(world.logs)
+        orphans = self._journals() - self._store.logs().keys() - world.logs.keys()
         if orphans:
             raise Wrong(f"journals that belong to no job: {sorted(orphans)}")
 
     def _journals(self) -> set[str]:
-        return set(self._store.disk.files)
+        return {*self._store.disk.files, *self._store.disk.packed}

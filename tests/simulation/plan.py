@@ -54,7 +54,14 @@ OF_ENGINE = (
 )
 """Faults for which a worker pays, and where they come thick a job."""
 
-WEIGHTS = {"daemon dies": 4, "power cut": 2, "worker is killed": 3, "client loses its connection": 2, "client vanishes": 2, "disk is full": 2}
+WEIGHTS = {
+    "daemon dies": 4,
+    "power cut": 2,
+    "worker is killed": 3,
+    "client loses its connection": 2,
+    "client vanishes": 2,
+    "disk is full": 2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +136,7 @@ class Plan:
         def those(all_of_a_kind: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(part for part in all_of_a_kind if id(part) in kept)
 
-        return replace(
-            self, faults=those(self.faults), listeners=those(self.listeners), orders=those(self.orders)
-        )
+        return replace(self, faults=those(self.faults), listeners=those(self.listeners), orders=those(self.orders))
 
     def lines(self) -> list[str]:
         """For people."""

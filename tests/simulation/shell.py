@@ -17,15 +17,19 @@ from voicebus.daemon.core.core import Core
 from voicebus.daemon.core.effects import (
     Ask,
     Commit,
+    DropFile,
     DropLog,
+    Expire,
     Expire,
     Kill,
     Leave,
+    Pack,
     Report,
     Spawn,
     Stored,
     ToClient,
     ToWorker,
+    Unpack,
     WriteNote,
     WriteTake,
 )
@@ -102,6 +106,10 @@ class Daemon:
             DropLog: self._drop_log,
             Commit: self._commit,
             Ask: self._ask,
+            Expire: store.expire,
+            Pack: self._pack,
+            Unpack: self._unpack,
+            DropFile: self._drop_file,
             Expire: self._expire,
             Report: self._report,
             Leave: self._leave,
@@ -416,6 +424,38 @@ class Daemon:
     def _drop_log(self, effect: DropLog) -> None:
         self._clock.trace(f"drop {effect.log}")
         self._disk.drop(effect.log)
+
+    def _drop_file(self, effect: DropFile) -> None:
+        self._clock.trace(f"drop {effect.log} packed {effect.packed}")
+        self._disk.drop_file(effect.log, packed=effect.packed)
+
+    def _pack(self, effect: Pack) -> None:
+        self._helper(effect.log, self._disk.pack, packed=True)
+
+    def _unpack(self, effect: Unpack) -> None:
+        self._helper(effect.log, self._disk.unpack, packed=False)
+
+    def _helper(self, name: str, work: Callable[[str], None], *, packed: bool) -> None:
+        """A helper process works for a while; it ends with its daemon, and with the log."""
+        self._clock.trace(f"helper for {name}, packed {packed}")
+        run = self.run
+
+        def done() -> None:
+            if self.core is None or run != self.run:
+                return
+            reason = ""
+            try:
+                work(name)
+            except OSError as error:
+                reason = str(error)
+            told = self.core.packed if packed else self.core.unpacked
+            told(name, self._disk.size(name, packed=packed), reason, self._clock.now)
+
+        self._clock.after(self._chance.choice((0.02, 0.3, 1.5)), self._other_of, run, done)
+
+    def _other_of(self, run: int, do: Callable[[], None]) -> None:
+        if run == self.run and self.core is not None:
+            self._other(do)
 
     def _commit(self, effect: Commit) -> None:
         assert self.core is not None

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from voicebus.daemon.core.settings import Choice, Limits, Provider, Restart, Settings
+from voicebus.daemon.core.settings import Choice, History, Limits, Provider, Restart, Settings
 
 from .clients import Heard, Person
 from .clock import Clock
@@ -58,6 +58,7 @@ def settings(workers: int) -> Settings:
         providers=providers,
         chain=(Choice("a"), Choice("b")),
         limits=LIMITS,
+        history=History(pack_after_s=3.0),
         restart=Restart(base_s=0.2, max_s=2.0, intensity=20),
     )
 
@@ -94,9 +95,7 @@ class Simulation:
         self.daemon = Daemon(
             self.clock, self.network, self.disk, self.store, settings(plan.workers), self.judge, self.processes
         )
-        self.people = [
-            Person(number, self.clock, self.network, self.oracle) for number in range(plan.clients + USERS)
-        ]
+        self.people = [Person(number, self.clock, self.network, self.oracle) for number in range(plan.clients + USERS)]
         self.faults: Counter[str] = Counter()
         self._chance = self.clock.chance("faults")
         self._wire_up()
