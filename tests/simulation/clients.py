@@ -7,7 +7,7 @@ person's `Heard` of a job is what a file would hold that is cut back where the p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voicebus.bus import codec
 from voicebus.bus.errors import Disconnected
@@ -38,7 +38,8 @@ PASSING = frozenset({"storage", "queue_full", "unavailable"})
 @dataclass
 class Heard:
     """One job for one person. new: they asked for it. pcm: what they have. takes: where each take in it begins.
-    kept: the daemon has all of the text. over: the result is known; lost: there will be none, and that is as it should be."""
+    kept: the daemon has all of the text. over: the result is known; lost: there will be none,
+    and that is as it should be."""
 
     order: Order
     uid: int

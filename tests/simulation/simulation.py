@@ -90,7 +90,7 @@ class Simulation:
         self.disk = Disk(self.clock.chance("disk"))
         self.store = Store(self.clock, self.disk)
         self.judge = Judge(self.oracle, self.store, LIMITS, plan.slots)
-        self.network = Network(self.clock, lambda peer, header, body: self.daemon.arrived(peer, header, body))
+        self.network = Network(self.clock, self._arrived)
         self.processes = Processes(self.clock, self.network, self.oracle, plan.slots)
         self.daemon = Daemon(
             self.clock, self.network, self.disk, self.store, settings(plan.workers), self.judge, self.processes
@@ -113,6 +113,9 @@ class Simulation:
             judge.orders[1000 + order.client % USERS, order.name] = order
         for person in self.people:
             person.ends = judge.heard_to_the_end
+
+    def _arrived(self, peer: bytes, header: bytes, body: bytes) -> None:
+        self.daemon.arrived(peer, header, body)
 
     def _who(self, peer: bytes) -> tuple[int, int]:
         return self._known[peer]

@@ -158,7 +158,7 @@ class Store:
                 return "missing"
             self.jobs[key] = replace(saved, audio="packed", ended=replace(saved.ended, disk=record.bytes))
         else:
-            raise AssertionError(f"nobody asked for {record}")
+            raise TypeError(f"nobody asked for {record}")
         return "done"
 
     def _keep_job(self, record: JobSaved) -> str:

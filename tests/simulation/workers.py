@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from voicebus.bus import codec
 from voicebus.bus import messages as m
 from voicebus.daemon.core.settings import Provider
-from voicebus.workers.session import Begin, Exit, Halt, Identity, Load, Say, Session
 from voicebus.workers.session import Allow as More
+from voicebus.workers.session import Begin, Exit, Halt, Identity, Load, Say, Session
 
 from .clock import Clock
 from .network import Network, Plug
