@@ -346,7 +346,7 @@ class Person:
         elif code == "ended" and heard.read == "none":
             heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked
             self._clock.after(AGAIN_S, self._again, heard)
-        elif code in PASSING and not heard.accepted:
+        elif code in PASSING and (code == "storage" or not heard.accepted):
             self._clock.after(AGAIN_S, self._again, heard)
         elif code == "not_found" and not heard.new:
             heard.lost = str(error)  # whether it should have been there the judge knows
