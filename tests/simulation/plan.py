@@ -268,6 +268,6 @@ class Drawing:
         )
 
 
-def draw(seed: int, faults: int = 24) -> Plan:
-    """The plan of a seed."""
-    return Drawing(Random(f"plan {seed}"), seed, faults).plan()
+def draw(seed: int, faults: int = 24, kinds: tuple[str, ...] = ()) -> Plan:
+    """The plan of a seed. kinds: of faults, where only these are wanted."""
+    return Drawing(Random(f"plan {seed}"), seed, faults, kinds=kinds).plan()

@@ -26,7 +26,7 @@ from .workers import Processes
 HEALED_S = FAULTS_END + 14.0
 """When the last fault is over, after the beginning."""
 
-LIVELY_S = 150.0
+LIVELY_S = 300.0
 """Every job must be over so long after that."""
 
 QUIET_S = 40.0

@@ -70,7 +70,10 @@ class Process:
         self._clock = owner.clock
         self._chance = owner.clock.chance(f"worker {pid}")
         self._pause = self._chance.choice((0.002, 0.02, 0.1, 0.4))
-        self._chunk = self._chance.choice((97, 250, 800))
+        # However slow, at least twice as fast as it sounds: else a run is over before a book is.
+        self._chunk = self._chance.choice((97, 250, 800) if self._pause < 0.05 else (250, 800))
+        if self._pause == 0.4:
+            self._chunk = 1200
         self._slow_load, self._dies_loading = owner.next_load, owner.next_load_dies
         owner.next_load, owner.next_load_dies = 0.0, False
         self.session = Session(Identity(ticket, provider.name, "1", pid), self._clock.now)
