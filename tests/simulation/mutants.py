@@ -354,8 +354,8 @@ MUTANTS = (
         ("power cut", "client vanishes", "worker is killed"),
     ),
     Mutant("told between two tries to write", _told_between_two_tries, 197),
-    Mutant("torn text is acknowledged", _torn_text_acknowledged, 27),
-    Mutant("a worker loads for all its life", _loading_for_all_its_life, 25),
+    Mutant("torn text is acknowledged", _torn_text_acknowledged, 0, ("commits fail",)),
+    Mutant("a worker loads for all its life", _loading_for_all_its_life, 0, ("worker loses its connection",)),
 )
 
 
