@@ -149,8 +149,8 @@ class Kept:
                 return
 
     def kept(self, job: str) -> dict[str, Any]:
-        """One job of the history: its row, and with it message, trail, seed (that was used) and request (what was asked for). Raises
-        NotFound."""
+        """One job of the history: its row, and with it message, trail, seed (that was used) and request (what was asked
+        for). Raises NotFound."""
         return _only(self._list("history", job=asking.job_name(job)), job)
 
     def text(self, job: str) -> str:

@@ -30,7 +30,7 @@ class Line:
 
     def __init__(self, job: str, offset: int = 0, take: str = "") -> None:
         self.job = job
-        self._begin = offset  # before it nothing is known but the take of the last sample
+        self._begin, self._before = offset, take  # of what is before, nothing else is known
         self.end = offset
         """The offset of the next sample."""
         self._pieces = [_Piece(0, take, -1)] if offset else []
@@ -67,6 +67,8 @@ class Line:
         while self._pieces and self._pieces[-1].start >= offset:
             self._pieces.pop()
         if offset < self._begin:
-            self._pieces = [_Piece(0, "", -1)] if offset else []
+            # Whose sample now comes last nobody said; the name that was said, which it is not, makes the daemon go back
+            # as far as it takes.
+            self._pieces = [_Piece(0, self._before, -1)] if offset else []
             self._begin = offset
         self.end = min(self.end, offset)

@@ -82,6 +82,11 @@ class Loop:
         self._core.exited(worker, code, signal, stderr, self._now)
         self._shell.carry_out(self._now)
 
+    def helped(self, log: str, size: int, reason: str, *, packed: bool) -> None:
+        """A helper has packed or unpacked a log (from `Packer`)."""
+        self._shell.helped(log, size, reason, self._now, packed=packed)
+        self._shell.carry_out(self._now)
+
     def collect(self) -> None:
         """The store has done or found something."""
         self._shell.collect(self._now)

@@ -68,6 +68,8 @@ def answer(db: apsw.Connection, ticket: int, wanted: Wanted) -> Found:
         if "job" in wanted.where:
             rows = [_more(db, wanted, row) for row in rows]
         return Found(ticket, rows=tuple(rows), following=following)
+    if wanted.what == "plain":
+        return _plain(db, ticket, wanted)
     if wanted.what == "text":
         return _text(db, ticket, wanted)
     raise Unanswerable(f"The store knows nothing of {wanted.what!r}.")
@@ -196,6 +198,16 @@ def _page(rows: Iterator[tuple[Any, ...]], limit: int) -> tuple[list[Row], int, 
         page.append(row)
         last = number
     return page, last, False
+
+
+def _plain(db: apsw.Connection, ticket: int, wanted: Wanted) -> Found:
+    """Jobs of anybody whose audio is not packed, of those that have been over for long enough, in order."""
+    query = (
+        "SELECT number, uid, id, log, disk FROM jobs INDEXED BY jobs_plain WHERE state IS NOT NULL AND audio = 'kept'"
+        " AND samples > 0 AND number > ? AND finished <= unixepoch('now', 'subsec') - ? ORDER BY number LIMIT ?"
+    )
+    rows = db.execute(query, (int(wanted.cursor), float(wanted.where["age_s"]), wanted.limit))
+    return Found(ticket, rows=tuple(dict(zip(("order", "uid", "id", "log", "disk"), row, strict=True)) for row in rows))
 
 
 # ---------------------------------------------------------------------------------------------------------- texts

@@ -20,6 +20,7 @@ from ..bus.messages import Submit
 from .core.records import (
     JobDeleted,
     JobEnded,
+    JobPacked,
     JobPinned,
     JobSaved,
     Record,
@@ -143,6 +144,12 @@ def _pinned(db: apsw.Connection, job: JobPinned, now: float) -> str:
     return "done" if db.changes() else "missing"
 
 
+def _packed(db: apsw.Connection, job: JobPacked, now: float) -> str:
+    query = "UPDATE jobs SET audio = 'packed', disk = ? WHERE number = ? AND state IS NOT NULL AND audio = 'kept'"
+    db.execute(query, (job.bytes, job.order))
+    return "done" if db.changes() else "missing"
+
+
 _APPLY: dict[type, Apply] = {
     JobSaved: _saved,
     TextAdded: _added,
@@ -150,6 +157,7 @@ _APPLY: dict[type, Apply] = {
     JobEnded: _ended,
     JobDeleted: _deleted,
     JobPinned: _pinned,
+    JobPacked: _packed,
 }
 
 
@@ -202,9 +210,9 @@ def next_order(db: apsw.Connection) -> int:
     return (last or 0) + 1
 
 
-def logs(db: apsw.Connection) -> set[str]:
-    """The names of all journals that belong to a job."""
-    return {row[0] for row in db.execute("SELECT log FROM jobs INDEXED BY jobs_log")}
+def logs(db: apsw.Connection) -> dict[str, str]:
+    """The names of all logs that belong to a job, with the form of their audio."""
+    return dict(db.execute("SELECT log, audio FROM jobs INDEXED BY jobs_logs"))
 
 
 def audio_bytes(db: apsw.Connection) -> dict[int, int]:

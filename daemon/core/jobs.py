@@ -22,7 +22,7 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
-from . import cutting, ending, keeping, log, quotas, readers, routing, schedule
+from . import cutting, ending, keeping, log, packing, quotas, readers, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextAdded, TextClosed
@@ -155,6 +155,8 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
         return
     if not readers.kept(job, 0, 0):
         world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id)
+    elif packing.closed(job):
+        packing.open_for(world, client, job, Attach(job=job.id, read=message.read, credit=message.credit))
     else:
         readers.pump(world, job, readers.subscribe(world, client, job, message.read, message.credit))
         schedule.update(world, job)
@@ -309,7 +311,9 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
 
 def attach(world: World, client: Client, job: Job, message: Attach, body: bytes, now: float) -> None:
     """Read a job that is there."""
-    if readers.attach(world, client, job, message) is not None:
+    if packing.closed(job) and message.read != "none":
+        packing.open_for(world, client, job, message)
+    elif readers.attach(world, client, job, message) is not None:
         schedule.update(world, job)
 
 
@@ -374,7 +378,7 @@ def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, no
 
 def client_left(world: World, keys: set[JobKey], peer: bytes, now: float) -> None:
     """A client is gone: its readings end, its jobs do not."""
-    for key in keys:
+    for key in sorted(keys):
         job = world.jobs[key]
         readers.unsubscribe(world, job, peer, now)
         if not job.over:

@@ -331,6 +331,9 @@ def test_going_back_behind_where_it_began() -> None:
     play = attached(15, take="t2")
     play.audio(15, 5, segment=1, take="t2")
     play.say(Rewind(job="j", segment=1, offset=10, take="t2", reason="killed"))
+    play.reading.resume(play.now, reborn=False)
+    assert [(m.offset, m.take) for m in play.out()] == [(10, "t2")]  # not "": any take would do then
+    play.say(Attached(job="j", offset=10, rate=RATE))
     play.audio(10, 20, segment=1, take="t3")
     assert play.reading.error is None and play.reading.line.end == 30
     play.say(Rewind(job="j", segment=0, offset=0, take="t1"))
@@ -618,7 +621,9 @@ def test_what_was_lost_with_the_answer_to_submit_is_fetched() -> None:
     play.reading.resume(play.now, reborn=False)
     assert play.kinds() == [Submit]
     play.audio(10, 10)
-    assert play.events() == []
+    play.say(Rewind(job="j", segment=1, offset=10, take="t1"))
+    play.say(Terminal(job="j", samples=20))
+    assert play.events() == [] and not play.reading.over
     play.say(Accepted(job="j", rate=RATE, existing=True))
     attach = play.out()[-1]
     assert isinstance(attach, Attach) and attach.offset == 0

@@ -35,6 +35,7 @@ from voicebus.daemon.inbox import DRAIN, Inbox
 from voicebus.daemon.journal import Journals, scan
 from voicebus.daemon.lanes import RETRY_MAX_S, RETRY_S, Lanes
 from voicebus.daemon.notify import Notifier
+from voicebus.daemon.packer import Packer
 from voicebus.daemon.processes import Processes
 from voicebus.daemon.shell import Shell
 from voicebus.daemon.store import MemoryStore
@@ -56,7 +57,9 @@ class World:
         self.processes = Processes(self.selector, "ipc:///w", lambda *end: self.core.exited(*end, 0.0))
         self.lanes = Lanes(self.router, self.core, self.journals)
         self.store = MemoryStore()
-        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store)
+        self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
+        self.told = []
+        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store, self.packer)
         self.inbox = Inbox(
             "clients",
             self.router,

@@ -223,8 +223,7 @@ class Person:
             heard.rewound(0)
             reading = self._submit(order, now)
         else:
-            if heard.read == "none":
-                heard.rewound(0)
+            heard.whole = heard.whole or heard.read == "none"
             take = heard.takes[-1][1] if heard.takes else ""
             reading = Reading(
                 order.name,
@@ -288,7 +287,8 @@ class Person:
                 continue
             if heard.read == "none" and heard.reading.new and heard.reading.text_kept and not heard.reading.over:
                 self._note(heard, heard.reading)
-                session.drop(heard.order.name)  # whoever asks and does not read is not told the end: read that only
+                session.drop(heard.order.name)  # whoever asks and does not read is told nothing, and listens later
+                heard.whole = True
                 self._read_on(heard)
                 continue
             speech._take_over()

@@ -24,7 +24,7 @@ class Wrong(AssertionError):
 
 @dataclass(slots=True)
 class Made:
-    """One attempt: what it was to say, and its audio. deaths: it brought its worker down by its own doing."""
+    """One attempt: what it was to say, and its audio."""
 
     number: int
     attempt: str
@@ -45,7 +45,6 @@ class Oracle:
 
     def __init__(self) -> None:
         self.made: dict[str, Made] = {}
-        self.deaths: dict[str, int] = {}
         self._numbers: list[Made] = []
 
     def begin(self, attempt: str, text: str) -> Made:
@@ -59,10 +58,6 @@ class Oracle:
         self._numbers.append(made)
         self.made[attempt] = made
         return made
-
-    def brought_down(self, text: str) -> None:
-        """A text has brought a worker down, by its own doing."""
-        self.deaths[text] = self.deaths.get(text, 0) + 1
 
     def decode(self, pcm: bytes) -> list[Made]:
         """The takes that audio consists of, each from its first to its last sample. Raises Wrong."""

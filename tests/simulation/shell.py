@@ -18,6 +18,7 @@ from voicebus.daemon.core.effects import (
     Ask,
     Commit,
     DropLog,
+    Expire,
     Kill,
     Leave,
     Report,
@@ -101,6 +102,7 @@ class Daemon:
             DropLog: self._drop_log,
             Commit: self._commit,
             Ask: self._ask,
+            Expire: self._expire,
             Report: self._report,
             Leave: self._leave,
         }
@@ -405,6 +407,7 @@ class Daemon:
             self.core.take_written(effect.log, effect.take, pcm_at, marks_at, self._clock.now)
 
     def _write_note(self, effect: WriteNote) -> None:
+        self._judge.noted(effect.meta)
         try:
             self._disk.write_note(effect)
         except OSError:
@@ -424,6 +427,10 @@ class Daemon:
 
     def _ask(self, effect: Ask) -> None:
         self._store.ask(effect)
+
+    def _expire(self, effect: Expire) -> None:
+        """Nothing gets too old here."""
+        self._other(lambda: self._found(Found(effect.ticket)))
 
     def _report(self, effect: Report) -> None:
         self._clock.trace(f"{effect.level}: {effect.text}")

@@ -105,6 +105,26 @@ def test_a_piece_that_was_not_written_down_is_never_acknowledged() -> None:
     assert client.got(Appended) == [] and [error.code for error in client.got(Error)] == ["ended", "ended"]
 
 
+def test_audio_of_a_piece_that_was_not_written_down_does_not_stand_before_the_end() -> None:
+    """It is never sent, so nobody waits for it: readers hear how the job ended, at once and after a restart."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.hold_commits = True
+    client.append("j", 1, "Two. Three. ")
+    speak_all(worker)
+    stage.commits_fail = "no space"
+    stage.let_go()
+    stage.commits_fail, stage.hold_commits = "", False
+    stage.pass_time(1.5)
+    end = client.terminals["j"]
+    assert (end.code, end.state) == ("storage", "failed")
+    later = stage.reborn()
+    again = later.client(client.uid)
+    again.attach("j")
+    assert (again.terminals["j"].code, again.terminals["j"].samples) == (end.code, end.samples)
+    assert again.audio.get("j") == client.audio.get("j")
+
+
 def test_a_piece_of_a_job_that_is_over_is_lost_without_more_ado() -> None:
     """Its end was told, or will be."""
     stage, _, client = durable()
