@@ -12,7 +12,7 @@ BENCH_READY := $(VENV)/bench.stamp
 WHEEL := $(VENV)/wheel
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test lint format types coverage-core wheel fuzz crash-points bench clean
+.PHONY: help .venv demo test lint format types coverage-core wheel fuzz soak crash-points bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -71,6 +71,11 @@ wheel: $(DEV) ## build a wheel, install it elsewhere, check what is in it
 SECONDS ?= 60
 fuzz: $(DEV) ## throw garbage at the bus while honest jobs run (SECONDS=60)
 	@$(BIN)/python tests/protocol/fuzz.py $(SECONDS)
+
+MINUTES ?= 10
+SEED ?=
+soak: $(DEV) ## real processes, faults picked at random (MINUTES=10, SEED= for the same again)
+	@$(BIN)/python tests/faults/soak.py $(MINUTES) $(SEED)
 
 SEEDS ?= 3
 crash-points: $(DEV) ## kill the store at each of its writes (SEEDS=3 power cuts at each)

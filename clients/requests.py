@@ -100,7 +100,7 @@ class Requests:
     def text_kept(self) -> bool:
         """Whether the daemon has all of the text, and knows that it is all."""
         complete = self._submit is None or self._submit.complete or self.pieces.ended
-        return self.answered and complete and self.pieces.settled
+        return self.answered and complete and self.pieces.settled and not self.pieces.refused
 
     @property
     def _attaching(self) -> bool:

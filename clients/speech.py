@@ -148,6 +148,8 @@ class SpeechBase:
             self._held = event.end
         elif isinstance(event, Rewound):
             self._held = min(self._held, event.offset)
+            # What was told of audio that is void says nothing about what comes in its place.
+            self._told = min(self._told, event.offset)
         return event
 
     def _report(self, offset: int, heard: int | None = None) -> None:

@@ -221,7 +221,7 @@ class Core:
                     if any(entry.provider in rerouted for entry in job.chain):
                         waiting.reroute(world, job, now)
             names, world.unsettled = world.unsettled, set()
-            for name in names & world.providers.keys():
+            for name in sorted(names & world.providers.keys()):  # in an order that is the same in every run
                 provider = world.providers[name]
                 upkeep.settle(world, provider, now)
                 attempts.fill(world, provider, now)

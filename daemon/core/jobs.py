@@ -120,6 +120,8 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
     accepted = Accepted(1, "", job.id, False, job.told, job.rate, 1, _stays(world, job))
     world.after(pending, client.peer, accepted)
     world.commit(pending)
+    if not job.submit.complete:
+        _written_by(world, client, job)
     if nobody:
         ending.end(world, job, "failed", "unavailable", nobody, now)
     else:
@@ -129,6 +131,12 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
 def _stays(world: World, job: Job) -> Keep:
     """What will stay of a job; without a store nothing outlives the daemon, whatever was asked for."""
     return job.submit.keep if world.durable or job.in_memory else "job"
+
+
+def _written_by(world: World, client: Client, job: Job) -> None:
+    """The rest of the text is this client's to send; the next daemon has to know whom to wait for."""
+    job.author = schedule.client_key(client)
+    keeping.note(world, job, "author", pid=client.pid)
 
 
 def _again(world: World, client: Client, job: Job, message: Submit, body: bytes) -> None:
@@ -240,6 +248,8 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
         return
     job.text_at = now
+    if job.author != schedule.client_key(client):
+        _written_by(world, client, job)
     text = body.decode()
     cutting.add(job, text)
     world.text_chars += len(text)
@@ -368,7 +378,7 @@ def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, no
 
 def client_left(world: World, keys: set[JobKey], peer: bytes, now: float) -> None:
     """A client is gone: its readings end, its jobs do not."""
-    for key in keys:
+    for key in sorted(keys):
         job = world.jobs[key]
         readers.unsubscribe(world, job, peer, now)
         if not job.over:

@@ -51,8 +51,19 @@ def note(world: World, job: Job, what: str, segment: Segment | None = None, **mo
     """Write down what a later daemon has to know, where there is a journal to write it in."""
     if not job.in_memory:
         job.has_audio_log = True
-        where = {"start": segment.start, "end": segment.end} if segment is not None else {}
+        where = place(job, segment) if segment is not None else {}
         world.effects.append(WriteNote(job.log, {"note": what, **where, **more}))
+
+
+def place(job: Job, segment: Segment) -> dict[str, object]:
+    """Which text a record is about: where it stands, and a checksum of its words. A piece that was not durable when the
+    daemon died comes again, and need not be the same."""
+    return {"start": segment.start, "end": segment.end, "crc": checksum(job, segment.start, segment.end)}
+
+
+def checksum(job: Job, start: int, end: int) -> int:
+    """Of a range of a job's text."""
+    return crc32(job.text.slice(start, end).encode())
 
 
 def take_meta(job: Job, segment: Segment, take: Take) -> dict[str, object]:
@@ -61,8 +72,7 @@ def take_meta(job: Job, segment: Segment, take: Take) -> dict[str, object]:
         "job": job.id,
         "uid": job.key[0],
         "segment": segment.number,
-        "start": segment.start,
-        "end": segment.end,
+        **place(job, segment),
         "language": job.language,
         "rate": job.rate,
         "take": take.name,

@@ -218,6 +218,7 @@ class Job:
     failing_since: float | None = None
     alone_since: float | None = None
     text_at: float = 0.0
+    author: ClientKey = (-1, 0)  # whose text is waited for; nobody's, where it is complete or its author is not known
     spoken: tuple[str, str] = ("", "")
     noticed: str = ""
     trail: list[str] = field(default_factory=list)

@@ -216,7 +216,8 @@ class World:
     def behind(self, kind: str, job: Job, peer: bytes, message: Message) -> None:
         """Send this to a client behind the newest commit of that kind that this job waits for, or now if for none."""
         kinds = ("job", "text") if kind == "text" else (kind,)
-        for pending in reversed(self.commits.values()):
+        # One that could not be written yet, and is about to be tried again, is waited for as well.
+        for pending in (*reversed(self.commits.values()), *(pending for _, pending in self.again)):
             if pending.kind in kinds and pending.order == job.order:
                 self.after(pending, peer, message)
                 return

@@ -88,12 +88,17 @@ class Service:
         """Put another text into the configuration file; ``@ONCE@`` in it is a folder for tone's `once_dir`."""
         self.config.write_text(config.replace("@ONCE@", str(self.once)).replace("@ROOT@", str(self.root)))
 
-    def start_again(self) -> None:
+    def start_again(self, wrapper: Iterable[str] = ()) -> None:
         """Another daemon on the same data, after the one before has ended."""
         assert self.process.wait(15) is not None
-        self._start([])
+        self._start(list(wrapper))
 
     def _start(self, wrapper: list[str]) -> None:
+        with os.fdopen(self.launch(wrapper), "rb") as ready:
+            assert ready.read() == b"ready\n", self.output()[-4000:]
+
+    def launch(self, wrapper: Iterable[str] = ()) -> int:
+        """Start a daemon without waiting for it; returns a pipe that says "ready" once it is."""
         reading, writing = os.pipe()
         environ = {
             "VOICEBUS_RUNTIME_DIR": str(self.run),
@@ -111,8 +116,7 @@ class Service:
                 pass_fds=[writing],
             )
         os.close(writing)
-        with os.fdopen(reading, "rb") as ready:
-            assert ready.read() == b"ready\n", self.output()
+        return reading
 
     # ------------------------------------------------------------------------------------------------- asking it
 

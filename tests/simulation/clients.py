@@ -50,6 +50,7 @@ class Heard:
     takes: list[tuple[int, str]] = field(default_factory=list)
     accepted: bool = False
     kept: bool = False
+    waits: bool = False
     asked: bool = False
     cancelled: bool = False
     result: Result | None = None
@@ -222,8 +223,7 @@ class Person:
             heard.rewound(0)
             reading = self._submit(order, now)
         else:
-            if heard.read == "none":
-                heard.rewound(0)
+            heard.whole = heard.whole or heard.read == "none"
             take = heard.takes[-1][1] if heard.takes else ""
             reading = Reading(
                 order.name,
@@ -287,7 +287,8 @@ class Person:
                 continue
             if heard.read == "none" and heard.reading.new and heard.reading.text_kept and not heard.reading.over:
                 self._note(heard, heard.reading)
-                session.drop(heard.order.name)  # whoever asks and does not read is not told the end: read that only
+                session.drop(heard.order.name)  # whoever asks and does not read is told nothing, and listens later
+                heard.whole = True
                 self._read_on(heard)
                 continue
             speech._take_over()
@@ -300,6 +301,7 @@ class Person:
     def _listen(self, heard: Heard, speech: SpeechBase) -> None:
         """Take what may be taken now: all of it, or as much as is played."""
         if heard.speed and self._clock.now < self._retry_at.get(heard.order.name, 0.0) and not speech._over:
+            self._play_later(heard)
             return
         budget = int(heard.speed * PLAY_S * RATE) if heard.speed and not speech._over else 1 << 60
         if self._clock.now < self.paused_until and not speech._over:
@@ -316,7 +318,16 @@ class Person:
             self._retry_at[heard.order.name] = max(
                 self._clock.now + PLAY_S, self._retry_at.get(heard.order.name, 0.0)
             )
-            self._clock.at(self._retry_at[heard.order.name], self._step)
+            self._play_later(heard)
+
+    def _play_later(self, heard: Heard) -> None:
+        if not heard.waits:
+            heard.waits = True
+            self._clock.at(self._retry_at[heard.order.name], self._play, heard)
+
+    def _play(self, heard: Heard) -> None:
+        heard.waits = False
+        self._step()
 
     def _ended(self, heard: Heard, reading: Reading) -> None:
         heard.reading = None
@@ -331,6 +342,9 @@ class Person:
         code = getattr(error, "code", "")
         if heard.order.options["keep"] == "nothing" and (code in ("not_found", "gone") or isinstance(error, Disconnected)):
             heard.lost = str(error)
+        elif code == "ended" and heard.read == "none":
+            heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked
+            self._clock.after(AGAIN_S, self._again, heard)
         elif code in PASSING and not heard.accepted:
             self._clock.after(AGAIN_S, self._again, heard)
         elif code == "not_found" and not heard.new:

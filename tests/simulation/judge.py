@@ -218,7 +218,9 @@ class Judge:
         elif end.code == "daemon_stopped":
             allowed = not self._kept(key)
         elif end.code == "quarantined":
-            allowed = any(deaths >= 2 and text in order.text for text, deaths in self._oracle.deaths.items())
+            # Which sentence it was depends on what was lost with the worker; that there were two is what counts.
+            kinds = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls")
+            allowed = sum(self.befell[kind] for kind in kinds) >= 2
         else:
             allowed = end.code in ENGINE_CODES and self._engine_faults() >= 2
         if not allowed:
@@ -292,6 +294,11 @@ class Judge:
                 raise Wrong(f"{message.attempt} sent more than it was allowed: the simulation is wrong")
         elif isinstance(message, m.Done | m.Failed | m.Stopped):
             del self._leases[message.attempt]
+
+    def noted(self, meta: dict[str, Any]) -> None:
+        """Something is about to be written down in a journal."""
+        if meta["note"] == "renamed":
+            self._oracle.made[meta["new"]] = self._oracle.made[meta["old"]]
 
     def spawned(self, name: str) -> None:
         """A process is about to be started."""

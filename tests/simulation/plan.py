@@ -174,6 +174,9 @@ class Drawing:
         chance = self.chance
         mean, full = chance.random() < 0.5, chance.random() < 0.3
         kinds = OUTSIDE + (OF_ENGINE if mean else ()) + (OF_DISK if full else ())
+        if chance.random() < 0.6:
+            # A few kinds, often, find what all of them together hide from each other.
+            kinds = tuple(chance.sample(kinds, chance.randint(2, 6)))
         self.kinds = self.kinds or tuple(kind for kind in kinds for _ in range(WEIGHTS.get(kind, 1)))
         clients = chance.randint(1, 4)
         orders = tuple(self._order(number, clients) for number in range(chance.randint(2, 7)))

@@ -407,6 +407,7 @@ class Daemon:
             self.core.take_written(effect.log, effect.take, pcm_at, marks_at, self._clock.now)
 
     def _write_note(self, effect: WriteNote) -> None:
+        self._judge.noted(effect.meta)
         try:
             self._disk.write_note(effect)
         except OSError:

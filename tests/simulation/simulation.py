@@ -273,11 +273,11 @@ class Simulation:
             case "worker's pipe is full":
                 process.pipe_full = True
             case "engine crashes":
-                process.crash(*((1, None) if fault.number % 2 else (None, 11)))
+                process.exit(*((1, None) if fault.number % 2 else (None, 11)))
             case "engine hangs":
                 process.hang()
             case _:
-                code = ("unavailable", "out_of_memory", "rate_limited")[fault.number % 3]
+                code = ("unavailable", "out_of_memory", "invalid_input", "rate_limited")[fault.target % 4]
                 process.next_end = (fault.kind, code)
         return True
 

@@ -163,8 +163,6 @@ class Process:
     def _begin(self, work: m.Work, text: bytes) -> None:
         run = Run(work, self._owner.oracle.begin(work.attempt, text.decode()), work.credit)
         self.runs[work.attempt] = run
-        if self.hangs:
-            self._owner.oracle.brought_down(run.made.text)
         self._later(self._pause * self._chance.random() * 2, self._make, run)
 
     def _allow(self, attempt: str, up_to: int) -> None:
@@ -229,25 +227,14 @@ class Process:
 
     def hang(self) -> None:
         """The engine makes nothing any more; beats go on."""
-        if not self.hangs:
-            self.hangs = True
-            self.sick = "hangs"
-            for run in self.runs.values():
-                self._owner.oracle.brought_down(run.made.text)
-
-    def crash(self, code: int | None, signal: int | None) -> None:
-        """The engine brings its process down."""
-        for run in self.runs.values():
-            self._owner.oracle.brought_down(run.made.text)
-        self.exit(code, signal)
+        self.hangs = True
+        self.sick = "hangs"
 
     def freeze(self, seconds: float) -> None:
         """All threads stand still, and then go on where they were."""
         self.frozen_until = max(self.frozen_until, self._clock.now + seconds)
         if seconds >= PATIENCE_S:
             self.sick = self.sick or "stood still"
-            for run in self.runs.values():
-                self._owner.oracle.brought_down(run.made.text)
             self._clock.after(seconds + PATIENCE_S, self._well_again, "stood still")
 
     def lose(self, seconds: float) -> int:

@@ -381,6 +381,27 @@ def test_a_caller_may_think_for_long(read: str) -> None:
     assert heard(other) == other.last(Terminal).samples == 300
 
 
+def test_a_listener_does_not_stand_for_the_author() -> None:
+    """Who only listens adds nothing: 30 s after the author left the job ends, however many still listen. Whoever adds a
+    piece is its author from then on."""
+    stage, worker, client = scene("One.\n", complete=False, pace="render")
+    other = stage.client(pid=77)
+    other.attach("j")
+    speak_all(worker)
+    stage.leave(client)
+    stage.live(20)
+    other.append("j", 1, "Two.\n")
+    speak_all(worker)
+    stage.live(100)
+    assert stage.job().verdict is None
+    third = stage.client(pid=78)
+    third.attach("j")
+    stage.leave(other)
+    stage.live(32)
+    assert third.terminals["j"].code == "text_incomplete"
+    assert heard(third) == third.terminals["j"].samples == 600
+
+
 def test_a_text_is_not_given_up_while_it_is_spoken() -> None:
     """Who left with work in hand leaves a job that is still made; only a job with nothing to do waits for text."""
     stage, worker, client = scene(THREE, complete=False, pace="render")
