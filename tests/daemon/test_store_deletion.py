@@ -230,6 +230,15 @@ def test_room_is_made_from_the_oldest(aging):
     assert {row["job"] for row in aging.history().rows} == {"job-3", "job-5"}
 
 
+def test_room_is_made_for_one_user(aging):
+    """Where one user's share is used up, it is that user's oldest that goes."""
+    for number in range(1, 61):
+        aging.begin(saved(number, uid=1000 + number % 2))
+        aging.begin(ended(number, disk=1000))
+    aging.commit(saved(100), ended(100))
+    assert [row["order"] for row in expire(aging, free_of=((1001, 25_500), (1002, 9)))] == list(range(1, 53, 2))
+
+
 def test_what_is_spared_does_not_hide_the_rest(aging):
     """However many old jobs must stay, those behind them go when they are past their time."""
     for number in range(1, 61):
