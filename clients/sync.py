@@ -90,8 +90,9 @@ class Speech(SpeechBase):
 
         format: "wav", "raw", "flac", "ogg", "opus" or "mp3"; by the file's extension if left out. A file appears under
         its name when it is complete; with `partial` also with what there is, if anything is, when the job fails or the
-        daemon goes away. Raises InvalidRequest for a format that nobody knows or that cannot have this sample rate,
-        OSError where the file cannot be written, and what iterating raises.
+        daemon goes away. A format that cannot have the job's sample rate gets the next higher one. Raises
+        InvalidRequest for a format that nobody knows, OSError where the file cannot be written, and what iterating
+        raises.
         """
         from . import saving
 

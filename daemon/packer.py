@@ -2,8 +2,8 @@
 
 Owns: the queue of what is to be done, and the files in staging. Must not know: how audio is packed (that is the
 helper's matter, `daemon.packing_helper`: audio libraries live there, never here). Invariant: one log at a time is
-packed, and one at a time unpacked; a file gets its name only when its helper has ended well, and nothing is made any more of a log that is
-to be removed.
+packed, and one at a time unpacked; a file gets its name only when its helper has ended well, and nothing is made any
+more of a log that is to be removed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,14 @@ class Told(Protocol):
     def __call__(self, log: str, size: int, reason: str, *, packed: bool) -> None: ...
 
 
+def not_started(error: OSError) -> str:
+    """That there is no helper, in words."""
+    return f"no helper could be started for it: {error.strerror or error}"
+
+
 class Packer:
-    """Packs and unpacks logs. told: called once for each `begin` that was not stopped, never from within it."""
+    """Packs and unpacks logs. told: called once for each `begin` that was not stopped, never
+    from within it."""
 
     def __init__(self, processes: Processes, journals: Journals, told: Told) -> None:
         self._processes = processes
@@ -38,11 +44,11 @@ class Packer:
         self._running: dict[str, tuple[str, bool]] = {}
 
     def begin(self, name: str, *, packed: bool) -> None:
-        """Pack a log, or unpack it, when it is its turn."""
+        """Pack a log, or unpack it, when it is its turn. Raises OSError where it is that now and cannot be begun."""
         queue = self._queues[packed]
+        if not queue:
+            self._start(name, packed=packed)
         queue.append(name)
-        if len(queue) == 1:
-            self._start(packed=packed)
 
     def stop(self, name: str) -> None:
         """A log is to be removed: whatever works on it ends, and nobody is told."""
@@ -56,18 +62,14 @@ class Packer:
             queue.clear()
             queue.extend(kept)
 
-    def _start(self, *, packed: bool) -> None:
-        name = self._queues[packed][0]
+    def _start(self, name: str, *, packed: bool) -> None:
         source, target = self._journals.path(name), self._journals.packed_path(name)
         if not packed:
             source, target = target, source
         line = [sys.executable, "-m", HELPER, "pack" if packed else "unpack", str(source)]
         helper = f"{line[3]} {name}"
+        self._processes.run(helper, [*line, str(self._journals.staging_path(name, packed=packed))], self._ended)
         self._running[helper] = (name, packed)
-        try:
-            self._processes.run(helper, [*line, str(self._journals.staging_path(name, packed=packed))], self._ended)
-        except OSError as error:
-            self._ended(helper, None, None, [f"it cannot be started: {error.strerror or error}"])
 
     def _ended(self, helper: str, code: int | None, signal: int | None, stderr: list[str]) -> None:
         name, packed = self._running.pop(helper)
@@ -84,9 +86,19 @@ class Packer:
         if reason or not name:
             with contextlib.suppress(OSError):
                 self._journals.staging_path(done, packed=packed).unlink(missing_ok=True)
-        if self._queues[packed]:
-            self._start(packed=packed)
+        if reason:
+            log.warning("%s failed: %s", helper, reason)
+        self._go_on(packed=packed)
         if name:
-            if reason:
-                log.warning("%s failed: %s", helper, reason)
             self._told(name, size, reason, packed=packed)
+
+    def _go_on(self, *, packed: bool) -> None:
+        """Start the next one that can be started."""
+        queue = self._queues[packed]
+        while queue:
+            try:
+                self._start(queue[0], packed=packed)
+            except OSError as error:
+                self._told(queue.popleft(), 0, not_started(error), packed=packed)
+            else:
+                return

@@ -38,7 +38,7 @@ from .inbox import Deliver
 from .journal import Journals
 from .lanes import Hears, Lanes
 from .logs import log
-from .packer import Packer
+from .packer import Packer, not_started
 from .processes import Processes
 from .store import Store
 
@@ -207,7 +207,11 @@ class Shell:
         (self._core.packed if packed else self._core.unpacked)(log, size, reason, now)
 
     def _pack(self, effect: Pack | Unpack, now: float) -> None:
-        self._packer.begin(effect.log, packed=isinstance(effect, Pack))
+        packed = isinstance(effect, Pack)
+        try:
+            self._packer.begin(effect.log, packed=packed)
+        except OSError as error:
+            self.helped(effect.log, 0, not_started(error), now, packed=packed)
 
     def _drop_file(self, effect: DropFile, now: float) -> None:
         try:

@@ -35,8 +35,9 @@ def expire(db: apsw.Connection, policy: Retention, now: float) -> list[Row]:
         found = _past(db, "job", policy.job_keep_s, now, spared)
         found = found or _past(db, "history", policy.history_age_s, now, spared)
         found = found or _too_much(db, policy.history_bytes, spared)
-        found = found or _oldest(db, "job", policy.free_bytes, spared)
-        found = found or _oldest(db, "history", policy.free_bytes, spared)
+        for uid, room in ((None, policy.free_bytes), *policy.free_of):
+            found = found or _oldest(db, "job", room, spared, uid)
+            found = found or _oldest(db, "history", room, spared, uid)
         for row in found:
             remove(db, row["order"], now)
     return found
@@ -57,12 +58,13 @@ def _too_much(db: apsw.Connection, budget: int, spared: set[int]) -> list[Row]:
     return _oldest(db, "history", int(float(db.execute(query).get) - budget), spared)
 
 
-def _oldest(db: apsw.Connection, keep: str, room: int, spared: set[int]) -> list[Row]:
-    """The oldest, until so many bytes are free."""
+def _oldest(db: apsw.Connection, keep: str, room: int, spared: set[int], uid: int | None = None) -> list[Row]:
+    """The oldest, of anybody or of one user, until so many bytes are free."""
     if room <= 0:
         return []
     found = []
-    for row in _some(db.execute(_OVER + " AND disk > 0 ORDER BY finished", (keep,)), spared):
+    query = _OVER + " AND disk > 0 AND ifnull(uid = ?, 1) ORDER BY finished"
+    for row in _some(db.execute(query, (keep, uid)), spared):
         if room <= 0:
             break
         room -= row["disk"]

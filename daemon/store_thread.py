@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -47,8 +47,11 @@ class Expiry:
 
     def left(self) -> Retention:
         """What is still to be done."""
-        freed = sum(row["disk"] for row in self.removed)
-        return replace(self.policy, free_bytes=max(self.policy.free_bytes - freed, 0))
+        freed: Counter[int] = Counter()
+        for row in self.removed:
+            freed[row["uid"]] += row["disk"]
+        free_of = tuple((uid, room - freed[uid]) for uid, room in self.policy.free_of)
+        return replace(self.policy, free_bytes=self.policy.free_bytes - freed.total(), free_of=free_of)
 
 
 class Writer:

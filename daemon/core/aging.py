@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from . import log, packing
+from . import log, packing, quotas
 from .effects import DropLog, Expire
 from .records import Found, Retention
 from .state import Job
@@ -29,23 +29,28 @@ def sweep(world: World, now: float) -> None:
     """Once a second: see whether it is time."""
     for key in [key for key, job in world.leaving.items() if not _used(job)]:
         log.discard(world, world.leaving.pop(key))
-    pressed = world.disk >= world.settings.limits.disk_bytes
+    limits = world.settings.limits
+    full = [uid for uid in world.disk_of if quotas.disk_full(world, uid)]
+    pressed = world.disk >= limits.disk_bytes or bool(full)
     due = world.expire_at if not pressed else min(world.expire_at, world.press_at)
     if not world.durable or world.draining or now < due:
         return
     world.expire_at = world.press_at = math.inf  # until the answer
     world.ticket += 1
     world.questions[world.ticket] = Question("expired", (0, ""))
-    world.effects.append(Expire(world.ticket, _policy(world, pressed)))
+    world.effects.append(Expire(world.ticket, _policy(world, full)))
 
 
-def _policy(world: World, pressed: bool) -> Retention:
-    history = world.settings.history
+def _policy(world: World, full: list[int]) -> Retention:
+    """full: the users whose own share is used up."""
+    history, limits = world.settings.history, world.settings.limits
+    of_each = int(FREE * limits.disk_bytes_per_user)
     return Retention(
         job_keep_s=history.job_keep_s,
         history_age_s=history.keep_days * 86_400.0,
         history_bytes=history.keep_bytes,
-        free_bytes=world.disk - int(FREE * world.settings.limits.disk_bytes) if pressed else 0,
+        free_bytes=world.disk - int(FREE * limits.disk_bytes) if world.disk >= limits.disk_bytes else 0,
+        free_of=tuple((uid, world.disk_of[uid] - of_each) for uid in full),
         spared=tuple(sorted(job.order for job in world.finished.values() if _used(job) or job.deleters)),
     )
 

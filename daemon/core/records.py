@@ -208,13 +208,14 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long what is over is kept, in seconds since it ended, and how many bytes of audio in all. 0: without end.
-    free_bytes: so much of the oldest audio goes in any case, the jobs before the history. spared: the numbers of jobs
-    that must stay; what is pinned stays too."""
+    free_bytes: so much of the oldest audio goes in any case, the jobs before the history; free_of: the same for single
+    users, as (uid, bytes). spared: the numbers of jobs that must stay; what is pinned stays too."""
 
     job_keep_s: float = 3600.0
     history_age_s: float = 0.0
     history_bytes: int = 0
     free_bytes: int = 0
+    free_of: tuple[tuple[int, int], ...] = ()
     spared: tuple[int, ...] = ()
 
 

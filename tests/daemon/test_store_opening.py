@@ -93,7 +93,8 @@ def test_a_newer_database_is_left_alone(path):
     desk.store = desk._open()
     condition = desk.store.condition
     assert condition.mode == "memory"
-    assert f"{path} was made by a newer voicebus (version 99 of the database, this one knows {VERSION})" in condition.reason
+    versions = f"(version 99 of the database, this one knows {VERSION})"
+    assert f"{path} was made by a newer voicebus {versions}" in condition.reason
     assert condition.reason.endswith("upgrade voicebus")
     assert desk.commit(saved(2)) == ["done"]
     assert desk.store.logs() is None

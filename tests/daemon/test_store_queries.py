@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from voicebus.bus.codec import BODY_BYTES, encode
 from voicebus.bus.messages import Choice, Style
 from voicebus.daemon import store_reader
-from voicebus.daemon.core.records import JobDeleted, JobPinned, TextAdded, Wanted
+from voicebus.daemon.core.records import JobDeleted, JobPacked, JobPinned, TextAdded, Wanted
 from voicebus.daemon.store_words import match
 
 from .stores import Desk, ended, saved
@@ -320,3 +320,32 @@ def test_one_job_by_its_name(desk):
     assert (row["request"]["seed"], row["seed"]) == (7, 7)
     assert desk.history(job="x").rows == ()
     assert desk.ask(Wanted("text", 1000, "x")).code == "not_found"
+
+
+def plain(desk, cursor=0, limit=10, age_s=0.0):
+    """What is named to be packed."""
+    return desk.ask(Wanted("plain", 0, where={"age_s": str(age_s)}, cursor=str(cursor), limit=limit)).rows
+
+
+def test_what_is_not_packed_is_named_in_order(desk):
+    """Jobs of anybody that are over and have audio are named until they are packed; packing says how large they are
+    then, brings the name of the file to the disk, and is done once."""
+    desk.commit(*(saved(n, uid=1000 + n % 2) for n in range(1, 6)))
+    desk.commit(ended(1), ended(2, samples=0), ended(3), ended(4))
+    assert [(row["order"], row["uid"], row["log"], row["disk"]) for row in plain(desk)] == [
+        (1, 1001, "log-1", 2100),
+        (3, 1001, "log-3", 2100),
+        (4, 1000, "log-4", 2100),
+    ]
+    assert [row["order"] for row in plain(desk, cursor=1, limit=1)] == [3]
+    assert plain(desk, age_s=10**10) == ()
+    assert desk.commit(JobPacked(3, "log-3", 700), JobPacked(3, "log-3", 700)) == ["done", "missing"]
+    assert desk.commit(JobPacked(5, "log-5", 700), JobPacked(9, "log-9", 700)) == ["missing", "missing"]
+    assert desk.synced.names[-4:-2] == ["log-3", "log-3"]
+    assert [row["order"] for row in plain(desk)] == [1, 4]
+    saved_job = desk.job("job-3", uid=1001).saved
+    assert (saved_job.audio, saved_job.ended.disk) == ("packed", 700)
+    [row] = [row for row in desk.history(uid=1001).rows if row["job"] == "job-3"]
+    assert (row["audio"], row["bytes"]) == ("packed", 700)
+    assert desk.store.logs()["log-3"] == "packed"
+    assert desk.store.audio_bytes() == {1001: 2800, 1000: 4200}

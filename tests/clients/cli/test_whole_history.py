@@ -31,7 +31,9 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     assert saved.returncode == 0, saved.stderr
     with wave.open(str(folder / "saved.wav")) as file:
         assert (file.getnframes(), file.getframerate()) == (row["samples"], row["rate"])
-    assert run("history", "save", job, "-o", "saved.flac").returncode == 0
+    for form in ("flac", "ogg", "opus", "mp3", "raw"):
+        assert run("history", "save", job, "-o", f"saved.{form}").returncode == 0
+        assert (folder / f"saved.{form}").stat().st_size > 1000
     assert run("history", "play", job).returncode == 0
     again = run("history", "again", job, "--rate", "2", "-o", "fast.wav")
     assert again.returncode == 0, again.stderr

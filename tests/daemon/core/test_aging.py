@@ -109,6 +109,14 @@ def test_room_is_made_when_the_disk_is_full() -> None:
     assert len(stage.policies) == asked
 
 
+def test_room_is_made_for_a_user_whose_share_is_used_up() -> None:
+    """The same for each user's own share, where there is one."""
+    stage, _ = kept("j", limits=Limits(disk_bytes_per_user=100))
+    used = stage.core.world.disk
+    wait(stage, 2)
+    assert (stage.policies[-1].free_bytes, stage.policies[-1].free_of) == (0, ((1000, used - 90),))
+
+
 def test_a_store_that_cannot_is_asked_again_later() -> None:
     """A failure is counted, and is not the end of it."""
     stage, _ = kept("j")

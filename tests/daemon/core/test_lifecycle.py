@@ -12,7 +12,12 @@ from voicebus.daemon.core.lifecycle import AUDIO, JOB, SEGMENT, WORKER, Table, U
 
 from .world_of_one import Stage, settings
 
-TABLES = {"job": (JOB, "queued"), "segment": (SEGMENT, "waiting"), "worker": (WORKER, "down"), "audio": (AUDIO, "plain")}
+TABLES = {
+    "job": (JOB, "queued"),
+    "segment": (SEGMENT, "waiting"),
+    "worker": (WORKER, "down"),
+    "audio": (AUDIO, "plain"),
+}
 
 
 @dataclass

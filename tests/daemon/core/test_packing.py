@@ -144,7 +144,7 @@ def test_the_middle_of_a_packed_job_is_read_with_its_take() -> None:
 
 def test_the_same_submit_again_hears_a_packed_job() -> None:
     """A SUBMIT that finds its job packed is accepted as existing and gets the audio when it is there."""
-    stage, client, sound, _ = packed_job()
+    _, client, sound, _ = packed_job()
     client.submit("j", TEXT)
     assert client.last(Accepted).existing
     assert bytes(client.audio["j"]) == sound
@@ -325,9 +325,32 @@ def test_deleted_while_somebody_waits_for_it() -> None:
     assert stage.core.world.disk == 0
 
 
+def test_deleted_while_its_copy_is_there() -> None:
+    """A job that is deleted while it is open is closed by that."""
+    stage, client, _, _ = packed_job()
+    client.attach("j")
+    client.say(Delete(job="j"))
+    wait(stage, 2)
+    assert stage.packs == stage.journals == {} and stage.core.world.opened == set()
+    assert stage.core.world.disk == 0
+
+
+def test_a_job_that_ends_while_the_store_is_asked() -> None:
+    """It is packed in its own time, not at the next general look."""
+    stage, worker, client = spoken()
+    stage.hold_answers = True
+    wait(stage)
+    client.submit("k", TEXT)
+    speak_all(worker)
+    stage.hold_answers = False
+    stage.answer()
+    wait(stage)
+    assert len(stage.packs) == 2
+
+
 def test_nothing_is_begun_while_the_daemon_leaves() -> None:
     """A daemon that stops begins no packing, also where the store's answer comes late."""
-    stage, _, client = spoken()
+    stage, _, _client = spoken()
     stage.hold_answers = True
     wait(stage)
     stage.core.terminate(stage.now)
