@@ -7,6 +7,7 @@ to live.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ class Process:
         self.hangs = False
         self.next_end: tuple[str, str] | None = None
         self.runs: dict[str, Run] = {}
+        self._held: deque[tuple[bytes, bytes]] = deque()
         self._owner = owner
         self._clock = owner.clock
         self._chance = owner.clock.chance(f"worker {pid}")
@@ -110,6 +112,8 @@ class Process:
         self._later(0.0, self._read)
 
     def _read(self) -> None:
+        while self._held and self.plug.send(*self._held[0]):
+            self._held.popleft()
         while self.alive and (parts := self.plug.receive()) is not None:
             before = self.session.next_at
             self._do(self.session.receive(codec.decode_to_worker(parts[0]), parts[1], self._clock.now))
@@ -136,8 +140,12 @@ class Process:
                     return
 
     def say(self, message: Any, body: bytes = b"") -> None:
-        """Send, if anybody is there."""
-        self.plug.send(codec.encode(message), body)
+        """Send, as soon as anybody is there; a beat that would tell of the past is left out."""
+        if self._held or not self.plug.send(codec.encode(message), body):
+            if isinstance(message, m.Register):
+                self._held.clear()
+            if not self._held or not isinstance(message, m.Beat):
+                self._held.append((codec.encode(message), body))
 
     def _said(self, message: Any, body: bytes = b"") -> None:
         """What an attempt says goes nowhere once its session is over."""
