@@ -12,7 +12,7 @@ BENCH_READY := $(VENV)/bench.stamp
 WHEEL := $(VENV)/wheel
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test lint format types coverage-core wheel fuzz soak crash-points bench clean
+.PHONY: help .venv demo test lint format types coverage-core wheel fuzz soak crash-points simulate mutants bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -67,6 +67,13 @@ wheel: $(DEV) ## build a wheel, install it elsewhere, check what is in it
 		{ cat $(VENV)/wheel.log; exit 1; }
 	@rm -rf build
 	@$(BIN)/python .ci/check_wheel.py $(WHEEL)/*.whl
+
+SEEDS ?= 0-199
+simulate: $(DEV) ## run the daemon's core in a simulated world (SEEDS=0-199)
+	@$(BIN)/python -m voicebus.tests.simulation.simulate $(SEEDS) $(ARGS)
+
+mutants: $(DEV) ## break its rules one by one and see whether the simulation finds out
+	@$(BIN)/python -m voicebus.tests.simulation.mutants
 
 SECONDS ?= 60
 fuzz: $(DEV) ## throw garbage at the bus while honest jobs run (SECONDS=60)

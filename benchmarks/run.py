@@ -29,6 +29,7 @@ MODULES = (
     "fig09_say",
     "fig10_two_workers",
     "fig11_durability",
+    "fig12_simulation",
     "fig13_restart",
 )
 

@@ -595,7 +595,7 @@ def test_pieces_of_a_job_that_died_with_its_daemon() -> None:
 
 
 def test_a_job_that_died_with_its_daemon_may_be_missed_more_than_once() -> None:
-    """Each thing that was said of it is answered by "not found"; the first answer starts it anew, the others are late."""
+    """Each thing that was said of it is answered by "not found"; the first starts it anew, the others are late."""
     play = Play(text="", complete=False, keep="nothing")
     play.reading.append(b"one", play.now)
     play.out()

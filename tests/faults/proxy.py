@@ -1,10 +1,10 @@
 """A bad line, as a program between peers and a socket of the daemon: it drops, doubles, delays, holds messages.
 
 ``proxy.py LISTEN TARGET SEED RULES``: RULES is JSON with ``drop``, ``duplicate``, ``delay`` and ``hold``, each the
-share of messages that it happens to, and ``delay_s`` and ``hold_s``, the longest time for each. It ends when its standard
-input does, and then prints what it did, as JSON. Owns: the messages on their way. Must not know: what they mean.
-Invariant: what arrives of a connection arrives in its order, as ZeroMQ would have it; a connection of a peer is one
-connection of the daemon.
+share of messages that it happens to, and ``delay_s`` and ``hold_s``, the longest time for each. It ends when its
+standard input does, and then prints what it did, as JSON. Owns: the messages on their way. Must not know: what they
+mean. Invariant: what arrives of a connection arrives in its order, as ZeroMQ would have it; a connection of a peer is
+one connection of the daemon.
 """
 
 from __future__ import annotations

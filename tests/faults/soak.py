@@ -72,6 +72,8 @@ finished_jobs = 300
 disk_bytes = 33554432
 text_wait_s = 6
 abandon_s = 60
+[history]
+pack_after_s = 2
 [restart]
 base_s = 0.05
 max_s = 0.5
@@ -107,7 +109,7 @@ class Outcome:
     missing: int = 0
     failed: int = 0
     why: list[str] = field(default_factory=list)
-    recovered: int = 0
+    no_space: int = 0
 
     @property
     def clean(self) -> bool:
@@ -122,7 +124,7 @@ class Outcome:
             f"{self.jobs} jobs, {self.faults} faults injected, {tally.compared} samples compared, "
             f"{tally.lost} samples lost, {tally.repeated} samples repeated, {tally.wrong} samples wrong, "
             f"{tally.words_understood} of {tally.words} words understood, {self.missing} terminals missing, "
-            f"{self.failed} jobs failed by faults not their own"
+            f"{self.failed} jobs failed by faults not their own ({self.no_space} more by name on a full disk)"
         )
 
 
@@ -216,12 +218,13 @@ class Soak:
             found.why += [f"{line['job']} ({line['way']}): {reason}" for reason in reasons]
         if tally.lost or tally.repeated or tally.wrong:
             found.why.append(f"{line['job']} ({line['way']}): {tally}")
+        found.no_space += line["code"] in no_space
         good = line["state"] == "finished" or (plan.way == "cancel" and line["state"] == "cancelled")
         if not good and not allowed:
             found.failed += 1
             found.why.append(f"{line['job']} ({line['way']}): {line['state']} {line['code']}")
-        if plan.way == "poison" and line["code"] != "quarantined":
-            found.why.append(f"{line['job']} should have been quarantined: {line['state']} {line['code']}")
+        if plan.way == "poison" and line["state"] == "finished":
+            found.why.append(f"{line['job']} should have been quarantined")
 
     def kept(self) -> Path:
         """Put aside what is needed to find out why; the same folder every time."""

@@ -35,6 +35,13 @@ RECONNECT_S = 60.0
 """Longer than any daemon of a soak is away."""
 
 
+REPLAYED = 0.25
+"""After so many jobs an older one is heard again."""
+
+FORGOTTEN = frozenset({"not_found", "gone"})
+"""What is said of a job that was the oldest when there was no more room."""
+
+
 class Ledger:
     """What this client has begun and finished, across its deaths. One write a line, so that a kill tears none."""
 
@@ -58,6 +65,7 @@ class Customer:
         self.endpoint, self.seed, self.name, self.folder = endpoint, seed, name, folder
         self.ledger = Ledger(folder / f"{name}.ledger")
         self.pause = threading.Event()
+        self.finished: list[int] = []
 
     def run(self) -> None:
         """One job after the other until told to stop."""
@@ -82,6 +90,9 @@ class Customer:
         state, code, tally = "?", "", Tally()
         try:
             state, code = self._ended(client, plan, tally, again=again)
+            if state == "finished":
+                self._replay(client, plan.at, tally)
+                self.finished.append(number)
         except VoicebusError as error:
             state, code = "failed", error.code
             tally.why.append(f"{type(error).__name__}: {error}")
@@ -133,6 +144,20 @@ class Customer:
         for start, end in zip((0, *plan.cuts), (*plan.cuts, len(plan.text)), strict=True):
             yield plan.text[start:end]
             self.pause.wait(0.01)
+
+    def _replay(self, client: Client, at: float, tally: Tally) -> None:
+        """Now and then, what was said a while ago is heard again, if it is still kept."""
+        if at > REPLAYED or not self.finished:
+            return
+        plan = plan_for(self.seed, self.name, self.finished[int(at / REPLAYED * len(self.finished))])
+        if plan.way == "nothing":
+            return
+        try:
+            heard = Heard(client.attach(plan.job)).listen()
+            tally.add(soak_check.whole(plan, client.segments(plan.job), bytes(heard.pcm)))
+        except VoicebusError as error:
+            if error.code not in FORGOTTEN:
+                raise
 
     # ------------------------------------------------------------------------------------------- ways of reading
 

@@ -83,6 +83,7 @@ def plan_for(seed: int, client: str, number: int) -> Plan:
     options: dict[str, Any] = {"chain": ["tone", "alto"] if moves or chance.random() < 0.3 else ["tone"]}
     options["pace"] = chance.choice(["listen", "render"])
     options["patience"] = 120.0
+    options["keep"] = chance.choice(["job", "history"])
     own: frozenset[str] = frozenset()
     if way == "urgent":
         options["priority"] = "important"

@@ -40,8 +40,8 @@ def cut(service, client, segment):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_it_goes_on_from_the_last_whole_take(launch, seed):
-    """A journal that is cut off at any byte costs what stood behind its last whole take, and nothing else: what is whole
-    in it is not made again, the rest is, and each sentence is heard once, whole."""
+    """A journal that is cut off at any byte costs what stood behind its last whole take: what is whole in it is not
+    made again, the rest is, and each sentence is heard once, whole."""
     chance = random.Random(seed)
     service = launch(CONFIG)
     client = service.client()

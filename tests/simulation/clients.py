@@ -7,7 +7,7 @@ person's `Heard` of a job is what a file would hold that is cut back where the p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voicebus.bus import codec
 from voicebus.bus.errors import Disconnected
@@ -38,7 +38,8 @@ PASSING = frozenset({"storage", "queue_full", "unavailable"})
 @dataclass
 class Heard:
     """One job for one person. new: they asked for it. pcm: what they have. takes: where each take in it begins.
-    kept: the daemon has all of the text. over: the result is known; lost: there will be none, and that is as it should be."""
+    kept: the daemon has all of the text. over: the result is known; lost: there will be none,
+    and that is as it should be."""
 
     order: Order
     uid: int
@@ -315,9 +316,7 @@ class Person:
                 budget -= event.samples
                 speech._report(event.end)
         if speech._events and not speech._over:
-            self._retry_at[heard.order.name] = max(
-                self._clock.now + PLAY_S, self._retry_at.get(heard.order.name, 0.0)
-            )
+            self._retry_at[heard.order.name] = max(self._clock.now + PLAY_S, self._retry_at.get(heard.order.name, 0.0))
             self._play_later(heard)
 
     def _play_later(self, heard: Heard) -> None:
@@ -340,12 +339,14 @@ class Person:
         if isinstance(error, Disconnected) and error is (self.session.error if self.session else None):
             return  # all of them are lost, and go on with the next program
         code = getattr(error, "code", "")
-        if heard.order.options["keep"] == "nothing" and (code in ("not_found", "gone") or isinstance(error, Disconnected)):
+        if heard.order.options["keep"] == "nothing" and (
+            code in ("not_found", "gone") or isinstance(error, Disconnected)
+        ):
             heard.lost = str(error)
         elif code == "ended" and heard.read == "none":
             heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked
             self._clock.after(AGAIN_S, self._again, heard)
-        elif code in PASSING and not heard.accepted:
+        elif code in PASSING and (code == "storage" or not heard.accepted):
             self._clock.after(AGAIN_S, self._again, heard)
         elif code == "not_found" and not heard.new:
             heard.lost = str(error)  # whether it should have been there the judge knows

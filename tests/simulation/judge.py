@@ -18,6 +18,7 @@ from voicebus.daemon.core.settings import Limits
 
 from . import sums
 from .oracle import RATE, Oracle, Wrong, check_text
+from .plan import UNSAYABLE
 
 if TYPE_CHECKING:
     from .clients import Heard
@@ -206,7 +207,7 @@ class Judge:
         alone = self.now() - self._near.get(key, 0.0)
         why = ""
         if end.state == "finished":
-            allowed = end.skipped == 0 or (order.options["skip_bad"] and self._engine_faults() > 0)
+            allowed = end.skipped == 0 or (order.options["skip_bad"] and self._engine_faults(order) > 0)
         elif end.code == "cancelled":
             allowed = key in self.cancelled
         elif end.code == "abandoned":
@@ -222,13 +223,14 @@ class Judge:
             kinds = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls")
             allowed = sum(self.befell[kind] for kind in kinds) >= 2
         else:
-            allowed = end.code in ENGINE_CODES and self._engine_faults() >= 2
+            allowed = end.code in ENGINE_CODES and self._engine_faults(order) >= 2
         if not allowed:
             raise Wrong(f"{key} ended as {end.state} ({end.code}: {end.message}) without a reason. {why}")
 
-    def _engine_faults(self) -> int:
-        kinds = ("engine", "worker loads", "worker dies", "worker stalls", "worker loses")
-        return sum(count for kind, count in self.befell.items() if kind.startswith(kinds[:3]))
+    def _engine_faults(self, order: Order) -> int:
+        kinds = ("engine", "worker loads", "worker dies")
+        faults = sum(count for kind, count in self.befell.items() if kind.startswith(kinds))
+        return faults + 2 * (UNSAYABLE in order.text)
 
     def _client_faults(self) -> int:
         return sum(count for kind, count in self.befell.items() if kind.startswith(("client", "daemon", "power")))
@@ -334,9 +336,9 @@ class Judge:
         for key in self.accepted:
             if self._kept(key) and self._store.jobs[key].ended is None:
                 raise Wrong(f"{key} was accepted and never ended")
-        orphans = self._journals() - self._store.logs() - set(world.logs)
+        orphans = self._journals() - self._store.logs().keys() - world.logs.keys()
         if orphans:
             raise Wrong(f"journals that belong to no job: {sorted(orphans)}")
 
     def _journals(self) -> set[str]:
-        return set(self._store.disk.files)
+        return {*self._store.disk.files, *self._store.disk.packed}

@@ -21,7 +21,6 @@ from voicebus.daemon.core import (
     clientele,
     deadlines,
     ending,
-    failing,
     jobs,
     leases,
     log,
@@ -202,10 +201,7 @@ def _end_is_tried_once() -> list[Swap]:
 
 
 def _open_pipe_not_noticed() -> list[Swap]:
-    def drained(w: Any, client: Any) -> None:
-        client.full = False
-
-    return [(clientele, "drained", drained)]
+    return [(clientele, "drained", _nothing)]
 
 
 def _memory_not_given_back() -> list[Swap]:
@@ -275,16 +271,6 @@ def _reading_lost_with_a_full_pipe() -> list[Swap]:
     return [(whole.Core, "client_full", lost)]
 
 
-def _stopped_is_a_failure() -> list[Swap]:
-    void = failing.void
-
-    def blaming(w: Any, attempt: Any, reason: str, now: float) -> None:
-        attempt.segment.deaths += 1
-        void(w, attempt, reason, now)
-
-    return [(failing, "void", blaming)]
-
-
 # Found in the core by this simulation, and put back in.
 
 
@@ -331,39 +317,38 @@ def _loading_for_all_its_life() -> list[Swap]:
 
 
 MUTANTS = (
-    Mutant("no REWIND where a take is lost", _no_rewind),
+    Mutant("no REWIND where a take is lost", _no_rewind, 3),
     Mutant("answers do not wait for commits", _told_at_once),
     Mutant("audio does not wait for the job's commit", _audio_before_its_commit),
-    Mutant("audio does not wait for a piece's commit", _audio_of_pieces_before_their_commit),
+    Mutant("audio does not wait for a piece's commit", _audio_of_pieces_before_their_commit, 6),
     Mutant("the end does not wait for its commit", _end_before_its_commit),
-    Mutant("a slot is kept after STOPPED", _slot_kept_after_stopped),
+    Mutant("a slot is kept after STOPPED", _slot_kept_after_stopped, 2),
     Mutant("deadlines run on while the daemon stands still", _late_and_judging),
-    Mutant("a worker killed from outside is blamed", _killed_and_blamed),
-    Mutant("short and silent takes are whole", _short_takes_are_whole),
-    Mutant("ATTACH does not look at the take", _any_take_will_do),
-    Mutant("wrong offset behind a segment that was left out", _wrong_offset_behind_what_was_skipped),
+    Mutant("a worker killed from outside is blamed", _killed_and_blamed, 90),
+    Mutant("short and silent takes are whole", _short_takes_are_whole, 10),
+    Mutant("ATTACH does not look at the take", _any_take_will_do, 86),
+    Mutant("wrong offset behind a segment that was left out", _wrong_offset_behind_what_was_skipped, 6),
     Mutant("the credit of clients is ignored", _credit_of_clients_ignored),
     Mutant("the window of workers is ignored", _window_of_workers_ignored),
     Mutant("two leases on a slot", _two_leases_on_a_slot),
     Mutant("a lost segment is not given back", _segment_not_given_back),
-    Mutant("the end of a job is written once, or never", _end_is_tried_once),
+    Mutant("the end of a job is written once, or never", _end_is_tried_once, 35),
     Mutant("an open pipe is not noticed", _open_pipe_not_noticed),
     Mutant("memory is not given back", _memory_not_given_back),
-    Mutant("names of attempts are used again", _names_of_attempts_used_again),
-    Mutant("numbers of jobs are used again", _numbers_of_jobs_used_again),
-    Mutant("a repeated SUBMIT with other credit is a conflict", _parameters_that_are_none),
-    Mutant("a take that could not be written is forgotten", _lost_take_forgotten),
+    Mutant("names of attempts are used again", _names_of_attempts_used_again, 1),
+    Mutant("numbers of jobs are used again", _numbers_of_jobs_used_again, 3),
+    Mutant("a repeated SUBMIT with other credit is a conflict", _parameters_that_are_none, 15),
+    Mutant("a take that could not be written is forgotten", _lost_take_forgotten, 35),
     Mutant("marks name the wrong words", _marks_of_the_wrong_words),
-    Mutant("a dead worker keeps its attempts", _dead_worker_keeps_its_attempts),
+    Mutant("a dead worker keeps its attempts", _dead_worker_keeps_its_attempts, 5),
     Mutant("a hung worker is left alone", _hung_worker_is_left_alone),
     Mutant("nobody looks after what waits", _text_waited_for_for_ever),
     Mutant("a full pipe loses its place", _reading_lost_with_a_full_pipe),
-    Mutant("being stopped counts as a death", _stopped_is_a_failure),
     Mutant("takes of text that was never durable", _text_that_was_never_durable),
     Mutant("names behind a gap are kept", _names_behind_a_gap_kept),
     Mutant("told between two tries to write", _told_between_two_tries),
-    Mutant("torn text is acknowledged", _torn_text_acknowledged),
-    Mutant("a worker loads for all its life", _loading_for_all_its_life),
+    Mutant("torn text is acknowledged", _torn_text_acknowledged, 27),
+    Mutant("a worker loads for all its life", _loading_for_all_its_life, 25),
 )
 
 

@@ -1,4 +1,4 @@
-"""Runs seeds and says what came of them: ``make simulate SEEDS=0-999`` or ``python -m voicebus.tests.simulation.simulate``.
+"""Runs seeds and says what came of them: ``make simulate SEEDS=0-999``, or this module with ``python -m``.
 
 Arguments: seeds ("7", "0-999", "3,5,8-9"), ``--faults N`` (for each seed, about), ``--lines N`` (of the trace of a
 failing run, made small). The exit code is 1 if any seed failed.

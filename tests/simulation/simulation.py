@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from voicebus.daemon.core.settings import Choice, Limits, Provider, Restart, Settings
+from voicebus.daemon.core.settings import Choice, History, Limits, Provider, Restart, Settings
 
 from .clients import Heard, Person
 from .clock import Clock
@@ -58,6 +58,7 @@ def settings(workers: int) -> Settings:
         providers=providers,
         chain=(Choice("a"), Choice("b")),
         limits=LIMITS,
+        history=History(pack_after_s=3.0),
         restart=Restart(base_s=0.2, max_s=2.0, intensity=20),
     )
 
@@ -89,14 +90,12 @@ class Simulation:
         self.disk = Disk(self.clock.chance("disk"))
         self.store = Store(self.clock, self.disk)
         self.judge = Judge(self.oracle, self.store, LIMITS, plan.slots)
-        self.network = Network(self.clock, lambda peer, header, body: self.daemon.arrived(peer, header, body))
+        self.network = Network(self.clock, self._arrived)
         self.processes = Processes(self.clock, self.network, self.oracle, plan.slots)
         self.daemon = Daemon(
             self.clock, self.network, self.disk, self.store, settings(plan.workers), self.judge, self.processes
         )
-        self.people = [
-            Person(number, self.clock, self.network, self.oracle) for number in range(plan.clients + USERS)
-        ]
+        self.people = [Person(number, self.clock, self.network, self.oracle) for number in range(plan.clients + USERS)]
         self.faults: Counter[str] = Counter()
         self._chance = self.clock.chance("faults")
         self._wire_up()
@@ -114,6 +113,9 @@ class Simulation:
             judge.orders[1000 + order.client % USERS, order.name] = order
         for person in self.people:
             person.ends = judge.heard_to_the_end
+
+    def _arrived(self, peer: bytes, header: bytes, body: bytes) -> None:
+        self.daemon.arrived(peer, header, body)
 
     def _who(self, peer: bytes) -> tuple[int, int]:
         return self._known[peer]
@@ -176,9 +178,9 @@ class Simulation:
         self.disk.full = False
         self.store.failing_until = self.store.slow_until = 0.0
         self.daemon.doom(0, "never", power=False)
+        self.processes.next_load, self.processes.next_load_dies = 0.0, False
         for process in self.processes.living():
-            if process.sick:
-                process.exit(None, 9)
+            process.next_end = None  # who hangs goes on hanging: that is for the daemon to find out
         for person in self.people:
             person.begin()
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from voicebus.bus import codec
 from voicebus.bus import messages as m
 from voicebus.daemon.core.settings import Provider
-from voicebus.workers.session import Begin, Exit, Halt, Identity, Load, Say, Session
 from voicebus.workers.session import Allow as More
+from voicebus.workers.session import Begin, Exit, Halt, Identity, Load, Say, Session
 
 from .clock import Clock
 from .network import Network, Plug
 from .oracle import RATE, Made, Oracle
+from .plan import UNSAYABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ class Process:
         self._owner = owner
         self._clock = owner.clock
         self._chance = owner.clock.chance(f"worker {pid}")
-        self._pause = self._chance.choice((0.002, 0.02, 0.1))
+        self._pause = self._chance.choice((0.002, 0.02, 0.1, 0.4))
         self._chunk = self._chance.choice((97, 250, 800))
         self._slow_load, self._dies_loading = owner.next_load, owner.next_load_dies
         owner.next_load, owner.next_load_dies = 0.0, False
@@ -177,6 +178,9 @@ class Process:
         if run.stopped or self.hangs or self.runs.get(run.work.attempt) is not run:
             return
         total = len(run.made.pcm) >> 1
+        if UNSAYABLE in run.made.text:
+            self._finished(run, self._of(run, m.Failed, "invalid_input", "not that word", 0.0))
+            return
         if self.next_end is not None and run.sent >= total // 3:
             self._end_badly(run, *self.next_end)
             return

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from voicebus.bus.messages import Accepted, Appended, Attached, Cancel, Delete, Deleted, Error, Pin, Pinned, Query, Terminal
+from voicebus.bus.messages import (
+    Accepted,
+    Appended,
+    Attached,
+    Cancel,
+    Delete,
+    Deleted,
+    Error,
+    Pin,
+    Pinned,
+    Query,
+    Terminal,
+)
 from voicebus.daemon.core.records import JobSaved, Outcome
 from voicebus.daemon.core.settings import Limits
 
@@ -89,7 +101,7 @@ def test_a_piece_that_cannot_be_written_down_ends_the_job() -> None:
 
 def test_a_piece_that_was_not_written_down_is_never_acknowledged() -> None:
     """Nor is one behind it, nor the end of the text, however often they are sent; then the job is over."""
-    stage, worker, client = durable()
+    stage, _, client = durable()
     client.submit("j", "One. ", complete=False)
     stage.commits_fail = "no space"
     client.append("j", 1, "Two. ")

@@ -357,12 +357,13 @@ def test_of_two_takes_over_the_same_words_the_later_one_counts() -> None:
     worker.speak(worker.current)
     (found,) = stage.store.takes["e1-1"]
     overlapping = replace(found, meta={**found.meta, "start": 0, "end": 9, "crc": crc32(b"One. Two."), "take": "e0.1"})
-    stage.store.takes["e1-1"] += [found, overlapping]
+    within = replace(found, meta={**found.meta, "start": 5, "end": 9, "crc": crc32(b"Two."), "take": "e0.0"})
+    stage.store.takes["e1-1"] += [within, found, overlapping]
     later, client = reborn(stage, client)
     speak_all(later.worker())
     attach(client)
     assert client.terminals["j"].segments == 2 and heard(client) == 600
-    assert [take for _, _, take in client.takes["j"]][0] == "e0.1"
+    assert client.takes["j"][0][2] == "e0.1"
 
 
 def test_takes_of_a_piece_that_was_never_durable_are_not_of_this_text() -> None:
