@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DOING: dict[str, tuple[str, str]] = {
     "play": ("history_doing:play", "Hear a job again."),
     "save": ("history_doing:save", "Write a job's audio to a file."),
+    "export": ("history_export:export", "Write all of it, or some, into one file."),
     "again": ("history_doing:again", "Say a job's text once more, the same way or another."),
     "delete": ("history_doing:delete", "Remove jobs for good, with text and audio."),
     "pin": ("history_doing:pin", "Keep jobs whatever the retention says."),
@@ -82,16 +83,19 @@ def narrowed(command: Any) -> Any:
         click.option("--pinned/--not-pinned", default=None, help="Only what is pinned, or is not."),
         click.option("--keep", type=Name(["job", "history"]), metavar="WHAT",
                      help="Only what is kept for a while (job), or as history."),
-        click.option("--limit", type=click.IntRange(min=0), default=LIMIT, metavar="N", show_default=True,
-                     help="At most so many; 0 is all."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
 
 
+limit_option = click.option("--limit", type=click.IntRange(min=0), default=LIMIT, metavar="N", show_default=True,
+                            help="At most so many; 0 is all.")  # fmt: skip
+
+
 @click.group(cls=HistoryGroup, invoke_without_command=True)
 @narrowed
+@limit_option
 @json_option
 @click.pass_context
 def history(ctx: click.Context, /, limit: int, as_json: bool, **filters: Any) -> None:
@@ -110,6 +114,7 @@ def history(ctx: click.Context, /, limit: int, as_json: bool, **filters: Any) ->
 @click.argument("words", nargs=-1, required=True)
 @click.option("--newest", is_flag=True, help="The newest first, and not what fits best.")
 @narrowed
+@limit_option
 @json_option
 def search(words: tuple[str, ...], newest: bool, limit: int, as_json: bool, **filters: Any) -> None:
     """Find texts that have all these WORDS; the last may be the begin of one."""

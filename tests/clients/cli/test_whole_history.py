@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import wave
+import zipfile
+
+import soundfile
 
 from .test_whole import place, run  # noqa: F401 - fixtures
 
@@ -40,6 +45,18 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     with wave.open(str(folder / "fast.wav")) as file:
         assert file.getnframes() < 0.75 * row["samples"]
 
+    assert run("history", "export", "all.zip").returncode == 0
+    with zipfile.ZipFile(folder / "all.zip") as archive:
+        [newer, older] = json.loads(archive.read("manifest.json"))["jobs"]
+        assert older["job"] == job
+        for name, digest in older["sha256"].items():
+            assert hashlib.sha256(archive.read(f"{older['folder']}/{name}")).hexdigest() == digest
+        record = json.loads(archive.read(f"{older['folder']}/record.json"))
+        assert archive.read(f"{older['folder']}/text.txt").decode() == TEXT
+        samples, rate = soundfile.read(io.BytesIO(archive.read(f"{older['folder']}/audio.flac")), dtype="int16")
+    assert (len(samples), rate) == (row["samples"], row["rate"])
+    assert samples.tobytes() == (folder / "saved.raw").read_bytes()
+    assert len(record["segments"]) == 2 and record["marks"] and newer["job"] != job
     assert run("history", "pin", job).returncode == 0
     [pinned] = json.loads(run("history", "--pinned", "--json").stdout)
     assert pinned["job"] == job
