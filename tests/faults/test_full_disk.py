@@ -66,7 +66,7 @@ def speaks(client, text, **options):
     assert heard.speech.result.complete
 
 
-def test_it_fails_by_name_and_what_is_not_kept_still_speaks(launch, small_disk):
+def test_it_fails_by_name_and_what_is_not_kept_still_speaks(small_disk, launch):
     """A job that is to be kept ends as `disk_full`, with what to do about it; one that is not to be kept is said in
     full; and once there is room, so is the next."""
     service = launch(CONFIG, state=small_disk / "s")
