@@ -327,7 +327,7 @@ MUTANTS = (
     Mutant("deadlines run on while the daemon stands still", _late_and_judging, 45),
     Mutant("a worker killed from outside is blamed", _killed_and_blamed, 117),
     Mutant("short and silent takes are whole", _short_takes_are_whole, 10),
-    Mutant("ATTACH does not look at the take", _any_take_will_do, 16),
+    Mutant("ATTACH does not look at the take", _any_take_will_do, 28),
     Mutant("wrong offset behind a segment that was left out", _wrong_offset_behind_what_was_skipped, 6),
     Mutant("the credit of clients is ignored", _credit_of_clients_ignored),
     Mutant("the window of workers is ignored", _window_of_workers_ignored),
@@ -350,7 +350,7 @@ MUTANTS = (
     Mutant(
         "names behind a gap are kept",
         _names_behind_a_gap_kept,
-        187,
+        118,
         ("power cut", "client vanishes", "worker is killed"),
     ),
     Mutant("told between two tries to write", _told_between_two_tries, 197),
