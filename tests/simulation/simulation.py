@@ -254,6 +254,11 @@ class Simulation:
 
     def _daemon_stalls(self, fault: Fault) -> bool:
         self.daemon.stall(fault.length)
+        if fault.target % 3 == 0:  # the machine slept, and everybody with it
+            for process in self.processes.living():
+                process.frozen_until = max(process.frozen_until, self.clock.now + fault.length)
+            for person in self.people:
+                person.stall(fault.length)
         return self.daemon.core is not None
 
     def _daemon_stops(self, fault: Fault) -> bool:

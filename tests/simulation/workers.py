@@ -67,6 +67,7 @@ class Process:
         self.hangs = False
         self.next_end: tuple[str, str] | None = None
         self.runs: dict[str, Run] = {}
+        self._away_until = 0.0
         self._held: deque[tuple[bytes, bytes]] = deque()
         self._owner = owner
         self._clock = owner.clock
@@ -254,13 +255,16 @@ class Process:
 
     def lose(self, seconds: float) -> int:
         """The connection is gone for so long. How many messages are lost."""
-        if seconds >= PATIENCE_S:
+        now = self._clock.now
+        away_again = now < self._away_until + PATIENCE_S
+        self._away_until = max(self._away_until, now + seconds)
+        if seconds >= PATIENCE_S or away_again:
             self.sick = self.sick or "was away"
-            self._clock.after(seconds + PATIENCE_S, self._well_again, "was away")
+        self._clock.at(self._away_until + PATIENCE_S, self._well_again, "was away")
         return self.plug.lose(seconds)
 
     def _well_again(self, what: str) -> None:
-        if self.sick == what and self._clock.now >= self.frozen_until:
+        if self.sick == what and self._clock.now >= max(self.frozen_until, self._away_until):
             self.sick = ""
 
     def exit(self, code: int | None, signal: int | None) -> None:
