@@ -169,8 +169,7 @@ class Process:
 
     def _loaded(self) -> None:
         ready = m.Ready(rate=RATE, slots=self._owner.slots, load_s=0.1, first_audio_s=0.01, factor=0.05)
-        if self.sick == "loads slowly":
-            self.sick = ""
+        self._clock.after(PATIENCE_S, self._well_again, "loads slowly")
         self._do(self.session.loaded(ready, READY_BODY, 10_000_000))
 
     def _begin(self, work: m.Work, text: bytes) -> None:
@@ -264,7 +263,11 @@ class Process:
         return self.plug.lose(seconds)
 
     def _well_again(self, what: str) -> None:
-        if self.sick == what and self._clock.now >= max(self.frozen_until, self._away_until):
+        if not self.alive:
+            return
+        if self.session._ready is None:  # what was lost of the time to load stays lost
+            self._clock.after(PATIENCE_S, self._well_again, what)
+        elif self.sick == what and self._clock.now >= max(self.frozen_until, self._away_until):
             self.sick = ""
 
     def exit(self, code: int | None, signal: int | None) -> None:
