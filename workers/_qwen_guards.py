@@ -57,12 +57,12 @@ class Length:
     def __init__(self, text: str, most: int) -> None:
         self._text = len(text)
         self.frames = min(most, round(longest_s(text) * FRAMES_S))
-        self._made = 0
+        self.made = 0
 
     def add(self) -> None:
         """One more frame is wanted. Raises EngineError("truncated") where there have been enough."""
-        self._made += 1
-        if self._made > self.frames:
+        self.made += 1
+        if self.made > self.frames:
             said = f"{self._text} characters had not come to an end after {self.frames / FRAMES_S:.0f} s"
             raise EngineError("truncated", said)
 

@@ -10,13 +10,13 @@ import pytest
 HERE = Path(__file__).parent
 MISSING = [name for name in ("torch", "qwen_tts") if importlib.util.find_spec(name) is None]
 
-collect_ignore = []
-
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.torch)
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(120))  # Importing torch alone takes seconds on a busy machine.
             if MISSING:
                 reason = f"{' and '.join(MISSING)} not installed here; `make test-torch` has an environment with them"
                 item.add_marker(pytest.mark.skip(reason=reason))

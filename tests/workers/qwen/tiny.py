@@ -1,8 +1,8 @@
 """Makes tiny random checkpoints of the real architecture: the package's own classes, a published model's layout, half a
 megabyte. What they say is noise, and everything else about them is real.
 
-The end of speech is a code like any other to random weights, drawn about once in sixty frames; so lengths are
-geometric, and a test that needs a certain one makes a code more likely, or chooses its seed.
+The end of speech is a code like any other to random weights, so lengths are a matter of chance: a test that needs a
+certain one makes that code more likely or less, or chooses its seed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def build(
     odds: dict[int, float] | None = None,
     gain: float = 0.01,
 ) -> Path:
-    """A checkpoint. odds: added to the log-odds of codes, in all frames. gain: of the last convolution; 0 is silence.
+    """A checkpoint. odds: added to the log-odds of codes, more or less. gain: of the last convolution; 0 is silence.
     books: 16 as published, 4 for speed."""
     _qwen_package.load()
     import torch
@@ -93,14 +93,18 @@ def _model(folder: Path, kind: str, size: str, books: int, odds: dict[int, float
 
 
 def _tilt(talker: Any, odds: dict[int, float]) -> None:
-    """Move the odds of codes: one dimension of the last hidden state is made constant, and read by them alone."""
+    """Move the odds of codes: one dimension of all that the talker reads is made constant, kept so through its layers,
+    and read by the heads of those codes alone."""
     for layer in talker.model.layers:
         for last in (layer.self_attn.o_proj, layer.mlp.down_proj):
             last.weight[0] = 0.0
-    talker.model.codec_embedding.weight[:, 0] = 4.0
+    for table in talker.code_predictor.get_input_embeddings():
+        table.weight[:, 0] = 0.0
+    talker.text_projection.linear_fc2.weight[0] = talker.text_projection.linear_fc2.bias[0] = 0.0
+    talker.model.codec_embedding.weight[:, 0] = 2.0
     talker.codec_head.weight[:, 0] = 0.0
     for code, by in odds.items():
-        talker.codec_head.weight[code, 0] = by / WIDTH**0.5
+        talker.codec_head.weight[code, 0] = by
 
 
 def _talker(vocabulary: int, kind: str, books: int) -> dict[str, Any]:
@@ -116,6 +120,8 @@ def _talker(vocabulary: int, kind: str, books: int) -> dict[str, Any]:
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 4096,
         "num_code_groups": books, "text_hidden_size": 32, "text_vocab_size": vocabulary, "rope_theta": 1000000,
         "position_id_per_seconds": 13,
+        # Ten times what a model is born with: what is said has to depend on what was said, and on who asks for it.
+        "initializer_range": 0.2,
         "rope_scaling": {"interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default"},
         "codec_pad_id": first, "codec_bos_id": first + 1, "codec_eos_token_id": first + 2,
         "codec_think_id": first + 6, "codec_nothink_id": first + 7, "codec_think_bos_id": first + 8,
