@@ -10,9 +10,14 @@ CORE := $(VENV)/core.stamp
 DEV := $(VENV)/dev.stamp
 BENCH_READY := $(VENV)/bench.stamp
 WHEEL := $(VENV)/wheel
+# The neural engines pin libraries that exclude each other, so each has an environment of its own.
+TORCH_VENV := .venv-torch
+TORCH_READY := $(TORCH_VENV)/ready.stamp
+TORCH_TESTS := tests/workers/qwen tests/faults/test_torch_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test lint format types coverage-core wheel fuzz soak crash-points simulate mutants bench clean
+.PHONY: help .venv demo test test-torch bench-torch lint format types coverage-core wheel fuzz soak crash-points \
+	simulate mutants bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -44,6 +49,23 @@ demo: $(CORE) ## speak a sentence into demo.wav
 # The pytest script, not `python -m pytest`: that would make `bus` and `daemon` importable bare.
 test: $(DEV) ## run the tests (ARGS= for more options)
 	@$(BIN)/pytest -q tests $(ARGS)
+
+# uv does not read pip's configuration, which may name a place with a torch for the processor (200 MB instead of 3 GB).
+$(TORCH_READY): pyproject.toml $(DEV)
+	@$(PIP) install 'uv>=0.5'
+	@$(BIN)/uv venv -q --allow-existing $(TORCH_VENV)
+	@links="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}"; \
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$links}"; if [ -n "$$UV_FIND_LINKS" ]; then export UV_FIND_LINKS; fi; \
+	install="$(BIN)/uv pip install -q --compile-bytecode --python $(TORCH_VENV)/bin/python"; \
+	$$install 'setuptools>=77' && $$install --no-build-isolation --editable '.[pytorch]' pytest pytest-timeout && \
+	$$install --no-deps qwen-tts==0.1.1
+	@touch $@
+
+test-torch: $(TORCH_READY) ## the PyTorch engine on tiny models, in .venv-torch (1 GB; ARGS=)
+	@$(TORCH_VENV)/bin/pytest -q $(TORCH_TESTS) $(ARGS)
+
+bench-torch: $(TORCH_READY) ## measure the PyTorch engine alone and through the bus (ARGS=)
+	@$(TORCH_VENV)/bin/python benchmarks/torch_engine.py $(ARGS)
 
 lint: $(DEV) ## check style and layout
 	@$(BIN)/ruff check .
@@ -92,5 +114,5 @@ bench: $(BENCH_READY) ## measure (ARGS= for more options)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
+	rm -rf $(VENV) $(TORCH_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

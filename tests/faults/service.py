@@ -117,14 +117,14 @@ class Service:
         """Send the daemon a signal."""
         self.process.send_signal(number)
 
-    def ready(self, client: Client, provider: str, count: int = 1) -> list[dict[str, Any]]:
+    def ready(self, client: Client, provider: str, count: int = 1, *, within: float = 15.0) -> list[dict[str, Any]]:
         """Wait until so many workers of a provider have nothing to do; returns their rows."""
 
         def idle() -> list[dict[str, Any]]:
             rows = [row for row in client.workers() if row["provider"] == provider and row["state"] == "ready"]
             return rows if len(rows) >= count else []
 
-        return until(idle, f"{count} idle workers of {provider}")
+        return until(idle, f"{count} idle workers of {provider}", within)
 
     def busy(self, client: Client, provider: str) -> list[int]:
         """The processes that are speaking for a provider now."""

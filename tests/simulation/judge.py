@@ -29,8 +29,8 @@ WINDOW = 8 * RATE
 """Samples that a worker may be ahead of the daemon's consent."""
 
 ENGINE_CODES = frozenset(
-    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "rate_limited", "quota",
-     "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
+    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "repeating",
+     "rate_limited", "quota", "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
 )  # fmt: skip
 
 Key = tuple[int, str]
