@@ -50,14 +50,18 @@ demo: $(CORE) ## speak a sentence into demo.wav
 test: $(DEV) ## run the tests (ARGS= for more options)
 	@$(BIN)/pytest -q tests $(ARGS)
 
-# uv does not read pip's configuration, which may name a place with a torch for the processor (200 MB instead of 3 GB).
+# A torch for the processor: 200 MB, where the registry's own is 3 GB. uv does not read pip's configuration, which may
+# name a folder that has one; where there is none, uv looks where torch's makers keep theirs. The version is exact, or a
+# newer one of the registry's would win.
 $(TORCH_READY): pyproject.toml $(DEV)
 	@$(PIP) install 'uv>=0.5'
 	@$(BIN)/uv venv -q --allow-existing $(TORCH_VENV)
 	@links="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}"; \
-	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$links}"; if [ -n "$$UV_FIND_LINKS" ]; then export UV_FIND_LINKS; fi; \
+	links="$${UV_FIND_LINKS:-$$links}"; backend=; \
+	if [ -n "$$links" ]; then export UV_FIND_LINKS="$$links"; else backend="--torch-backend cpu"; fi; \
 	install="$(BIN)/uv pip install -q --compile-bytecode --python $(TORCH_VENV)/bin/python"; \
-	$$install 'setuptools>=77' && $$install --no-build-isolation --editable '.[pytorch]' pytest pytest-timeout && \
+	$$install 'setuptools>=77' && \
+	$$install $$backend --no-build-isolation --editable '.[pytorch]' torch==2.13.0 pytest pytest-timeout && \
 	$$install --no-deps qwen-tts==0.1.1
 	@touch $@
 

@@ -38,7 +38,7 @@ def failure(engine, request):
 
 
 def talkative(kind, engine):
-    """Options of a checkpoint that says the suite's text in 2 to 4 seconds: random weights end by chance."""
+    """Options of a checkpoint that says the suite's text in 1.2 to 4 seconds: random weights end by chance."""
     for seed in range(50):
         options = {"seed": seed, **SOON}
         try:
@@ -48,9 +48,9 @@ def talkative(kind, engine):
         items = one.synthesize(Request(SUITE, one.voices()[0].name))
         frames = sum(1 for _ in itertools.islice(items, 51))
         items.close()
-        if 25 <= frames <= 50:
+        if 15 <= frames <= 50:
             return options
-    raise AssertionError("none of 50 checkpoints speaks for two seconds")
+    raise AssertionError("none of 50 checkpoints speaks for a second or two")
 
 
 @pytest.mark.slow
