@@ -105,9 +105,9 @@ def config(*extra: str) -> str:
     return "\n".join([*parts, *extra])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    """The daemon of all tests here: it must survive them all."""
+    """The daemon of all tests of a file: it must survive them all."""
     daemon = Daemon(config())
     daemon.start()
     try:
