@@ -10,9 +10,14 @@ CORE := $(VENV)/core.stamp
 DEV := $(VENV)/dev.stamp
 BENCH_READY := $(VENV)/bench.stamp
 WHEEL := $(VENV)/wheel
+# The neural engines pin libraries that exclude each other, so each has an environment of its own.
+TORCH_VENV := .venv-torch
+TORCH_READY := $(TORCH_VENV)/ready.stamp
+TORCH_TESTS := tests/workers/qwen tests/faults/test_torch_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test lint format types coverage-core wheel fuzz crash-points bench clean
+.PHONY: help .venv demo test test-torch bench-torch lint format types coverage-core wheel fuzz soak crash-points \
+	simulate mutants bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -45,6 +50,27 @@ demo: $(CORE) ## speak a sentence into demo.wav
 test: $(DEV) ## run the tests (ARGS= for more options)
 	@$(BIN)/pytest -q tests $(ARGS)
 
+# A torch for the processor: 200 MB, where the registry's own is 3 GB. uv does not read pip's configuration, which may
+# name a folder that has one; where there is none, uv looks where torch's makers keep theirs. The version is exact, or a
+# newer one of the registry's would win.
+$(TORCH_READY): pyproject.toml $(DEV)
+	@$(PIP) install 'uv>=0.5'
+	@$(BIN)/uv venv -q --allow-existing $(TORCH_VENV)
+	@links="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}"; \
+	links="$${UV_FIND_LINKS:-$$links}"; backend=; \
+	if [ -n "$$links" ]; then export UV_FIND_LINKS="$$links"; else backend="--torch-backend cpu"; fi; \
+	install="$(BIN)/uv pip install -q --compile-bytecode --python $(TORCH_VENV)/bin/python"; \
+	$$install 'setuptools>=77' && \
+	$$install $$backend --no-build-isolation --editable '.[pytorch]' torch==2.13.0 pytest pytest-timeout && \
+	$$install --no-deps qwen-tts==0.1.1
+	@touch $@
+
+test-torch: $(TORCH_READY) ## the PyTorch engine on tiny models, in .venv-torch (1 GB; ARGS=)
+	@$(TORCH_VENV)/bin/pytest -q $(TORCH_TESTS) $(ARGS)
+
+bench-torch: $(TORCH_READY) ## measure the PyTorch engine alone and through the bus (ARGS=)
+	@$(TORCH_VENV)/bin/python benchmarks/torch_engine.py $(ARGS)
+
 lint: $(DEV) ## check style and layout
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -68,9 +94,21 @@ wheel: $(DEV) ## build a wheel, install it elsewhere, check what is in it
 	@rm -rf build
 	@$(BIN)/python .ci/check_wheel.py $(WHEEL)/*.whl
 
+SEEDS ?= 0-199
+simulate: $(DEV) ## run the daemon's core in a simulated world (SEEDS=0-199)
+	@$(BIN)/python -m voicebus.tests.simulation.simulate $(SEEDS) $(ARGS)
+
+mutants: $(DEV) ## break its rules one by one and see whether the simulation finds out
+	@$(BIN)/python -m voicebus.tests.simulation.mutants
+
 SECONDS ?= 60
 fuzz: $(DEV) ## throw garbage at the bus while honest jobs run (SECONDS=60)
 	@$(BIN)/python tests/protocol/fuzz.py $(SECONDS)
+
+MINUTES ?= 10
+SEED ?=
+soak: $(DEV) ## real processes, faults picked at random (MINUTES=10, SEED= for the same again)
+	@$(BIN)/python tests/faults/soak.py $(MINUTES) $(SEED)
 
 SEEDS ?= 3
 crash-points: $(DEV) ## kill the store at each of its writes (SEEDS=3 power cuts at each)
@@ -80,5 +118,5 @@ bench: $(BENCH_READY) ## measure (ARGS= for more options)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
+	rm -rf $(VENV) $(TORCH_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

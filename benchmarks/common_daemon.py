@@ -99,6 +99,18 @@ class Daemon:
         return self.process.pid
 
     def __enter__(self) -> Self:
+        self.start()
+        try:
+            with RawClient(self.runtime) as client:
+                until(lambda: self.serving(client), 30, "ready workers")
+        except BaseException:
+            sys.stderr.write(self.output()[-4000:])
+            self.stop()
+            raise
+        return self
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
         with (self.root / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "voicebus.daemon", "run"],
@@ -109,14 +121,11 @@ class Daemon:
                 stderr=subprocess.STDOUT,
             )
         try:
-            until(self.listening, 30, "a daemon that listens")
-            with RawClient(self.runtime) as client:
-                until(lambda: self.serving(client), 30, "ready workers")
+            until(self.listening, 30, "a daemon that listens", pause_s=0.002)
         except BaseException:
             sys.stderr.write(self.output()[-4000:])
             self.stop()
             raise
-        return self
 
     def listening(self) -> bool:
         """Whether somebody listens where it should. Raises RuntimeError when it has ended."""
@@ -132,8 +141,24 @@ class Daemon:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
+    @property
+    def state(self) -> Path:
+        """Where its data are."""
+        return self.root / "s"
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> None:
         """End it, and what it left."""
+        self.end()
+        self.folder.cleanup()
+
+    def end(self) -> None:
+        """Ask it to leave, and see that it does; its data stay."""
         process = self.process
         if process is not None and process.poll() is None:
             for wait_s in (2, 8):
@@ -144,7 +169,6 @@ class Daemon:
             else:
                 process.kill()
                 process.wait()
-        self.folder.cleanup()
 
     def output(self) -> str:
         """What it said."""

@@ -99,7 +99,7 @@ def exact(daemon: Daemon, book: Book, rate: int) -> str:
     for row in rows:
         text = book.text[row["start"] : row["start"] + row["length"]]
         wanted = engine.expected(
-            text, sample_rate=rate, seconds_per_char=TONE["seconds_per_char"], seed=row["segment"], voice=row["voice"]
+            text, sample_rate=rate, seconds_per_char=TONE["seconds_per_char"], seed=row["seed"], voice=row["voice"]
         )
         if book.pcm[at : at + len(wanted)] != wanted:
             return f"segment {row['segment']} is not what the engine makes of it"

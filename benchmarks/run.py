@@ -28,6 +28,9 @@ MODULES = (
     "fig08_idle",
     "fig09_say",
     "fig10_two_workers",
+    "fig11_durability",
+    "fig12_simulation",
+    "fig13_restart",
 )
 
 

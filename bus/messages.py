@@ -47,7 +47,7 @@ Priority = Literal["important", "message", "text", "notification", "progress"]
 PRIORITIES: tuple[Priority, ...] = ("important", "message", "text", "notification", "progress")
 
 Pace = Literal["listen", "render"]
-Keep = Literal["nothing", "job", "history"]
+Keep = Literal["", "nothing", "job", "history"]
 Read = Literal["none", "live", "whole"]
 JobState = Literal["queued", "running", "waiting", "finished", "failed", "cancelled"]
 Blame = Literal["caller", "worker", "daemon"]
@@ -167,7 +167,8 @@ class Submit(Message, tag="submit"):
     first; empty for the daemon's own. language: BCP 47, "" for the daemon's default, "auto" to be found out.
     rate: samples a second, 0 for the native rate of the chain's first provider. patience_s: how long to wait
     for a better entry of the chain. read, credit: as in ATTACH, so that audio needs no second round trip.
-    skip_bad: leave out a segment that nobody can say instead of failing.
+    keep: what stays of the job, "" for what is configured. skip_bad: leave out a segment that nobody can say instead of
+    failing.
     """
 
     job: Name = ""
@@ -259,7 +260,7 @@ class Query(Message, tag="query"):
 
     cursor: "" for the first page, then the `next` of the page before. where: what to look for, by field
     (``job`` for segments and text, ``provider`` and ``language`` for voices, ``state`` for jobs; ``text``, ``voice``,
-    ``provider``, ``state``, ``since``, ``until``, ``pinned`` and ``keep`` for the history).
+    ``provider``, ``state``, ``since``, ``until``, ``pinned``, ``keep`` and ``job`` for the history).
     """
 
     request: Name = ""
@@ -277,14 +278,15 @@ class Bye(Message, tag="bye"):
 
 
 class Accepted(Message, tag="accepted"):
-    """The job is there (`existing`: and was before) and is kept. rate: its samples a second; 0 while nobody
-    knows it, and ATTACHED tells it then. pieces: how many pieces of its text have come."""
+    """The job is there (`existing`: and was before). rate: its samples a second; 0 while nobody knows it, and
+    ATTACHED tells it then. pieces: how many pieces of its text have come. keep: what will stay of it."""
 
     job: str = ""
     existing: bool = False
     state: JobState = "queued"
     rate: Count = 0
     pieces: Count = 0
+    keep: Keep = ""
 
 
 class Appended(Message, tag="appended"):

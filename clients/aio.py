@@ -19,10 +19,11 @@ from typing import IO, Any, Self, Unpack
 
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Query
+from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
 from . import asking, starting
 from .connection import Link
 from .events import Event, Frame, Result
+from .history import AsyncKept
 from .reading import Reading
 from .session import Session
 from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
@@ -137,7 +138,7 @@ async def _each(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncIterator[str
             await asyncio.sleep(0)
 
 
-class AsyncClient(ClientBase):
+class AsyncClient(AsyncKept, ClientBase):
     """A connection to the speech service of this machine, opened by ``async with``; see `Client` for its arguments.
 
     ::
@@ -308,7 +309,7 @@ class AsyncClient(ClientBase):
             if not cursor:
                 return rows
 
-    async def _ask(self, message: Query | Cancel | CancelAll) -> Any:
+    async def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
         asked = self._session.ask(message, time.monotonic())
         self._serve()
         while not asked.over:

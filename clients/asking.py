@@ -32,8 +32,9 @@ class Options(TypedDict, total=False):
     find out. rate (0.25 to 6), pitch (0.5 to 2), volume (0 to 2): factors, 1.0 is the voice's own. punctuation: how
     much of it is read aloud. instruct, options: for engines that take such. ssml: the text is SSML. priority: class,
     "important" first, then "message", "text", "notification", "progress". pace: "listen" (made as far ahead as a
-    listener needs) or "render" (to its end, at once). keep: what stays, "nothing", the "job", or the job in the
-    "history". patience: seconds to wait for a better entry of the chain. seed: for engines that throw dice.
+    listener needs) or "render" (to its end, at once). keep: what stays, "nothing", the "job" for a while, the job in
+    the "history", or "" for what is configured. patience: seconds to wait for a better entry of the chain. seed: for
+    engines that throw dice.
     skip_bad: leave out a sentence that nobody can say instead of failing. sample_rate: samples a second, 0 for the
     voice's own. job: a name, 1 to 64 of A-Z a-z 0-9 _ . -, made up if left out. whole: hear only finished takes,
     later and never rewound, for what can take nothing back.
@@ -79,7 +80,7 @@ def submit_for(options: Mapping[str, Any], *, complete: bool) -> Submit:
         style=_style(given),
         priority=_one_of("priority", given.get("priority", "text"), PRIORITIES),
         pace=_one_of("pace", given.get("pace", "listen"), ("listen", "render")),
-        keep=_one_of("keep", given.get("keep", "job"), ("nothing", "job", "history")),
+        keep=_one_of("keep", given.get("keep", "job"), ("", "nothing", "job", "history")),
         patience_s=_within("patience", given.get("patience", 20.0), 0.0, LONGEST_PATIENCE_S),
         seed=_seed(given.get("seed")),
         read="whole" if given.get("whole") else "live",
@@ -191,7 +192,7 @@ def _seed(value: Any) -> int | None:
     return value
 
 
-LISTS = ("status", "workers", "providers", "voices", "jobs", "segments")
+LISTS = ("status", "workers", "providers", "voices", "jobs", "segments", "history", "text")
 """What can be listed."""
 
 

@@ -72,7 +72,7 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What the daemon is doing for the job. kind: "queued", "loading", "started", "moved", "again", "waiting",
-    "skipped", or a word of a later version. data: particulars. text: the same in a sentence for a person."""
+    "skipped", "unpacking", or a word of a later version. data: particulars. text: the same in a sentence for people."""
 
     kind: str
     data: dict[str, Any]
@@ -164,6 +164,8 @@ def notice_text(kind: str, data: dict[str, Any]) -> str:
             return f"waiting until {provider} is available{because}"
         case "skipped":
             return f"a sentence was left out{because}"
+        case "unpacking":
+            return "the audio is being unpacked"
         case "leaving":
             return "the daemon is being stopped; the job goes on with the next one"
         case _:

@@ -30,6 +30,7 @@ class Line:
 
     def __init__(self, job: str, offset: int = 0, take: str = "") -> None:
         self.job = job
+        self._begin, self._before = offset, take  # of what is before, nothing else is known
         self.end = offset
         """The offset of the next sample."""
         self._pieces = [_Piece(0, take, -1)] if offset else []
@@ -65,4 +66,9 @@ class Line:
         """Forget everything from `offset` on."""
         while self._pieces and self._pieces[-1].start >= offset:
             self._pieces.pop()
+        if offset < self._begin:
+            # Whose sample now comes last nobody said; the name that was said, which it is not, makes the daemon go back
+            # as far as it takes.
+            self._pieces = [_Piece(0, self._before, -1)] if offset else []
+            self._begin = offset
         self.end = min(self.end, offset)

@@ -34,6 +34,8 @@ class Pieces:
         """No more text will be added."""
         self.end_kept = False
         """The daemon knows so."""
+        self.refused = False
+        """The daemon takes no more, since the job is over."""
         self.backlog = 0
         """Bytes that are not acknowledged."""
         self._waiting = bytearray()
@@ -43,13 +45,16 @@ class Pieces:
 
     def add(self, data: bytes) -> None:
         """More text, UTF-8."""
+        if self.refused:
+            return
         self._waiting += data
         self.backlog += len(data)
 
     @property
     def settled(self) -> bool:
         """Whether nothing has to be sent or repeated."""
-        return not self._waiting and self._acknowledged == self._next - 1 and (self.end_kept or not self.ended)
+        sent = not self._waiting and self._acknowledged == self._next - 1 and (self.end_kept or not self.ended)
+        return sent or self.refused
 
     @property
     def count(self) -> int:
@@ -59,12 +64,20 @@ class Pieces:
     @property
     def end_due(self) -> bool:
         """Whether END may be sent: all pieces are kept, and it is not."""
+        if self.refused:
+            return False
         return self.ended and not self.end_kept and not self._waiting and self._acknowledged == self._next - 1
+
+    def refuse(self) -> None:
+        """None of what is left will be kept."""
+        self.refused = True
+        self.backlog = 0
+        self._waiting.clear()
 
     def fresh(self) -> list[tuple[int, bytes]]:
         """The pieces to send now for the first time."""
         pieces = []
-        while self._waiting and self._next - 1 - self._acknowledged < IN_FLIGHT:
+        while self._waiting and not self.refused and self._next - 1 - self._acknowledged < IN_FLIGHT:
             end = cut(bytes(self._waiting[: BODY_BYTES + 4]))
             piece = bytes(self._waiting[:end])
             del self._waiting[:end]
@@ -75,11 +88,15 @@ class Pieces:
 
     def unanswered(self) -> list[tuple[int, bytes]]:
         """The pieces to send again."""
+        if self.refused:
+            return []
         numbers = range(self._acknowledged + 1, min(self._next, self._acknowledged + 1 + IN_FLIGHT))
         return [(number, self._kept[number]) for number in numbers]
 
     def acknowledge(self, number: int) -> None:
         """The daemon keeps everything up to piece `number`."""
+        if self.refused:
+            return
         number = min(number, self._next - 1)
         for done in range(self._acknowledged + 1, number + 1):
             self.backlog -= len(self._kept[done])

@@ -81,12 +81,18 @@ class Reading(Requests):
         except (Protocol, BadMessage) as error:
             self.fail(error)
 
+    @property
+    def _stale(self) -> bool:
+        """Whether what comes is of a reading that is over for us: the answer to ATTACH, or to a SUBMIT after which the
+        connection was lost, begins a new one."""
+        return self._attaching or (self._gap and not self.answered)
+
     def _hand_out(self, event: Event) -> None:
         if not self.cancelled:
             self.events.append(event)
 
     def _audio(self, message: Audio, body: bytes, now: float) -> None:
-        if self._attaching or (self._gap and not self.answered):
+        if self._stale:
             return  # of the reading before: the answer to ATTACH begins a new one
         if len(body) & 1 or not body:
             raise Protocol(f"half a sample, or none, in a frame of {self.job} ({len(body)} bytes)")
@@ -119,7 +125,11 @@ class Reading(Requests):
 
     def _rewind(self, message: Rewind, now: float) -> None:
         attaching = self._attaching
+        if self._stale and not attaching:
+            return
         if message.offset > self.line.end:
+            if attaching:
+                return  # the answer to an earlier ATTACH, that was repeated; the last one has its own
             raise Protocol(f"{self.job} rewinds to {message.offset}, beyond {self.line.end}")
         void = message.offset < self.line.end
         self.line.cut(message.offset)
@@ -133,6 +143,9 @@ class Reading(Requests):
 
     def _accepted(self, message: Accepted, now: float) -> None:
         self.window.rate = message.rate or self.rate
+        self.keep = message.keep or self.keep
+        if self.keep not in ("", "nothing"):
+            self.pieces.retain = False
         if message.pieces:
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:
@@ -167,7 +180,7 @@ class Reading(Requests):
         self._send_pieces(now)
 
     def _terminal(self, message: Terminal, now: float) -> None:
-        if self._attaching and not self.cancelled:
+        if self._stale and not self.cancelled:
             return  # of the reading before; the new one brings its own
         if message.state not in TERMINAL_STATES:
             raise Protocol(f"{self.job} ended in a state that is no end: {message.state}")
@@ -198,6 +211,9 @@ class Reading(Requests):
     def _refused(self, message: Error, now: float) -> None:
         if message.code == "out_of_order" and self._disorder < DISORDER:
             self._disorder += 1  # what is not acknowledged goes out again, from its beginning, with the next repeat
+            return
+        if message.code == "ended" and self.answered and self.read != "none":
+            self.pieces.refuse()  # how it ended is told behind its last frame
             return
         if message.code == "not_reading":
             # The connection broke and came back unnoticed, and the daemon forgot the reading.

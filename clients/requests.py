@@ -56,9 +56,11 @@ class Requests:
         """The daemon has let us in: the job is there and is being read."""
         self.cancelled = False
         """This client has asked for the end."""
+        self.keep = submit.keep if submit is not None else ""
+        """What will stay of the job; "" while nobody knows."""
         self.chars = 0
         """Length of the text in code points; 0 while nobody knows."""
-        self.pieces = Pieces(retain=submit is not None and submit.keep == "nothing")
+        self.pieces = Pieces(retain=submit is not None and submit.keep in ("", "nothing"))
         self._submit = submit
         self._text = text
         self.line = Line(job, offset, take)
@@ -98,7 +100,7 @@ class Requests:
     def text_kept(self) -> bool:
         """Whether the daemon has all of the text, and knows that it is all."""
         complete = self._submit is None or self._submit.complete or self.pieces.ended
-        return self.answered and complete and self.pieces.settled
+        return self.answered and complete and self.pieces.settled and not self.pieces.refused
 
     @property
     def _attaching(self) -> bool:

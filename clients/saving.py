@@ -8,16 +8,15 @@ is written only once its take is whole, so a rewind never leaves two halves behi
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import stat
-import struct
 from collections.abc import Callable
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from ..bus.errors import DaemonError, Disconnected, InvalidRequest, JobFailed
+from .encoders import Compressed, Encoder, Plain, Resampled
 from .events import Event, Frame, Result, Rewound
 
 if TYPE_CHECKING:
@@ -53,11 +52,6 @@ RATES: dict[str, tuple[int, ...]] = {
 }
 """The sample rates of formats that cannot have any."""
 
-_SOUNDFILE = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}
-_SOUNDFILE["mp3"] = ("MP3", "MPEG_LAYER_III")
-
-UNKNOWN_SIZE = 0xFFFFFFFF
-
 
 def format_of(target: str | Path | IO[bytes], wanted: str | None = None) -> str:
     """The format for a target: the wanted one, else by extension; a stream gets WAV. Raises InvalidRequest."""
@@ -79,131 +73,10 @@ def rate_for(form: str) -> int:
     return 24000 if form in RATES else 0
 
 
-def check_rate(form: str, rate: int) -> None:
-    """Raise InvalidRequest where a format cannot have this sample rate."""
-    if form in RATES and rate not in RATES[form]:
-        rates = ", ".join(map(str, RATES[form]))
-        raise InvalidRequest(f"{form} cannot have {rate} samples a second, but {rates}: ask for sample_rate=24000.")
-
-
-def wav_header(rate: int, data_bytes: int) -> bytes:
-    """The 44 bytes before signed 16-bit mono. Sizes that do not fit, or are not known, are 0xFFFFFFFF."""
-    data = min(data_bytes, UNKNOWN_SIZE)
-    riff = min(data_bytes + 36, UNKNOWN_SIZE)
-    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", riff, b"WAVE") + fmt + struct.pack("<4sI", b"data", data)
-
-
-# ----------------------------------------------------------------------------------------------------------- encoders
-
-
-class Encoder(Protocol):
-    """Takes PCM in, bytes come out at its stream. `cut` is there only for formats in `REWRITABLE` on real files."""
-
-    def write(self, pcm: memoryview) -> None: ...
-    def cut(self, samples: int) -> None: ...
-    def close(self) -> None: ...
-
-
-class Plain:
-    """WAV or raw samples. rewrites: the stream can seek and be cut."""
-
-    def __init__(self, stream: IO[bytes], rate: int, *, header: bool, rewrites: bool) -> None:
-        self._stream = stream
-        self._rate = rate
-        self._header = 44 if header else 0
-        self._rewrites = rewrites
-        self._bytes = 0
-        if header:
-            stream.write(wav_header(rate, UNKNOWN_SIZE))
-
-    def write(self, pcm: memoryview) -> None:
-        """Add samples."""
-        self._stream.write(pcm)
-        self._bytes += len(pcm)
-        if not self._rewrites:
-            self._stream.flush()
-
-    def cut(self, samples: int) -> None:
-        """Keep only so many samples."""
-        self._bytes = 2 * samples
-        self._stream.seek(self._header + self._bytes)
-        self._stream.truncate()
-
-    def close(self) -> None:
-        """Put the sizes right."""
-        if self._header and self._rewrites:
-            self._stream.seek(0)
-            self._stream.write(wav_header(self._rate, self._bytes))
-            self._stream.seek(0, os.SEEK_END)
-        self._stream.flush()
-
-
-class _Forward:
-    """What libsndfile takes for a file: passes on what is added at the end, keeps nothing. Going back to correct a
-    header is possible only if the stream underneath can; elsewhere it is let go (players do without)."""
-
-    def __init__(self, stream: IO[bytes], *, rewrites: bool) -> None:
-        self._stream = stream
-        self._rewrites = rewrites
-        self._at = 0
-        self._size = 0
-
-    def write(self, data: bytes) -> int:
-        if self._at == self._size:
-            self._stream.write(data)
-            self._size += len(data)
-        elif self._rewrites:
-            self._stream.seek(self._at)
-            self._stream.write(data)
-            self._size = max(self._size, self._at + len(data))
-            self._stream.seek(self._size)
-        self._at += len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        return b""
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-
-class Compressed:
-    """FLAC, Vorbis, Opus or MP3, by libsndfile."""
-
-    def __init__(self, stream: IO[bytes], rate: int, form: str, *, rewrites: bool) -> None:
-        import soundfile
-
-        container, subtype = _SOUNDFILE[form]
-        self._stream = stream
-        self._forward = _Forward(stream, rewrites=rewrites)
-        # An mp3 stream cannot tell its length at its beginning; players guess it right if the bit rate is constant.
-        more = {"bitrate_mode": "CONSTANT"} if form == "mp3" and not rewrites else {}
-        self._file: Any = soundfile.SoundFile(
-            self._forward, "w", samplerate=rate, channels=1, format=container, subtype=subtype, **more
-        )
-
-    def write(self, pcm: memoryview) -> None:
-        """Add samples."""
-        self._file.buffer_write(pcm, dtype="int16")
-        self._stream.flush()
-
-    def cut(self, samples: int) -> None:
-        """Impossible: what was encoded is gone."""
-        raise AssertionError(f"cut to {samples} of what cannot be cut")
-
-    def close(self) -> None:
-        """Encode what the encoder held back."""
-        self._file.close()
-        self._stream.flush()
+def nearest_rate(form: str, rate: int) -> int:
+    """The sample rate in which a format keeps most of audio of this one: the next higher that it can have."""
+    rates = RATES.get(form, (rate,))
+    return min((each for each in rates if each >= rate), default=rates[-1])
 
 
 # ------------------------------------------------------------------------------------------------------------- saving
@@ -226,8 +99,6 @@ class Saving:
         partial: bool = False,
     ) -> None:
         self.form = format_of(target, form)
-        if speech.rate:
-            check_rate(self.form, speech.rate)
         self._speech = speech
         self._on_event = on_event
         self._partial = partial
@@ -316,10 +187,11 @@ class Saving:
 
     def _start(self, rate: int) -> Encoder:
         assert self._stream is not None
-        check_rate(self.form, rate)
         if self.form in REWRITABLE:
             return Plain(self._stream, rate, header=self.form == "wav", rewrites=self._rewrites)
-        return Compressed(self._stream, rate, self.form, rewrites=self._rewrites)
+        suitable = nearest_rate(self.form, rate)
+        encoder = Compressed(self._stream, suitable, self.form, rewrites=self._rewrites)
+        return encoder if suitable == rate else Resampled(encoder, rate, suitable)
 
     def finish(self) -> None:
         """The speech has ended well: complete the file and put it in its place."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from ..bus import codec
@@ -19,12 +20,16 @@ from ..bus.messages import (
     Cancel,
     CancelAll,
     CancelledAll,
+    Delete,
+    Deleted,
     Detach,
     Error,
     Greet,
     Hello,
     Message,
     Page,
+    Pin,
+    Pinned,
     Query,
     Refused,
     Terminal,
@@ -44,8 +49,13 @@ SILENCE_S = 3.0
 """After so long without any answer that is owed, the daemon counts as gone."""
 
 
-OF_READING = frozenset({"not_reading", "out_of_order"})
-"""Errors about a job that are no answer to its CANCEL."""
+OF_READING = frozenset({"not_reading", "out_of_order", "gone"})
+"""Errors about a job that are no answer to what was asked about it."""
+
+OfJob = Cancel | Delete | Pin
+"""Questions about a job: they have no name of their own, so one of them at a time is asked about the same job."""
+
+_ANSWERS: dict[type, type] = {Cancel: Terminal, Delete: Deleted, Pin: Pinned}
 
 
 class Asked:
@@ -82,6 +92,7 @@ class Session:
         self.reconnect_s = reconnect_s
         self._hello = Hello(name=name[:256], version=version[:256], pid=os.getpid())
         self._asked: dict[str, Asked] = {}
+        self._of_jobs: dict[str, deque[Asked]] = {}
         self._dropped: set[str] = set()  # jobs that nobody reads any more, but whose end is not confirmed
         self._numbers = 0
         self._heard = now
@@ -103,7 +114,7 @@ class Session:
         """Whether anybody waits for the daemon."""
         return (
             not self.ready
-            or any(not asked.over for asked in self._asked.values())
+            or any(not asked.over for asked in self._all_asked())
             or any(reading.waiting for reading in self.readings.values())
         )
 
@@ -126,22 +137,34 @@ class Session:
         if not reading.over and self.ready:
             self._put(Detach(job=job))
 
-    def ask(self, message: Query | CancelAll | Cancel, now: float) -> Asked:
-        """Put a question. Its answer is the pair (Page, body), CancelledAll or Terminal."""
-        if isinstance(message, Cancel):
-            key = f"job {message.job}"
+    def ask(self, message: Query | CancelAll | OfJob, now: float) -> Asked:
+        """Put a question. Its answer is the pair (Page, body), CancelledAll, Terminal, Deleted or Pinned."""
+        asked = Asked(message, now)
+        asked.error = self.error
+        if isinstance(message, OfJob):
+            self._of_jobs.setdefault(message.job, deque()).append(asked)
         else:
             self._numbers += 1
-            key = message.request = f"q{self._numbers}"
-        asked = self._asked[key] = Asked(message, now)
-        asked.error = self.error
+            message.request = f"q{self._numbers}"
+            self._asked[message.request] = asked
         return asked
+
+    def _all_asked(self) -> Iterator[Asked]:
+        yield from self._asked.values()
+        for of_job in self._of_jobs.values():
+            yield from of_job
+
+    def _askable(self) -> Iterator[Asked]:
+        """What may be said now: of the questions about one job the first."""
+        yield from self._asked.values()
+        for of_job in self._of_jobs.values():
+            yield of_job[0]
 
     @property
     def ending(self) -> list[str]:
         """The jobs whose end was asked for and is not confirmed."""
         jobs = [reading.job for reading in self.readings.values() if reading.cancelled and not reading.over]
-        asked = [asked.message for asked in self._asked.values() if not asked.over]
+        asked = [asked.message for asked in self._all_asked() if not asked.over]
         return [*jobs, *(message.job for message in asked if isinstance(message, Cancel))]
 
     def leave(self) -> None:
@@ -166,7 +189,7 @@ class Session:
         elif self.waiting:
             times.append(max(self._heard, self._said) + STARVED_S)
         if self.ready:
-            times += [asked.repeat_at for asked in self._asked.values() if not asked.over]
+            times += [asked.repeat_at for asked in self._askable() if not asked.over]
             times += [reading.deadline() for reading in self.readings.values()]
         return min(times)
 
@@ -182,7 +205,7 @@ class Session:
             if now >= self._greet_at:
                 self._greet(now)
             return
-        for asked in self._asked.values():
+        for asked in self._askable():
             if not asked.over and now >= asked.repeat_at:
                 asked.repeat_at = now + asked.pause
                 asked.pause = min(2 * asked.pause, REPEAT_MAX_S)
@@ -258,7 +281,7 @@ class Session:
         self.error = error = self.error or error
         self.ready = False
         self.outbox.clear()
-        for asked in self._asked.values():
+        for asked in self._all_asked():
             if not asked.over:
                 asked.error = error
         for reading in self.readings.values():
@@ -275,7 +298,7 @@ class Session:
         self.outbox.clear()
         for reading in self.readings.values():
             reading.resume(now, reborn=reborn)
-        for asked in self._asked.values():
+        for asked in self._all_asked():
             asked.repeat_at = now
 
     def _refused(self, message: Refused) -> None:
@@ -314,17 +337,12 @@ class Session:
         if isinstance(message, Page | CancelledAll):
             self._answer(message.request, (message, body) if isinstance(message, Page) else message)
             return
-        if isinstance(message, Error):
-            key = message.request or f"job {message.job}"
-            asked = self._asked.pop(key, None) if message.code not in OF_READING else None
-            if asked is not None:
-                asked.error = error_for(message.code, message.message, message.retry_after)
-                if message.request:
-                    return
+        if isinstance(message, Error) and self._refuse(message):
+            return
         if isinstance(message, Welcome | Refused | Greet):
             return
-        if isinstance(message, Terminal):
-            self._answer(f"job {message.job}", message)
+        if isinstance(message, Terminal | Deleted | Pinned):
+            self._answer_of_job(message)
         reading = self.readings.get(message.job)
         if reading is not None:
             reading.receive(message, body, now)
@@ -340,3 +358,31 @@ class Session:
         asked = self._asked.pop(key, None)
         if asked is not None:
             asked.answer = answer
+
+    def _answer_of_job(self, message: Terminal | Deleted | Pinned) -> None:
+        of_job = self._of_jobs.get(message.job)
+        if of_job and type(message) is _ANSWERS[type(of_job[0].message)]:
+            self._pop_of_job(message.job).answer = message
+
+    def _pop_of_job(self, job: str) -> Asked:
+        of_job = self._of_jobs[job]
+        asked = of_job.popleft()
+        if not of_job:
+            del self._of_jobs[job]
+        return asked
+
+    def _refuse(self, message: Error) -> bool:
+        """An error that answers a question; True if that is all that it is."""
+        error = error_for(message.code, message.message, message.retry_after)
+        if message.request:
+            asked = self._asked.pop(message.request, None)
+            if asked is not None:
+                asked.error = error
+            return asked is not None
+        if message.job in self._of_jobs and message.code not in OF_READING:
+            asked = self._pop_of_job(message.job)
+            if message.code == "deleted" and isinstance(asked.message, Delete):
+                asked.answer = Deleted(job=message.job)  # by an earlier saying of the same
+            else:
+                asked.error = error
+        return False

@@ -100,6 +100,11 @@ class SpeechBase:
         return self._reading.rate
 
     @property
+    def keep(self) -> str:
+        """What will stay of the job: "nothing", "job" or "history"; "" while nobody knows."""
+        return self._reading.keep
+
+    @property
     def whole(self) -> bool:
         """Whether only finished takes come, which are never rewound."""
         return self._reading.read == "whole"
@@ -143,6 +148,8 @@ class SpeechBase:
             self._held = event.end
         elif isinstance(event, Rewound):
             self._held = min(self._held, event.offset)
+            # What was told of audio that is void says nothing about what comes in its place.
+            self._told = min(self._told, event.offset)
         return event
 
     def _report(self, offset: int, heard: int | None = None) -> None:

@@ -19,10 +19,11 @@ from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Query
+from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
+from .history import Kept
 from .reading import Reading
 from .session import Asked
 from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
@@ -89,8 +90,9 @@ class Speech(SpeechBase):
 
         format: "wav", "raw", "flac", "ogg", "opus" or "mp3"; by the file's extension if left out. A file appears under
         its name when it is complete; with `partial` also with what there is, if anything is, when the job fails or the
-        daemon goes away. Raises InvalidRequest for a format that nobody knows or that cannot have this sample rate,
-        OSError where the file cannot be written, and what iterating raises.
+        daemon goes away. A format that cannot have the job's sample rate gets the next higher one. Raises
+        InvalidRequest for a format that nobody knows, OSError where the file cannot be written, and what iterating
+        raises.
         """
         from . import saving
 
@@ -166,7 +168,7 @@ class Speech(SpeechBase):
             self._act(lambda reading, now: reading.cancel(now))
 
 
-class Client(ClientBase):
+class Client(Kept, ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
@@ -355,7 +357,7 @@ class Client(ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | Cancel | CancelAll) -> Any:
+    def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
         asked: list[Asked] = []
         self._service.post(lambda session, now: asked.append(session.ask(message, now)))
         self._wait_for(lambda: asked and asked[0].over)

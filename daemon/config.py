@@ -23,7 +23,7 @@ from ..bus.messages import Choice
 from . import engines
 from .config_text import Lines, syntax_line
 from .config_values import Bad, choice, unknown
-from .core.settings import Breaking, Limits, Problem, Provider, Restart, Settings
+from .core.settings import Breaking, History, Limits, Problem, Provider, Restart, Settings
 
 ESPEAK = Provider(
     name="espeak",
@@ -44,6 +44,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "limits": tuple(field.name for field in fields(Limits)),
     "restart": tuple(field.name for field in fields(Restart)),
     "breaking": tuple(field.name for field in fields(Breaking)),
+    "history": tuple(field.name for field in fields(History)),
     "defaults": ("chain", "language"),
     "providers": (*(field.name for field in fields(Provider) if field.name not in _NOT_KEYS), *_EXTRA),
     "chains": (),
@@ -69,6 +70,10 @@ _AT_LEAST: dict[str, float] = {
     "text_wait_s": 0,
     "finished_jobs": 0,
     "disk_bytes": 0,
+    "job_keep_s": 0,
+    "keep_days": 0,
+    "keep_bytes": 0,
+    "pack_after_s": 0,
     "clients_per_user": 0,
     "jobs_per_user": 0,
     "texts_bytes_per_user": 0,
@@ -80,10 +85,11 @@ _AT_LEAST: dict[str, float] = {
     "first_chunk_s": 0.1,
     "chunk_s": 0.1,
 }
+_WORDS = {"keep": ("history", "job", "nothing")}
 _AT_MOST: dict[str, float] = {"workers": 64, "rate": 192_000, "segment_chars": 5000, "beat_s": 60}
 """Bounds. Where there is none: at least 1 for a count, more than 0 for a time."""
 
-T = TypeVar("T", Limits, Restart, Breaking)
+T = TypeVar("T", Limits, Restart, Breaking, History)
 
 
 class ConfigError(Exception):
@@ -167,6 +173,7 @@ class _Reader:
             limits=self._budgets(self._numbers("limits", Limits())),
             restart=self._numbers("restart", Restart()),
             breaking=self._numbers("breaking", Breaking()),
+            history=self._numbers("history", History()),
             idle_exit_s=idle,
             problems=tuple(sorted(self._problems, key=lambda problem: problem.line)),
         )
@@ -364,6 +371,8 @@ def _checked(key: str, value: Any, default: Any) -> Any:
         if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
             raise Bad("must be a list of strings")
         return tuple(value)
+    if key in _WORDS and value not in _WORDS[key]:
+        raise Bad(f"must be one of {', '.join(_WORDS[key])}")
     if not isinstance(value, type(default)):
         raise Bad("must be a table" if isinstance(default, dict) else "must be a string")
     return dict(value) if isinstance(value, dict) else value

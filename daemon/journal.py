@@ -28,6 +28,8 @@ from ..bus.errors import BadMessage
 
 MAGIC = b"VBT1"
 SUFFIX = ".takes"
+PACKED = ".flac"
+STAGING = ".part"
 HEADER = struct.Struct("<4sIIII")  # magic, metadata, marks, PCM, checksum
 _LENGTHS = struct.Struct("<III")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,160}\Z")
@@ -57,11 +59,27 @@ class Journals:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, log: str) -> Path:
-        """A log's file. The checksum keeps apart names that differ only in case, where the file system does
-        not."""
+        """A log's file. Raises ValueError for what cannot be the name of a log."""
         if not _NAME.match(log):
             raise ValueError(f"{log!r} cannot be the name of a journal")
-        return self._directory / f"{log}-{zlib.crc32(log.encode()):08x}{SUFFIX}"
+        return self._directory / file_name(log)
+
+    def packed_path(self, log: str) -> Path:
+        """The file that a log is packed into."""
+        return self.path(log).with_suffix(PACKED)
+
+    def staging_path(self, log: str, *, packed: bool) -> Path:
+        """Where that file, or the journal that it is unpacked into, is made."""
+        path = self.packed_path(log) if packed else self.path(log)
+        return path.with_name(path.name + STAGING)
+
+    def adopt(self, log: str, *, packed: bool) -> int:
+        """Give a file that was made in staging its name; returns its bytes. Raises OSError."""
+        path = self.packed_path(log) if packed else self.path(log)
+        if not packed:
+            self._close(log)
+        self.staging_path(log, packed=packed).replace(path)
+        return path.stat().st_size
 
     def append(self, log: str, meta: dict[str, Any], marks: bytes, pcm: Sequence[bytes]) -> tuple[int, int]:
         """Write a take; returns where its PCM and its marks begin. Raises OSError, the file being as
@@ -93,12 +111,24 @@ class Journals:
         return data
 
     def drop(self, log: str) -> None:
-        """Remove a journal, if there is one."""
+        """Remove a log, in whatever form it is there."""
+        for packed in (False, True):
+            self.staging_path(log, packed=packed).unlink(missing_ok=True)
+            self.drop_file(log, packed=packed)
+
+    def drop_file(self, log: str, *, packed: bool) -> None:
+        """Remove a log's packed file or its journal, if it is there."""
+        if packed:
+            self.packed_path(log).unlink(missing_ok=True)
+            return
+        self._close(log)
+        self.total -= self._sizes.pop(log, 0)
+        self.path(log).unlink(missing_ok=True)
+
+    def _close(self, log: str) -> None:
         fd = self._open.pop(log, None)
         if fd is not None:
             os.close(fd)
-        self.total -= self._sizes.pop(log, 0)
-        self.path(log).unlink(missing_ok=True)
 
     def take_up(self, log: str) -> list[Record]:
         """What a journal that an earlier daemon left holds. A tail that a power cut left torn is cut off, so that what
@@ -114,8 +144,10 @@ class Journals:
         return records
 
     def sync(self, log: str) -> None:
-        """Let all that was written to a journal reach the disk, from any thread; one that is not there has nothing to
-        be synced. Raises OSError."""
+        """Let all that was written to a journal reach the disk, from any thread, and the name of what it was packed
+        into; one that is not there has nothing to be synced. Raises OSError."""
+        if self.packed_path(log).exists():
+            self._sync_names()
         try:
             fd = os.open(self.path(log), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -125,16 +157,23 @@ class Journals:
         finally:
             os.close(fd)
 
-    def size(self, log: str) -> int:
-        """Bytes of a journal, 0 where there is none."""
+    def _sync_names(self) -> None:
+        fd = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return self.path(log).stat().st_size
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def size(self, log: str, *, packed: bool = False) -> int:
+        """Bytes of a journal, or of its packed file; 0 where there is none."""
+        try:
+            return (self.packed_path(log) if packed else self.path(log)).stat().st_size
         except FileNotFoundError:
             return 0
 
     def names(self) -> set[str]:
-        """The names of all journals' files."""
-        return {name for name in os.listdir(self._directory) if name.endswith(SUFFIX)}  # noqa: PTH208 - of 100 000
+        """The names of all logs' files."""
+        return {name for name in os.listdir(self._directory) if name.endswith((SUFFIX, PACKED))}  # noqa: PTH208 - of 100 000
 
     def close(self) -> None:
         while self._open:
@@ -152,6 +191,12 @@ class Journals:
             os.close(self._open.popitem(last=False)[1])
         self._open[log] = fd
         return fd
+
+
+def file_name(log: str, suffix: str = SUFFIX) -> str:
+    """The name of a log's journal, or of another file of it. The checksum keeps apart names that differ only in case,
+    where the file system does not."""
+    return f"{log}-{zlib.crc32(log.encode()):08x}{suffix}"
 
 
 def _sync(fd: int) -> None:

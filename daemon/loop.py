@@ -82,6 +82,11 @@ class Loop:
         self._core.exited(worker, code, signal, stderr, self._now)
         self._shell.carry_out(self._now)
 
+    def helped(self, log: str, size: int, reason: str, *, packed: bool) -> None:
+        """A helper has packed or unpacked a log (from `Packer`)."""
+        self._shell.helped(log, size, reason, self._now, packed=packed)
+        self._shell.carry_out(self._now)
+
     def collect(self) -> None:
         """The store has done or found something."""
         self._shell.collect(self._now)
@@ -138,14 +143,16 @@ class Loop:
         """Deliver what came, then tick; True if there may be more to receive."""
         self._now = now
         doors, (clients, workers) = self._doors, self._inboxes
-        if self._others.fileno() in came:
-            for key, _ in self._others.select(0):
-                key.data()
         more = False
         if doors.clients.socket in came:
             more = clients.drain(now)
-        if doors.workers.socket in came:
+        others = self._others.fileno() in came
+        # Before exits: what a worker said before it left counts, or its last sentence is heard twice.
+        if doors.workers.socket in came or others:
             more = workers.drain(now) or more
+        if others:
+            for key, _ in self._others.select(0):
+                key.data()
         if self._lanes.retry_at is not None and now >= self._lanes.retry_at:
             self._lanes.retry_all(now)
         self._core.tick(now)

@@ -44,6 +44,7 @@ from .lock import AlreadyRunning, Lock
 from .logs import log
 from .loop import Loop
 from .notify import Notifier
+from .packer import Packer
 from .processes import Processes
 from .shell import Core, Shell
 from .store import open_store
@@ -190,7 +191,8 @@ class _Daemon:
         processes = Processes(others, endpoints.worker_endpoint(where.workers), self._exited)
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store)
+        packer = Packer(processes, journals, self._helped)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer)
         owned = take_up(core, store, journals)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
@@ -239,6 +241,9 @@ class _Daemon:
 
     def _exited(self, worker: str, code: int | None, number: int | None, stderr: list[str]) -> None:
         self._loop.exited(worker, code, number, stderr)
+
+    def _helped(self, log: str, size: int, reason: str, *, packed: bool) -> None:
+        self._loop.helped(log, size, reason, packed=packed)
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:

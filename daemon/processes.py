@@ -43,12 +43,18 @@ _PASSED_ON_PREFIXES = ("LC_", "XDG_")
 def environment(provider: Provider, endpoint: str, own: Mapping[str, str]) -> dict[str, str]:
     """What a worker sees of the world. Built, not inherited: keys and the service manager's words stay
     here."""
-    built = {name: value for name, value in own.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
-    # Without it, `python -m` would import from whatever the working directory is.
-    built["PYTHONSAFEPATH"] = "1"
+    built = basic_environment(own)
     built.update(provider.env)
     built[WORKERS_VARIABLE] = endpoint
     built[PROVIDER_VARIABLE] = provider.name
+    return built
+
+
+def basic_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """What any process of ours needs, and nothing of what is secret."""
+    built = {name: value for name, value in own.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
+    # Without it, `python -m` would import from whatever the working directory is.
+    built["PYTHONSAFEPATH"] = "1"
     return built
 
 
@@ -164,30 +170,41 @@ class Processes:
         self._endpoint = endpoint
         self._exited = exited
         self._children: dict[str, Child] = {}
+        self._ended: dict[str, Exited] = {}
 
     def __len__(self) -> int:
         return len(self._children)
 
     def spawn(self, worker: str, provider: Provider, ticket: str) -> int:
         """Start a worker; returns its pid. Raises OSError when there is nothing to start."""
+        process = self._start(worker, command(provider), environment(provider, self._endpoint, os.environ))
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # dead already: its exit says more
+            os.write(process.stdin.fileno(), ticket.encode() + b"\n")
+        return process.pid
+
+    def run(self, name: str, line: list[str], ended: Exited) -> None:
+        """Start a helper, which lives no longer than its standard input is open; `ended` is called at its end, instead
+        of `exited`. Raises OSError."""
+        self._start(name, line, basic_environment(os.environ))
+        self._ended[name] = ended
+
+    def _start(self, name: str, line: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            command(provider),
+            line,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=environment(provider, self._endpoint, os.environ),
+            env=env,
             cwd="/",
             bufsize=0,
             close_fds=True,
             start_new_session=True,
         )
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # dead already: its exit says more
-            os.write(process.stdin.fileno(), ticket.encode() + b"\n")
-        child = self._children[worker] = Child(worker, process)
+        child = self._children[name] = Child(name, process)
         self._selector.register(child.stderr.fd, selectors.EVENT_READ, lambda: self._read(child))
         self._selector.register(child.watch, selectors.EVENT_READ, lambda: self._end(child))
-        return process.pid
+        return process
 
     def kill(self, worker: str) -> None:
         """SIGKILL to a worker's group, if it is still there."""
@@ -210,7 +227,8 @@ class Processes:
         self._forget(child)
         code, number = child.reap()
         child.stderr.close()
-        self._exited(child.worker, code, number, list(child.stderr.tail))
+        ended = self._ended.pop(child.worker, self._exited)
+        ended(child.worker, code, number, list(child.stderr.tail))
 
     def _forget(self, child: Child) -> None:
         self._selector.unregister(child.watch)

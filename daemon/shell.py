@@ -17,14 +17,18 @@ from ..bus import sockets
 from .core.effects import (
     Ask,
     Commit,
+    DropFile,
     DropLog,
     Effect,
+    Expire,
     Kill,
     Leave,
+    Pack,
     Report,
     Spawn,
     ToClient,
     ToWorker,
+    Unpack,
     WriteNote,
     WriteTake,
 )
@@ -34,6 +38,7 @@ from .inbox import Deliver
 from .journal import Journals
 from .lanes import Hears, Lanes
 from .logs import log
+from .packer import Packer, not_started
 from .processes import Processes, unstartable
 from .store import Store
 
@@ -63,6 +68,8 @@ class Core(Hears, Protocol):
     def take_written(self, log: str, take: str, pcm_at: int, marks_at: int, now: float) -> None: ...
     def take_lost(self, log: str, take: str, reason: str, now: float) -> None: ...
     def committed(self, outcome: Outcome, now: float) -> None: ...
+    def packed(self, log: str, size: int, reason: str, now: float) -> None: ...
+    def unpacked(self, log: str, size: int, reason: str, now: float) -> None: ...
     def found(self, found: Found, now: float) -> None: ...
     def restore(self, order: int, unfinished: Sequence[Unfinished], disk: Mapping[int, int]) -> None: ...
     def late(self, by: float, now: float) -> None: ...
@@ -83,6 +90,7 @@ class Shell:
         processes: Processes,
         journals: Journals,
         store: Store,
+        packer: Packer,
     ) -> None:
         self.leaving: int | None = None
         self._core = core
@@ -91,6 +99,7 @@ class Shell:
         self._processes = processes
         self._journals = journals
         self._store = store
+        self._packer = packer
         self._do: dict[type, Callable[[Any, float], None]] = {
             ToClient: lanes.send,
             ToWorker: self._to_worker,
@@ -99,8 +108,12 @@ class Shell:
             WriteTake: self._write_take,
             WriteNote: self._write_note,
             DropLog: self._drop_log,
+            DropFile: self._drop_file,
+            Pack: self._pack,
+            Unpack: self._pack,
             Commit: self._commit,
             Ask: self._ask,
+            Expire: self._expire,
             Report: self._report,
             Leave: self._leave,
         }
@@ -136,9 +149,17 @@ class Shell:
     def _with_audio(self, found: Found) -> Found:
         """What was found, with the word on whether the audio that it tells of is there."""
         saved = found.saved
-        if saved is None or saved.ended is None or self._journals.size(saved.job.log) >= saved.ended.disk:
+        if saved is None or saved.ended is None:
             return found
-        return replace(found, saved=replace(saved, audio="missing"))
+        name, packed = saved.job.log, saved.audio == "packed"
+        if self._journals.size(name, packed=packed) >= saved.ended.disk:
+            return found
+        size = self._journals.size(name, packed=True)
+        if size and not packed:  # since the store was asked
+            saved = replace(saved, audio="packed", ended=replace(saved.ended, disk=size))
+        else:
+            saved = replace(saved, audio="missing")
+        return replace(found, saved=saved)
 
     def _to_worker(self, effect: ToWorker, now: float) -> None:
         send, body = self._send_worker, effect.body
@@ -181,7 +202,25 @@ class Shell:
         except (OSError, ValueError) as error:
             log.warning("journal %s: a note cannot be written: %s", effect.log, error)
 
+    def helped(self, log: str, size: int, reason: str, now: float, *, packed: bool) -> None:
+        """A helper has packed or unpacked a log, or could not."""
+        (self._core.packed if packed else self._core.unpacked)(log, size, reason, now)
+
+    def _pack(self, effect: Pack | Unpack, now: float) -> None:
+        packed = isinstance(effect, Pack)
+        try:
+            self._packer.begin(effect.log, packed=packed)
+        except OSError as error:
+            self.helped(effect.log, 0, not_started(error), now, packed=packed)
+
+    def _drop_file(self, effect: DropFile, now: float) -> None:
+        try:
+            self._journals.drop_file(effect.log, packed=effect.packed)
+        except (OSError, ValueError) as error:
+            log.warning("a file of log %s cannot be removed: %s", effect.log, error)
+
     def _drop_log(self, effect: DropLog, now: float) -> None:
+        self._packer.stop(effect.log)
         try:
             self._journals.drop(effect.log)
         except (OSError, ValueError) as error:
@@ -197,6 +236,11 @@ class Shell:
 
     def _ask(self, effect: Ask, now: float) -> None:
         self._store.ask(effect.ticket, effect.wanted)
+        if self._store.fileno() is None:
+            self.collect(now)
+
+    def _expire(self, effect: Expire, now: float) -> None:
+        self._store.expire(effect.ticket, effect.policy)
         if self._store.fileno() is None:
             self.collect(now)
 

@@ -36,8 +36,8 @@ class Store(Protocol):
         ...
 
     def expire(self, ticket: int, policy: Retention) -> None:
-        """Remove what is past its time; `Found` names the order, uid, id and log of what was removed, so that its
-        journals can be."""
+        """Remove what is past its time; `Found` names the order, uid, id, log and disk of what was removed, so that its
+        files can be."""
         ...
 
     def completed(self) -> list[Outcome | Found]:
@@ -56,9 +56,9 @@ class Store(Protocol):
         """At start: the next job's number, and the jobs that are not over, in order of acceptance."""
         ...
 
-    def logs(self) -> set[str] | None:
-        """At start: the names of the journals that belong to a job; None where that is not known, and none may be
-        removed."""
+    def logs(self) -> dict[str, str] | None:
+        """At start: the names of the logs that belong to a job, and "kept" or "packed"; None where that is not known,
+        and none may be removed."""
         ...
 
     def audio_bytes(self) -> dict[int, int]:
@@ -101,7 +101,7 @@ class MemoryStore:
     def load(self) -> tuple[int, list[SavedJob]]:
         return 1, []
 
-    def logs(self) -> set[str] | None:
+    def logs(self) -> dict[str, str] | None:
         return None
 
     def audio_bytes(self) -> dict[int, int]:

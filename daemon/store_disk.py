@@ -145,7 +145,7 @@ class DiskStore:
         with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
             return next_order(db), unfinished(db)
 
-    def logs(self) -> set[str] | None:
+    def logs(self) -> dict[str, str] | None:
         """Raises apsw.Error."""
         if not self._whole:
             return None

@@ -17,6 +17,7 @@ import apsw
 
 from .store_reasons import BROKEN, explain
 from .store_records import next_order, unfinished
+from .store_reserve import Reserve
 from .store_schema import APPLICATION, MIGRATIONS, Migration, connect, migrate, version
 
 OLDEST = (3, 51, 3)
@@ -49,7 +50,7 @@ def open_database(
     try:
         if path.exists():
             _look(path, len(migrations), vfs)
-        return _open(path, migrations, vfs), ""
+        return _open_with_reserve(path, migrations, vfs), ""
     except BROKEN as error:
         broken = explain(error)
     except (apsw.Error, OSError) as error:
@@ -81,15 +82,31 @@ def _look(path: Path, newest: int, vfs: str | None) -> None:
         )
 
 
+def _open_with_reserve(path: Path, migrations: Sequence[Migration], vfs: str | None) -> apsw.Connection:
+    """Open it; where the disk is full, with the room that is kept for such a day. What was accepted must be known."""
+    try:
+        return _open(path, migrations, vfs)
+    except (apsw.FullError, apsw.IOError, OSError):
+        if not Reserve(reserve_of(path)).give():
+            raise
+        return _open(path, migrations, vfs)
+
+
+def reserve_of(path: Path) -> Path:
+    """Where room is kept for a database."""
+    return path.with_name(path.name + "-reserve")
+
+
 def _open(path: Path, migrations: Sequence[Migration], vfs: str | None) -> apsw.Connection:
     _make_private(path)
     db = connect(path, writing=True, vfs=vfs)
     try:
         _look_at_all(path, db)
         migrate(db, migrations)
-        # What is needed to begin can be read, and something can be written.
+        # What is needed to begin can be read, and something can be written. On a full disk that must wait: what was
+        # accepted is known all the same, and what is new is refused by that name until there is room.
         next_order(db), unfinished(db)
-        with db:
+        with contextlib.suppress(apsw.FullError), db:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', unixepoch())")
     except BaseException:
         db.close()

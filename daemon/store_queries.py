@@ -10,13 +10,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import apsw
+import msgspec
 
 from ..bus.codec import BODY_BYTES, PAGE_ROWS, encode
+from .core.keeping import job_seed
 from .core.records import Found, Wanted
-from .store_records import saved_job, was_deleted
+from .store_records import decode_submit, saved_job, was_deleted
 from .store_words import match
 
 Row = dict[str, Any]
@@ -45,7 +47,10 @@ _NAMES = (
     ),
     *("pinned", "audio", "bytes", "text"),
 )
-_NARROW = ("text", "sort", "voice", "provider", "state", "since", "until", "pinned", "keep")
+_NARROW = ("text", "sort", "voice", "provider", "state", "since", "until", "pinned", "keep", "job")
+_ASKED = (
+    "chain", "language", "ssml", "rate", "style", "priority", "pace", "keep", "patience_s", "seed", "skip_bad"
+)  # fmt: skip
 _YES = {"1": 1, "yes": 1, "true": 1, "on": 1, "0": 0, "no": 0, "false": 0, "off": 0}
 
 
@@ -60,7 +65,11 @@ def answer(db: apsw.Connection, ticket: int, wanted: Wanted) -> Found:
         return Found(ticket, saved=saved, deleted=saved is None and was_deleted(db, wanted.uid, wanted.id))
     if wanted.what == "history":
         rows, following = _history(db, wanted)
+        if "job" in wanted.where:
+            rows = [_more(db, wanted, row) for row in rows]
         return Found(ticket, rows=tuple(rows), following=following)
+    if wanted.what == "plain":
+        return _plain(db, ticket, wanted)
     if wanted.what == "text":
         return _text(db, ticket, wanted)
     raise Unanswerable(f"The store knows nothing of {wanted.what!r}.")
@@ -94,6 +103,21 @@ def _history(db: apsw.Connection, wanted: Wanted) -> tuple[list[Row], str]:
     return page, following if more else ""
 
 
+def _more(db: apsw.Connection, wanted: Wanted, row: Row) -> Row:
+    """What is told of a job only when it is asked for by name: how it ended in words, and all that is needed to ask
+    for the same again."""
+    query = "SELECT message, trail, submit, log FROM jobs WHERE uid = ? AND id = ?"
+    message, trail, encoded, log = cast(
+        "tuple[str, str, bytes, str]", db.execute(query, (wanted.uid, row["job"])).fetchone()
+    )
+    submit = decode_submit(encoded)
+    request = msgspec.structs.asdict(submit) | {"language": row["language"]}
+    request["chain"] = [{"provider": choice.provider, "voice": choice.voice} for choice in submit.chain]
+    request["style"] = msgspec.structs.asdict(submit.style)
+    more = {"message": message, "trail": json.loads(trail), "seed": job_seed(submit, log)}
+    return {**row, **more, "request": {name: request[name] for name in _ASKED}}
+
+
 def _words(typed: str) -> str:
     if not (found := match(typed)):
         raise Unanswerable("There is no word in what is searched for.")
@@ -121,6 +145,9 @@ def _conditions(wanted: Wanted) -> tuple[list[str], list[Any]]:
     where = wanted.where
     conditions: list[str] = ["uid = ?", "state IS NOT NULL"]
     values: list[Any] = [wanted.uid]
+    if "job" in where:
+        conditions.append("id = ?")
+        values.append(where["job"])
     for name in ("state", "keep"):
         if name in where:
             conditions.append(f"{name} = ?")
@@ -173,6 +200,16 @@ def _page(rows: Iterator[tuple[Any, ...]], limit: int) -> tuple[list[Row], int, 
     return page, last, False
 
 
+def _plain(db: apsw.Connection, ticket: int, wanted: Wanted) -> Found:
+    """Jobs of anybody whose audio is not packed, of those that have been over for long enough, in order."""
+    query = (
+        "SELECT number, uid, id, log, disk FROM jobs INDEXED BY jobs_plain WHERE state IS NOT NULL AND audio = 'kept'"
+        " AND samples > 0 AND number > ? AND finished <= unixepoch('now', 'subsec') - ? ORDER BY number LIMIT ?"
+    )
+    rows = db.execute(query, (int(wanted.cursor), float(wanted.where["age_s"]), wanted.limit))
+    return Found(ticket, rows=tuple(dict(zip(("order", "uid", "id", "log", "disk"), row, strict=True)) for row in rows))
+
+
 # ---------------------------------------------------------------------------------------------------------- texts
 
 
@@ -181,7 +218,9 @@ def _text(db: apsw.Connection, ticket: int, wanted: Wanted) -> Found:
     number = db.execute("SELECT number FROM jobs WHERE uid = ? AND id = ?", (wanted.uid, wanted.id)).get
     if number is None:
         deleted = was_deleted(db, wanted.uid, wanted.id)
-        return Found(ticket, deleted=deleted, reason="" if deleted else f"There is no job {wanted.id!r}.")
+        return Found(
+            ticket, deleted=deleted, reason="" if deleted else f"There is no job {wanted.id!r}.", code="not_found"
+        )
     n, at = _place(wanted.cursor)
     rows: list[Row] = []
     room, most = PAGE_BYTES - 32 * PAGE_ROWS, max(1, min(wanted.limit, PAGE_ROWS))

@@ -24,6 +24,8 @@ from .store_schema import connect
 READ_S = 2.0
 """Longest time for one question."""
 
+_AGAIN = 3  # times that a question may be interrupted for the storage thread's sake and is asked again
+
 _STEPS = 20_000  # of SQLite's machine between two looks at the clock: about a millisecond
 
 
@@ -46,6 +48,7 @@ class Reader:
         self._read_s = read_s
         self._db: apsw.Connection | None = None
         self._ends_at = 0.0
+        self._interrupted = False
         self._queue: queue.SimpleQueue[tuple[int, Wanted] | None] = queue.SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="store-reader", daemon=True)
@@ -57,7 +60,8 @@ class Reader:
         self._queue.put((ticket, wanted))
 
     def interrupt(self) -> None:
-        """End the read that is going on, if any; it is answered with a reason."""
+        """End the read that is going on, if any; its question is asked again."""
+        self._interrupted = True
         self._ends_at = 0.0
 
     def finish(self) -> None:
@@ -78,23 +82,33 @@ class Reader:
 
     def _answer(self, ticket: int, wanted: Wanted) -> Found:
         try:
-            db = self._connection()
-            self._ends_at = time.monotonic() + self._read_s
-            # One transaction: a job and its text are of one moment.
-            db.execute("BEGIN")
-            try:
-                return answer(db, ticket, wanted)
-            finally:
-                if db.in_transaction:  # an error may have ended it
-                    db.execute("COMMIT")
+            for _ in range(_AGAIN):
+                self._interrupted = False
+                try:
+                    return self._read(ticket, wanted)
+                except apsw.InterruptError:
+                    if not self._interrupted or self._closing:
+                        raise
+            return self._read(ticket, wanted)
         except Unanswerable as error:
-            return Found(ticket, reason=str(error))
+            return Found(ticket, reason=str(error), code="invalid")
         except Exception as error:  # noqa: BLE001 - a question that cannot be answered must not end the thread
             log.warning("store: a question (%s) cannot be answered: %s", wanted.what, explain(error))
             self._forget()
             if isinstance(error, BROKEN):
                 self._complain(explain(error))
             return Found(ticket, reason=explain(error))
+
+    def _read(self, ticket: int, wanted: Wanted) -> Found:
+        db = self._connection()
+        self._ends_at = time.monotonic() + self._read_s
+        # One transaction: a job and its text are of one moment.
+        db.execute("BEGIN")
+        try:
+            return answer(db, ticket, wanted)
+        finally:
+            if db.in_transaction:  # an error may have ended it
+                db.execute("COMMIT")
 
     def _connection(self) -> apsw.Connection:
         if self._db is None:

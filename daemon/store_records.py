@@ -20,6 +20,7 @@ from ..bus.messages import Submit
 from .core.records import (
     JobDeleted,
     JobEnded,
+    JobPacked,
     JobPinned,
     JobSaved,
     Record,
@@ -35,7 +36,9 @@ OPENING = 200
 
 Apply: TypeAlias = Callable[[apsw.Connection, Any, float], str]
 
-_submit = msgspec.msgpack.Decoder(Submit)
+decode_submit = msgspec.msgpack.Decoder(Submit).decode
+"""A request as it was kept."""
+
 _SEGMENT = ", ".join(f'"{field.name}"' for field in fields(SegmentSaved))
 _PLACES = ", ".join("?" * (len(fields(SegmentSaved)) + 1))
 
@@ -141,6 +144,12 @@ def _pinned(db: apsw.Connection, job: JobPinned, now: float) -> str:
     return "done" if db.changes() else "missing"
 
 
+def _packed(db: apsw.Connection, job: JobPacked, now: float) -> str:
+    query = "UPDATE jobs SET audio = 'packed', disk = ? WHERE number = ? AND state IS NOT NULL AND audio = 'kept'"
+    db.execute(query, (job.bytes, job.order))
+    return "done" if db.changes() else "missing"
+
+
 _APPLY: dict[type, Apply] = {
     JobSaved: _saved,
     TextAdded: _added,
@@ -148,6 +157,7 @@ _APPLY: dict[type, Apply] = {
     JobEnded: _ended,
     JobDeleted: _deleted,
     JobPinned: _pinned,
+    JobPacked: _packed,
 }
 
 
@@ -200,9 +210,9 @@ def next_order(db: apsw.Connection) -> int:
     return (last or 0) + 1
 
 
-def logs(db: apsw.Connection) -> set[str]:
-    """The names of all journals that belong to a job."""
-    return {row[0] for row in db.execute("SELECT log FROM jobs INDEXED BY jobs_log")}
+def logs(db: apsw.Connection) -> dict[str, str]:
+    """The names of all logs that belong to a job, with the form of their audio."""
+    return dict(db.execute("SELECT log, audio FROM jobs INDEXED BY jobs_logs"))
 
 
 def audio_bytes(db: apsw.Connection) -> dict[int, int]:
@@ -219,7 +229,7 @@ def _saved_job(db: apsw.Connection, row: tuple[Any, ...]) -> SavedJob:
     number, uid, name, log, language, rate, submit, whole, pinned, created, audio, state, *end = row
     texts = pieces(db, number)
     return SavedJob(
-        job=JobSaved(number, uid, name, log, language, rate, _submit.decode(submit), texts[0]),
+        job=JobSaved(number, uid, name, log, language, rate, decode_submit(submit), texts[0]),
         texts=texts,
         complete=whole is not None,
         ended=_job_ended(db, number, log, state, *end[:-1]) if state is not None else None,

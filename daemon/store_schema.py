@@ -115,9 +115,16 @@ CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = 'unicode61
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
 """
 
+SECOND = """
+-- At a start all logs are named, with the form that their audio has; what is not packed is looked for now and then.
+DROP INDEX jobs_log;
+CREATE INDEX jobs_logs ON jobs (log, audio);
+CREATE INDEX jobs_plain ON jobs (number, finished) WHERE state IS NOT NULL AND audio = 'kept' AND samples > 0;
+"""
+
 Migration = str | Callable[[apsw.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (FIRST,)
+MIGRATIONS: tuple[Migration, ...] = (FIRST, SECOND)
 """What leads from version n to n + 1, from an empty file on. Never changed once it was released; only added to."""
 
 VERSION = len(MIGRATIONS)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import apsw
 
-from .core.records import Found, JobDeleted, JobEnded, Outcome, Record, Retention
+from .core.records import Found, JobDeleted, JobEnded, JobPacked, Outcome, Record, Retention
 from .logs import log
 from .store_reasons import BROKEN, NOT_THE_RECORD, explain
 from .store_records import Refused, apply
@@ -44,6 +44,14 @@ class Expiry:
     ticket: int
     policy: Retention
     removed: list[Row] = field(default_factory=list)
+
+    def left(self) -> Retention:
+        """What is still to be done."""
+        freed: Counter[int] = Counter()
+        for row in self.removed:
+            freed[row["uid"]] += row["disk"]
+        free_of = tuple((uid, room - freed[uid]) for uid, room in self.policy.free_of)
+        return replace(self.policy, free_bytes=self.policy.free_bytes - freed.total(), free_of=free_of)
 
 
 class Writer:
@@ -183,6 +191,8 @@ class Writer:
         record = asked.record
         if isinstance(record, JobEnded):
             self._sync(record)
+        elif isinstance(record, JobPacked):
+            self._sync_log(record.log)
         return Outcome(asked.ticket, apply(self._db, record, now))
 
     def _apply_apart(self, asked: Asked, now: float) -> Outcome:
@@ -236,7 +246,7 @@ class Writer:
         """Remove a few jobs more; when there are none, tell which they were."""
         reason, removed = self._broken, []
         try:
-            removed = expire(self._db, expiry.policy, self._careful_clock()) if not reason else []
+            removed = expire(self._db, expiry.left(), self._careful_clock()) if not reason else []
         except Exception as error:  # noqa: BLE001 - the thread goes on
             reason = explain(error)
             self._note(error)

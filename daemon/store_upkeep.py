@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apsw
 
+from .store_opening import reserve_of
 from .store_purge import Purge, empty_log
 from .store_reserve import Reserve
 
@@ -52,7 +53,7 @@ class Upkeep:
         self._interrupt = interrupt
         self._complain = complain
         self._purge_due = False
-        self._reserve = Reserve(path.with_name(path.name + "-reserve"))
+        self._reserve = Reserve(reserve_of(path))
 
     @property
     def due(self) -> bool:

@@ -6,8 +6,10 @@ removed that some job may still need; a journal that cannot be read costs its jo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .core.records import SavedJob, TakeFound, Unfinished
-from .journal import Journals
+from .journal import PACKED, SUFFIX, Journals, file_name
 from .logs import log
 from .shell import Core
 from .store import Store
@@ -24,7 +26,9 @@ def take_up(core: Core, store: Store, journals: Journals) -> set[str]:
         if condition.reason:
             log.warning("%s", condition.reason)
         _restore(core, store, journals)
-    names = journals.names() if owned is None else {journals.path(name).name for name in owned}
+    names: Iterable[str] = journals.names()
+    if owned is not None:
+        names = (file_name(name, PACKED if audio == "packed" else SUFFIX) for name, audio in owned.items())
     return {f"logs/{name}" for name in names}
 
 

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 from voicebus.daemon.core.breaker import BREAKER
-from voicebus.daemon.core.lifecycle import JOB, SEGMENT, WORKER
+from voicebus.daemon.core.lifecycle import AUDIO, JOB, SEGMENT, WORKER
 
 DOCUMENT = Path(__file__).with_name("architecture.md")
-TABLES = {"job": JOB, "segment": SEGMENT, "worker": WORKER, "breaker": BREAKER}
-FIRST = {"job": "queued", "segment": "waiting", "worker": "down", "breaker": "closed"}
+TABLES = {"job": JOB, "segment": SEGMENT, "worker": WORKER, "audio": AUDIO, "breaker": BREAKER}
+FIRST = {"job": "queued", "segment": "waiting", "worker": "down", "audio": "plain", "breaker": "closed"}
 
 
 def diagram(name: str) -> str:

@@ -83,7 +83,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of audio: signed 16-bit little-endian mono PCM at the engine's own rate, any length."""
+    """A run of audio: signed 16-bit little-endian mono PCM at the engine's own rate, any length. An empty one sends
+    nothing and is a place to be stopped at, for an engine that takes long over a chunk."""
 
     pcm: bytes
 

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attach": ("attach:attach", "Listen to a job from elsewhere, or again."),
     "jobs": ("jobs:jobs", "List my jobs, or one job's segments."),
     "cancel": ("jobs:cancel", "Cancel jobs by name."),
+    "history": ("history:history", "What was said before: find it, hear it, say it again, remove it."),
     "voices": ("listings:voices", "List the voices."),
     "providers": ("listings:providers", "List the providers; test the engine of one."),
     "devices": ("listings:devices", "List the sound devices to play on."),

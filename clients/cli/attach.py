@@ -33,18 +33,15 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
     with hearing.stoppable():
         hearing.require(target, plays=not output)
         with hearing.in_turn(after=False, sounds=not output, quiet=quiet), seam.connect() as client:
-            found = next((row for row in client.jobs() if row["job"] == job), None)
-            if found is None:
-                raise no_job(client, job)
-            offset = _offset(found, start_s)
             try:
-                speech = client.attach(job, offset=offset, whole=target.whole)
+                found = next((row for row in client.jobs() if row["job"] == job), None) or client.kept(job)
+                speech = client.attach(job, offset=offset_in(found, start_s), whole=target.whole)
             except NotFound:
                 raise no_job(client, job) from None
             hearing.hear(client, speech, target, total=0, cancels=False)
 
 
-def _offset(found: dict[str, Any], start_s: float) -> int:
+def offset_in(found: dict[str, Any], start_s: float) -> int:
     """The sample at which to begin. found: the job's row. Raises Failure where there is none."""
     offset: int = round(start_s * found["rate"])
     if start_s and offset >= found["samples"]:

@@ -51,6 +51,11 @@ def jobs(incomplete: str) -> list[str]:
     return _ask(lambda client: (row["job"] for row in client.jobs()), incomplete)
 
 
+def kept_jobs(incomplete: str) -> list[str]:
+    """Names of my newest jobs in the history."""
+    return _ask(lambda client: (row["job"] for row in client.history(limit=200)), incomplete)
+
+
 def running_jobs(incomplete: str) -> list[str]:
     """Names of my jobs that are not over."""
 

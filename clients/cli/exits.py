@@ -68,6 +68,7 @@ _ADVICE = {
     "unknown_language": "See what there is with: voicebus voices",
     "unknown_provider": "See what there is with: voicebus providers",
     "not_found": "See what there is with: voicebus jobs",
+    "gone": "Say it again with: voicebus history again JOB",
     "disk_full": "Free some space, or say it with --keep nothing.",
     "disconnected": "See why with: voicebus logs",
     "daemon_start": "See why with: voicebus logs",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...bus.messages import PRIORITIES
 from ..saving import FORMATS
-from . import hearing, seam, texts
+from . import hearing, hint, seam, texts
 from .exits import USAGE, Failure
 from .names import Factor, Name, complete, format_for
+
+if TYPE_CHECKING:
+    from ..sync import Speech
 
 Decorator = Callable[[Any], Any]
 
@@ -52,7 +55,7 @@ def to_where(command: Any) -> Any:
 @click.option("--priority", type=Name(PRIORITIES), default="text", metavar="CLASS",
               help=f"Who goes first: {', '.join(PRIORITIES)}.")  # fmt: skip
 @click.option("--keep", type=Name(["nothing", "job", "history"]), default=None, metavar="WHAT",
-              help="What stays afterwards: nothing, the job (default), or history.")  # fmt: skip
+              help="What stays: nothing, the job for a while, or history (default: as configured).")  # fmt: skip
 @click.option("--skip-bad", is_flag=True, help="Leave out a sentence that nobody can say (exit 9).")
 @click.option("--after", is_flag=True, help="Wait until my other players are done, instead of sounding over them.")
 @click.option("--detach", is_flag=True, help="Print the job's name and leave; see: voicebus attach")
@@ -85,7 +88,7 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
         "ssml": how["ssml"],
         "seed": how["seed"],
         "priority": how["priority"],
-        "keep": how["keep"],
+        "keep": how["keep"] or "",
         "skip_bad": skip_bad,
         "pace": "render" if render else "listen",
         "whole": target.whole,
@@ -98,11 +101,20 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
             with hearing.names_explained(client):
                 speech = client.speak(_unempty(words), **request)
             if detach:
+                _require_kept(speech)
                 speech.wait_kept()
                 click.echo(speech.job)
             else:
                 total = len(words) if isinstance(words, str) else 0
                 hearing.hear(client, speech, target, total=total)
+            hint.of_history(speech.keep, quiet=quiet)
+
+
+def _require_kept(speech: Speech) -> None:
+    """Raise Failure where nothing would stay of a job that nobody is going to hear now."""
+    if speech.keep == "nothing":
+        speech.cancel()
+        raise Failure("nothing is kept of a job unless you say so (history.keep)", USAGE, "Add: --keep job")
 
 
 def _no_quarrel(target: hearing.Target, *, after: bool, detach: bool, keep: str | None) -> None:

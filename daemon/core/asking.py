@@ -102,8 +102,10 @@ def _not_there(world: World, peer: bytes, key: JobKey, said: Any, found: Found) 
 def _page(world: World, question: Question, found: Found) -> None:
     if question.peer not in world.clients:
         return
-    if found.reason:
-        world.error(question.peer, "storage", found.reason, request=question.request)
+    if found.deleted or found.reason:
+        text = found.reason or f"The job {question.job[1]} was deleted."
+        code = "deleted" if found.deleted else found.code
+        world.error(question.peer, code, text, job=question.job[1], request=question.request)
         return
     page = Page(request=question.request, what=question.what, next=found.following)
     world.to_client(question.peer, page, restoring.rows(found))

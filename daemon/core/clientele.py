@@ -94,7 +94,7 @@ def sweep(world: World, now: float) -> None:
 def drained(world: World, client: Client) -> None:
     """A client's pipe is open again: on with all that it reads, a few at a time."""
     client.full = False
-    for key in client.jobs:
+    for key in sorted(client.jobs):
         world.hungry[client.peer, key] = None
 
 
@@ -141,11 +141,10 @@ def _not_found(world: World, client: Client, job: str) -> None:
 
 
 def _detach(world: World, client: Client, said: Detach, body: bytes, now: float) -> None:
-    # What is not in memory is read by nobody, so the store need not be asked.
     job = world.jobs.get((client.uid, said.job))
     if job is not None:
         jobs.detach(world, client, job, said, body, now)
-    else:
+    elif not world.durable:  # else it may be in the store; read by nobody, so that it need not be asked
         _not_found(world, client, said.job)
 
 

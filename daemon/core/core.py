@@ -27,6 +27,7 @@ from ...bus.messages import (
     WorkerMessage,
 )
 from . import (
+    aging,
     asking,
     attempts,
     clientele,
@@ -34,6 +35,7 @@ from . import (
     fleet,
     log,
     outcomes,
+    packing,
     restoring,
     stopping,
     supervise,
@@ -153,6 +155,9 @@ class Core:
         busy = world.unfinished or world.clients or world.settings.idle_exit_s or world.draining
         if busy or upkeep.watching(world):
             times.append(world.swept_at + SWEEP_S)
+        if world.durable:
+            at = min(world.expire_at, world.pack_at if world.packing is None else math.inf)
+            times.append(max(at, world.swept_at + SWEEP_S))
         if world.draining:
             times.append(now + 0.05)
         times += [at for at, _ in world.again]
@@ -179,6 +184,8 @@ class Core:
         clientele.sweep(world, now)
         fleet.drop_retired(world)
         upkeep.sweep(world, now)
+        aging.sweep(world, now)
+        packing.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -214,7 +221,7 @@ class Core:
                     if any(entry.provider in rerouted for entry in job.chain):
                         waiting.reroute(world, job, now)
             names, world.unsettled = world.unsettled, set()
-            for name in names & world.providers.keys():
+            for name in sorted(names & world.providers.keys()):  # in an order that is the same in every run
                 provider = world.providers[name]
                 upkeep.settle(world, provider, now)
                 attempts.fill(world, provider, now)
@@ -335,6 +342,16 @@ class Core:
             ending.end(self.world, job, "failed", "disk_full", text, now)
         self._settle(now)
 
+    def packed(self, log: str, size: int, reason: str, now: float) -> None:
+        """A log has been packed, or why not."""
+        packing.packed(self.world, log, size, reason, now)
+        self._settle(now)
+
+    def unpacked(self, log: str, size: int, reason: str, now: float) -> None:
+        """A log has been unpacked, or why not."""
+        packing.unpacked(self.world, log, size, reason, now)
+        self._settle(now)
+
     def committed(self, outcome: Outcome, now: float) -> None:
         """A commit has come to its end: what waited for it may happen, if it is durable."""
         outcomes.settled(self.world, outcome, now)
@@ -342,8 +359,21 @@ class Core:
 
     def found(self, found: Found, now: float) -> None:
         """The store has answered a question."""
+        question = self.world.questions.get(found.ticket)
+        if question is not None and question.kind in _FOR_ITSELF:
+            del self.world.questions[found.ticket]
+            _FOR_ITSELF[question.kind](self.world, found, now)
+            self._settle(now)
+            return
         asking.found(self.world, found, now, clientele.again)
         self._settle(now)
+
+
+_FOR_ITSELF: dict[str, Callable[[World, Found, float], None]] = {
+    "plain": packing.candidates,
+    "expired": aging.expired,
+}
+"""Who hears the answer to what the core asks for itself."""
 
 
 def _register_again(world: World, worker: Worker, message: Register, body: bytes, now: float) -> str:

@@ -7,7 +7,7 @@ the audio goes, then the words do, then the answer comes; killed at any point, a
 from __future__ import annotations
 
 from ...bus.messages import Delete, Deleted, Pin, Pinned
-from . import ending, keeping, log
+from . import ending, keeping, log, packing
 from .records import JobDeleted, JobPinned, Outcome
 from .state import Client, Job
 from .world import World
@@ -29,6 +29,7 @@ def delete(world: World, client: Client, job: Job, message: Delete, body: bytes,
 
 def erase(world: World, job: Job, now: float) -> None:
     """The job is over, which is written down: let its audio go, and then its words."""
+    packing.call_off(world, job.log)
     log.drop_journal(world, job)
     job.missing = True
     world.commit(keeping.pending(job, "delete", JobDeleted(*job.key), now))

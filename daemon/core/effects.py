@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .records import Record, Wanted
+from .records import Record, Retention, Wanted
 from .settings import Provider
 
 
@@ -87,7 +87,29 @@ class WriteNote:
 
 @dataclass(slots=True)
 class DropLog:
-    """Remove a journal."""
+    """Remove a log from the disk, journal and packed file, and end whatever works on it."""
+
+    log: str
+
+
+@dataclass(slots=True)
+class DropFile:
+    """Remove the packed file of a log, or its journal; the other stays."""
+
+    log: str
+    packed: bool
+
+
+@dataclass(slots=True)
+class Pack:
+    """Make a packed file of a journal, beside it. Comes back as `packed` when that is on the disk."""
+
+    log: str
+
+
+@dataclass(slots=True)
+class Unpack:
+    """Make the journal of a packed log anew, beside it. Comes back as `unpacked`."""
 
     log: str
 
@@ -110,6 +132,15 @@ class Ask:
 
 
 @dataclass(slots=True)
+class Expire:
+    """Have the store remove what is past its time. Comes back as `found` with the same ticket, with rows of order, uid,
+    id, log and disk."""
+
+    ticket: int
+    policy: Retention
+
+
+@dataclass(slots=True)
 class Report:
     """A line for the log. level: "debug", "info", "warning" or "error"."""
 
@@ -124,4 +155,20 @@ class Leave:
     code: int = 0
 
 
-Effect = ToClient | ToWorker | Spawn | Kill | WriteTake | WriteNote | DropLog | Commit | Ask | Report | Leave
+Effect = (
+    ToClient
+    | ToWorker
+    | Spawn
+    | Kill
+    | WriteTake
+    | WriteNote
+    | DropLog
+    | DropFile
+    | Pack
+    | Unpack
+    | Commit
+    | Ask
+    | Expire
+    | Report
+    | Leave
+)

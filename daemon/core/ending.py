@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...bus.messages import Terminal
-from . import keeping, leases, log, quotas, readers, schedule
+from . import keeping, leases, log, packing, quotas, readers, schedule
 from .lifecycle import JOB, move
 from .state import Job
 from .world import TEXT_CHARS, World
@@ -73,6 +73,7 @@ def committed(world: World, job: Job, now: float) -> None:
             readers.unsubscribe(world, job, peer, now)
     else:
         readers.pump_all(world, job)
+    packing.job_ended(world, now)
     trim(world)
 
 
@@ -101,6 +102,6 @@ def trim(world: World) -> None:
             return
         full = full or (not world.durable and quotas.disk_full(world, job.key[0]))
         useful = surplus > 0 or (full and job.disk > 0) or (crowded and job.memory > 0)
-        if useful and not job.readers and not job.deleters:
-            log.forget(world, job)
+        if useful and not (job.readers or job.openers or job.deleters or job.expired):
+            packing.let_go(world, job)
             surplus -= 1

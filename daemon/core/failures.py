@@ -80,6 +80,13 @@ RULES: dict[str, Rule] = {
         reseeds=True,
         why="As with silence: another seed is another throw.",
     ),
+    "repeating": Rule(
+        action="again",
+        tries=1,
+        breaker="counts",
+        reseeds=True,
+        why="As with silence: an engine that goes round in circles is led out of them by another seed.",
+    ),
     "rate_limited": Rule(
         action="next",
         breaker="trips",

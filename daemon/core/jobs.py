@@ -19,9 +19,10 @@ from ...bus.messages import (
     Credit,
     Detach,
     End,
+    Keep,
     Submit,
 )
-from . import cutting, ending, keeping, log, quotas, readers, routing, schedule
+from . import cutting, ending, keeping, log, packing, quotas, readers, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextAdded, TextClosed
@@ -41,6 +42,7 @@ WAIT_S = 1.0
 
 def submit(world: World, client: Client, message: Submit, body: bytes, now: float) -> None:
     """Take a job on, or say why not."""
+    message.keep = message.keep or world.settings.history.keep
     key = (client.uid, message.job)
     existing = world.jobs.get(key)
     if existing is not None:
@@ -115,13 +117,26 @@ def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> N
     nobody = routing.route(world, job, now)
     record = JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
     pending = keeping.pending(job, "job", record, now, tell=client.peer)
-    accepted = Accepted(job=job.id, existing=False, state=job.told, rate=job.rate, pieces=1)
+    accepted = Accepted(1, "", job.id, False, job.told, job.rate, 1, _stays(world, job))
     world.after(pending, client.peer, accepted)
     world.commit(pending)
+    if not job.submit.complete:
+        _written_by(world, client, job)
     if nobody:
         ending.end(world, job, "failed", "unavailable", nobody, now)
     else:
         schedule.update(world, job)
+
+
+def _stays(world: World, job: Job) -> Keep:
+    """What will stay of a job; without a store nothing outlives the daemon, whatever was asked for."""
+    return job.submit.keep if world.durable or job.in_memory else "job"
+
+
+def _written_by(world: World, client: Client, job: Job) -> None:
+    """The rest of the text is this client's to send; the next daemon has to know whom to wait for."""
+    job.author = schedule.client_key(client)
+    keeping.note(world, job, "author", pid=client.pid)
 
 
 def _again(world: World, client: Client, job: Job, message: Submit, body: bytes) -> None:
@@ -134,12 +149,14 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
         )
         return
     pieces = job.text.pieces
-    answer = Accepted(job=job.id, existing=True, state=job.told, rate=job.rate, pieces=pieces)
+    answer = Accepted(1, "", job.id, True, job.told, job.rate, pieces, _stays(world, job))
     world.behind("text", job, client.peer, answer)
     if message.read == "none" or client.peer in job.readers:
         return
     if not readers.kept(job, 0, 0):
         world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id)
+    elif packing.closed(job):
+        packing.open_for(world, client, job, Attach(job=job.id, read=message.read, credit=message.credit))
     else:
         readers.pump(world, job, readers.subscribe(world, client, job, message.read, message.credit))
         schedule.update(world, job)
@@ -231,6 +248,8 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
         return
     job.text_at = now
+    if job.author != schedule.client_key(client):
+        _written_by(world, client, job)
     text = body.decode()
     cutting.add(job, text)
     world.text_chars += len(text)
@@ -292,7 +311,9 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
 
 def attach(world: World, client: Client, job: Job, message: Attach, body: bytes, now: float) -> None:
     """Read a job that is there."""
-    if readers.attach(world, client, job, message) is not None:
+    if packing.closed(job) and message.read != "none":
+        packing.open_for(world, client, job, message)
+    elif readers.attach(world, client, job, message) is not None:
         schedule.update(world, job)
 
 
@@ -357,7 +378,7 @@ def cancel_all(world: World, client: Client, message: CancelAll, body: bytes, no
 
 def client_left(world: World, keys: set[JobKey], peer: bytes, now: float) -> None:
     """A client is gone: its readings end, its jobs do not."""
-    for key in keys:
+    for key in sorted(keys):
         job = world.jobs[key]
         readers.unsubscribe(world, job, peer, now)
         if not job.over:

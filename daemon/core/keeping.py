@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from ...bus.messages import Submit
 from .effects import WriteNote
 from .records import JobEnded, Record, SegmentSaved
 from .state import Job, Segment, Take
@@ -38,16 +39,31 @@ def refusal(world: World, now: float) -> str:
 
 def seed(job: Job, segment: Segment) -> int:
     """The seed of a segment: of the job's own, or of one that is the same whenever this job is made."""
-    own = job.submit.seed if job.submit.seed is not None else crc32(job.log.encode())
-    return (own + segment.number + 7919 * segment.reseeds) & SEED_BITS
+    return (job_seed(job.submit, job.log) + segment.number + 7919 * segment.reseeds) & SEED_BITS
+
+
+def job_seed(submit: Submit, log: str) -> int:
+    """The seed of a job: what its caller said, or one that its journal's name gives."""
+    return submit.seed if submit.seed is not None else crc32(log.encode()) & SEED_BITS
 
 
 def note(world: World, job: Job, what: str, segment: Segment | None = None, **more: object) -> None:
     """Write down what a later daemon has to know, where there is a journal to write it in."""
     if not job.in_memory:
         job.has_audio_log = True
-        where = {"start": segment.start, "end": segment.end} if segment is not None else {}
+        where = place(job, segment) if segment is not None else {}
         world.effects.append(WriteNote(job.log, {"note": what, **where, **more}))
+
+
+def place(job: Job, segment: Segment) -> dict[str, object]:
+    """Which text a record is about: where it stands, and a checksum of its words. A piece that was not durable when the
+    daemon died comes again, and need not be the same."""
+    return {"start": segment.start, "end": segment.end, "crc": checksum(job, segment.start, segment.end)}
+
+
+def checksum(job: Job, start: int, end: int) -> int:
+    """Of a range of a job's text."""
+    return crc32(job.text.slice(start, end).encode())
 
 
 def take_meta(job: Job, segment: Segment, take: Take) -> dict[str, object]:
@@ -56,8 +72,7 @@ def take_meta(job: Job, segment: Segment, take: Take) -> dict[str, object]:
         "job": job.id,
         "uid": job.key[0],
         "segment": segment.number,
-        "start": segment.start,
-        "end": segment.end,
+        **place(job, segment),
         "language": job.language,
         "rate": job.rate,
         "take": take.name,

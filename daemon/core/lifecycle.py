@@ -89,6 +89,17 @@ connection is gone while the process lives. `rest`: it may be started again late
 it was ready. `forgive`: its configuration changed. `sleep`: it had nothing to do for long, and is started when it is
 wanted."""
 
+AUDIO: Table = {
+    ("plain", "pack"): "packed",
+    ("plain", "pack_open"): "open",
+    ("packed", "open"): "opening",
+    ("opening", "opened"): "open",
+    ("opening", "fail"): "packed",
+    ("open", "close"): "packed",
+}
+"""The audio of a job that is over. "plain": as a journal; "packed": in a smaller file, and in no other; "open": in
+both, so that it can be read. `pack_open`: somebody reads while that happens."""
+
 
 class Living(Protocol):
     """Something with a state."""

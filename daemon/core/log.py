@@ -144,7 +144,7 @@ def _leave_memory(world: World, job: Job) -> None:
 
 
 def drop_journal(world: World, job: Job) -> None:
-    """Remove a job's audio from the disk."""
+    """Remove a job's audio from the disk, in whatever form."""
     world.charge_disk(job, -job.disk)
     if job.has_audio_log:
         job.has_audio_log = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import asking, deleting, ending, leases, log, readers, schedule
+from . import asking, deleting, ending, leases, log, packing, readers, schedule
 from .records import JobSaved, Outcome
 from .state import Job
 from .world import Pending, World
@@ -28,6 +28,8 @@ def settled(world: World, outcome: Outcome, now: float) -> None:
         job = None  # it was given up meanwhile, and another has its name
     if pending.kind == "delete":
         _deleted(world, job, outcome)
+    elif pending.kind == "packed":
+        packing.settled(world, job, outcome, now)
     elif outcome.state == "done":
         _done(world, pending, job, now)
         world.effects.extend(pending.afterwards)

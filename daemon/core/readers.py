@@ -39,6 +39,7 @@ def unsubscribe(world: World, job: Job, peer: bytes, now: float) -> None:
     """Forget a reading."""
     if job.readers.pop(peer, None) is not None and job.alone_since is None and not listeners(job):
         job.alone_since = now
+    job.openers.pop(peer, None)
     client = world.clients.get(peer)
     if client is not None:
         client.jobs.discard(job.key)
@@ -137,13 +138,15 @@ def pump(world: World, job: Job, reader: Reader) -> None:
         return
     budget = BURST
     silent = reader.mode == "none"
+    barred = False
     while not silent and reader.segment <= job.placed and reader.segment < len(job.segments):
         segment = job.segments[reader.segment]
         take = segment.take
         if segment.state == "skipped":
             _next_segment(reader)
             continue
-        if take is None or segment.offset < 0 or segment.end > job.committed_chars:
+        barred = segment.end > job.committed_chars
+        if take is None or segment.offset < 0 or barred:
             break
         if reader.at >= take.samples:
             if segment.state == "whole":
@@ -161,7 +164,8 @@ def pump(world: World, job: Job, reader: Reader) -> None:
         budget -= 1
         _flush_marks(world, job, reader, segment, take)
         _send_frame(world, job, reader, segment, take)
-    if job.terminal is not None and (silent or reader.segment >= job.placed):
+    # Of a job that failed since its text could not be written down, what was made of that text is never sent.
+    if job.terminal is not None and (silent or barred or reader.segment >= job.placed):
         world.to_client(reader.peer, job.terminal)
         job.readers.pop(reader.peer, None)
         client.jobs.discard(job.key)

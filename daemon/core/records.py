@@ -118,7 +118,17 @@ class JobPinned:
     pinned: bool
 
 
-Record = JobSaved | TextAdded | TextClosed | JobEnded | JobDeleted | JobPinned
+@dataclass(frozen=True, slots=True)
+class JobPacked:
+    """The audio of a job that is over is in a packed file of so many bytes, which is on the disk; the journal is not
+    needed any more."""
+
+    order: int
+    log: str
+    bytes: int
+
+
+Record = JobSaved | TextAdded | TextClosed | JobEnded | JobDeleted | JobPinned | JobPacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +180,7 @@ class Unfinished:
 class Found:
     """The answer to a question put to the store. rows: maps for a list, as they go to a client. following: the cursor
     of the next page, "" at the end. saved: the job that was looked up, None where there is none; deleted: because it
-    was deleted. reason: why there is no answer, "" if there is one."""
+    was deleted. reason: why there is no answer, "" if there is one; code: the name of that reason."""
 
     ticket: int
     rows: tuple[dict[str, Any], ...] = ()
@@ -178,12 +188,14 @@ class Found:
     saved: SavedJob | None = None
     deleted: bool = False
     reason: str = ""
+    code: str = "storage"
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A question for the store. what: "job" (look up `id`, with its text and segments), "history" (a list),
-    "text" (the pieces of `id`, a page of them). where: as in QUERY. limit: most rows."""
+    "text" (the pieces of `id`, a page of them), "plain" (jobs of anybody that have been over for `age_s` and whose
+    audio is not packed; rows of order, uid, id, log, disk). where: as in QUERY. limit: most rows."""
 
     what: str
     uid: int
@@ -195,12 +207,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what is over is kept, in seconds since it ended, and how many bytes of audio in all. 0: without end;
-    what is pinned is exempt from all three."""
+    """How long what is over is kept, in seconds since it ended, and how many bytes of audio in all. 0: without end.
+    free_bytes: so much of the oldest audio goes in any case, the jobs before the history; free_of: the same for single
+    users, as (uid, bytes). spared: the numbers of jobs that must stay; what is pinned stays too."""
 
     job_keep_s: float = 3600.0
     history_age_s: float = 0.0
     history_bytes: int = 0
+    free_bytes: int = 0
+    free_of: tuple[tuple[int, int], ...] = ()
+    spared: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

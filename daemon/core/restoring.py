@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import Any
 
 from ...bus.codec import encode
 from ...bus.messages import Terminal
-from . import cutting, ending, log, routing, schedule
+from . import cutting, ending, keeping, log, routing, schedule
 from .catalogue import Problem
 from .jobs import splitter
 from .records import Found, JobEnded, SavedJob, SegmentSaved, TakeFound, Unfinished
@@ -86,11 +87,8 @@ def _job(world: World, saved: SavedJob, chain: list[Entry], now: float) -> Job:
 
 def _place(world: World, job: Job, records: Sequence[TakeFound]) -> None:
     """Lay the recorded ranges of the text in order, cut what lies between them, and what comes behind."""
-    known = _ranges(job, records)
     end = 0
-    for segment in sorted(known, key=lambda segment: segment.start):
-        if segment.start < end:
-            continue  # of two records over the same text the first one counts
+    for segment in _ranges(job, records):
         _fill(world, job, end, segment.start)
         segment.number = len(job.segments)
         job.segments.append(segment)
@@ -99,29 +97,77 @@ def _place(world: World, job: Job, records: Sequence[TakeFound]) -> None:
     job.again = [segment.number for segment in job.segments if segment.state == "waiting"]
     _cut_rest(world, job, end)
     for segment in job.segments:
-        _blame(segment, records)
+        _blame(job, segment, records)
+    _rename(world, job)
     log.advance(world, job)
 
 
 def _ranges(job: Job, records: Sequence[TakeFound]) -> list[Segment]:
-    """The segments of which the journal has a take, or the word that they were left out."""
-    known: dict[int, Segment] = {}
+    """The segments of which the journal has a take, or the word that they were left out, in the order of the text."""
+    known: list[Segment] = []
     for record in records:
         meta = record.meta
+        if "start" in meta and not _of_this_text(job, meta):
+            continue
         if "take" in meta:
             segment = Segment(0, meta["start"], meta["end"], "whole", _take(record), str(meta["take"]))
             segment.tries, segment.stops = meta["tries"], meta["stops"]
             segment.deaths, segment.trail = meta["deaths"], list(meta["trail"])
-            known.setdefault(segment.start, segment)
+            known.append(segment)
             job.rate = job.rate or meta["rate"]
             job.spoken = (meta["provider"], meta["voice"])
         elif meta.get("note") == "skipped":
-            known.setdefault(meta["start"], Segment(0, meta["start"], meta["end"], "skipped", trail=[meta["reason"]]))
+            known.append(Segment(0, meta["start"], meta["end"], "skipped", trail=[meta["reason"]]))
+        elif meta.get("note") == "renamed":
+            _renamed(known, meta)
+        elif meta.get("note") == "author":
+            job.author = (job.key[0], meta["pid"])
         elif meta.get("note") == "moved":
             job.position = min(meta["position"], len(job.chain) - 1)
             job.trail = list(meta["trail"])
-    job.made = sum(segment.take.samples for segment in known.values() if segment.take is not None)
-    return list(known.values())
+    known = _apart(known)
+    job.made = sum(segment.take.samples for segment in known if segment.take is not None)
+    return known
+
+
+def _renamed(known: list[Segment], meta: dict[str, Any]) -> None:
+    for segment in known:
+        if segment.take is not None and segment.take.name == meta["old"]:
+            segment.take.name = segment.attempt = meta["new"]
+
+
+def _rename(world: World, job: Job) -> None:
+    """Takes behind a gap get other names.
+
+    They were made ahead, so mostly nobody has heard them. But what was written last is what a power cut takes: the gap
+    may be a take that was heard, and its successor with it. Whoever named that successor would be taken for somebody
+    who has all that stands before it now, and that will be another take, of another length.
+    """
+    gap = False
+    for segment in job.segments:
+        gap = gap or segment.state == "waiting"
+        if gap and segment.take is not None:
+            before, segment.take.name = segment.take.name, world.attempt_name()
+            segment.attempt = segment.take.name
+            keeping.note(world, job, "renamed", segment, old=before, new=segment.take.name)
+
+
+def _of_this_text(job: Job, meta: dict[str, Any]) -> bool:
+    """Whether the text that a record is about is there. Work does not wait for commits, so a daemon may have written
+    down takes of a piece that was never durable."""
+    return bool(meta["crc"] == keeping.checksum(job, meta["start"], meta["end"]))
+
+
+def _apart(known: list[Segment]) -> list[Segment]:
+    """Segments that do not overlap, in the order of the text. Of two over the same text the one that was written later
+    counts: whoever wrote it did not have the other."""
+    kept: list[tuple[int, Segment]] = []
+    for when, segment in sorted(enumerate(known), key=lambda entry: entry[1].start):
+        while kept and kept[-1][1].end > segment.start and kept[-1][0] < when:
+            kept.pop()
+        if not kept or kept[-1][1].end <= segment.start:
+            kept.append((when, segment))
+    return [segment for _, segment in kept]
 
 
 def _take(record: TakeFound) -> Take:
@@ -159,7 +205,7 @@ def _cut_rest(world: World, job: Job, start: int) -> None:
     cutting.ahead(job)
 
 
-def _blame(segment: Segment, records: Sequence[TakeFound]) -> None:
+def _blame(job: Job, segment: Segment, records: Sequence[TakeFound]) -> None:
     """What was written down of a segment's failures, where it was cut the same again."""
     for record in records:
         meta = record.meta
@@ -167,6 +213,7 @@ def _blame(segment: Segment, records: Sequence[TakeFound]) -> None:
             segment.state == "waiting"
             and meta.get("note") == "failed"
             and (meta["start"], meta["end"]) == (segment.start, segment.end)
+            and _of_this_text(job, meta)
         ):
             segment.deaths, segment.trail = meta["deaths"], list(meta["trail"])
             segment.tries, segment.reseeds = meta["tries"], meta["reseeds"]
@@ -190,6 +237,7 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     job.text.forget()
     job.rate, job.trail = ended.rate, list(ended.trail)
     job.missing = saved.audio == "missing"
+    job.audio.state = "packed" if saved.audio == "packed" else "plain"
     job.disk, job.has_audio_log = ended.disk, ended.disk > 0
     job.segments = [_segment(row) for row in ended.segments]
     _lay(job)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...bus.messages import Choice
+from ...bus.messages import Choice, Keep
 
 LOWEST_RATE, HIGHEST_RATE = 1000, 192_000
 """Samples a second that make sense."""
@@ -121,6 +121,19 @@ class Breaking:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What stays of jobs that are over. keep: of those whose caller did not say. job_keep_s: how long those stay of
+    which only the job is kept. keep_days, keep_bytes: how long, and how many bytes of, the history; 0: without end, as
+    far as `limits.disk_bytes` goes. pack_after_s: audio is packed so long after its job's end (0: never)."""
+
+    keep: Keep = "history"
+    job_keep_s: float = 3600.0
+    keep_days: float = 0.0
+    keep_bytes: int = 0
+    pack_after_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A part of the configuration that is not in force, with the place and the reason. alone: it is a file of its own
     (an engine in its folder), on which nothing else depends."""
@@ -145,5 +158,6 @@ class Settings:
     limits: Limits = Limits()
     restart: Restart = Restart()
     breaking: Breaking = Breaking()
+    history: History = History()
     idle_exit_s: float = 0.0
     problems: tuple[Problem, ...] = ()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from ...bus.messages import JobState, MarkRow, Submit, Terminal
+from ...bus.messages import Attach, JobState, MarkRow, Submit, Terminal
 from .breaker import Breaker
 from .catalogue import Catalogue
 from .pronunciations import Respelled
@@ -159,13 +159,24 @@ class Reader:
 
 
 @dataclass(slots=True)
+class Audio:
+    """In which form a job's audio is on the disk. state: see `lifecycle.AUDIO`. copy: bytes of the journal beside a
+    packed file. read_at: when that was last seen to be of use."""
+
+    state: str = "plain"
+    copy: int = 0
+    read_at: float = 0.0
+
+
+@dataclass(slots=True)
 class Job:
     """One request.
 
     placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
-    are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet. verdict: how it ends, once decided; its state says
-    so only when that is committed.
+    are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet.
+    verdict: how it ends, once decided; its state says so only when that is committed. openers: who waits until its
+    audio is unpacked. expired: the store does not have it any more, but somebody reads it.
     """
 
     key: JobKey
@@ -207,6 +218,7 @@ class Job:
     failing_since: float | None = None
     alone_since: float | None = None
     text_at: float = 0.0
+    author: ClientKey = (-1, 0)  # whose text is waited for; nobody's, where it is complete or its author is not known
     spoken: tuple[str, str] = ("", "")
     noticed: str = ""
     trail: list[str] = field(default_factory=list)
@@ -218,6 +230,9 @@ class Job:
     released: int = 0
     missing: bool = False
     deleters: list[bytes] = field(default_factory=list)
+    audio: Audio = field(default_factory=Audio)
+    openers: dict[bytes, Attach] = field(default_factory=dict)
+    expired: bool = False
 
     @property
     def id(self) -> str:

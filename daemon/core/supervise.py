@@ -88,7 +88,9 @@ def exited(world: World, worker: Worker, code: int | None, signal: int | None, s
         worker.last_failure = worker.refusal or (f"{how}: {stderr[-1]}" if stderr and not was_ready else how)
         world.report("warning", f"{worker.id} (pid {worker.pid}) {worker.last_failure}")
     drop_session(world, worker)
-    deadlines.lose(world, worker, Failure("killed" if outside else "crash", how), now, blame=not worker.ours)
+    deadlines.lose(
+        world, worker, Failure("killed" if outside else "crash", how), now, blame=not (worker.ours or on_purpose)
+    )
     move(WORKER, worker, "exit")
     worker.pid, worker.ticket, worker.lost_at = 0, "", None
     worker.rss = worker.vram = 0

@@ -26,7 +26,7 @@ def sweep(world: World, now: float) -> None:
     for job in list(world.unfinished.values()):
         if job.over:
             continue
-        if job.readers or job.client in present:
+        if job.author in present:
             job.text_at = now
         if readers.listeners(job):
             job.alone_since = None

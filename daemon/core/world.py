@@ -61,6 +61,18 @@ class Question:
     waiting: list[tuple[bytes, Any, bytes]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Packing:
+    """The log that is being packed. disk: bytes of its journal. size: of what it was packed into, 0 until that is
+    there."""
+
+    log: str
+    key: JobKey
+    order: int
+    disk: int
+    size: int = 0
+
+
 @dataclass
 class World:
     """All that the core knows. epoch: the name of this run. tickets: makes unguessable names. durable: the store keeps
@@ -97,6 +109,16 @@ class World:
     disk: int = 0
     durable: bool = False
     disk_of: Counter[int] = field(default_factory=Counter)
+    packing: Packing | None = None
+    pack_at: float = 0.0
+    pack_due: float = 0.0
+    pack_from: int = 0
+    pack_misses: int = 0
+    unpackable: set[int] = field(default_factory=set)
+    opened: set[JobKey] = field(default_factory=set)
+    expire_at: float = 0.0
+    press_at: float = 0.0
+    leaving: dict[JobKey, Job] = field(default_factory=dict)
     crowded: dict[int | None, float] = field(default_factory=dict)
     order: int = 0
     names: int = 0
@@ -163,10 +185,14 @@ class World:
     def charge_disk(self, job: Job, size: int) -> None:
         """A job's audio takes so many bytes of disk more (or less)."""
         job.disk += size
+        self.charge(job.key[0], size)
+
+    def charge(self, uid: int, size: int) -> None:
+        """A user's audio takes so many bytes of disk more (or less)."""
         self.disk += size
-        self.disk_of[job.key[0]] += size
-        if not self.disk_of[job.key[0]]:
-            del self.disk_of[job.key[0]]
+        self.disk_of[uid] += size
+        if not self.disk_of[uid]:
+            del self.disk_of[uid]
 
     # ------------------------------------------------------------------ committing
 
@@ -190,7 +216,8 @@ class World:
     def behind(self, kind: str, job: Job, peer: bytes, message: Message) -> None:
         """Send this to a client behind the newest commit of that kind that this job waits for, or now if for none."""
         kinds = ("job", "text") if kind == "text" else (kind,)
-        for pending in reversed(self.commits.values()):
+        # One that could not be written yet, and is about to be tried again, is waited for as well.
+        for pending in (*reversed(self.commits.values()), *(pending for _, pending in self.again)):
             if pending.kind in kinds and pending.order == job.order:
                 self.after(pending, peer, message)
                 return

@@ -11,6 +11,7 @@ import pytest
 
 from voicebus.clients import requests, session
 
+from ..faults.leaks import Gate, left_in_order
 from .scripted import Daemon
 
 
@@ -31,9 +32,13 @@ def own_service(short_dir):
         "VOICEBUS_STATE_DIR": str(short_dir / "state"),
         "VOICEBUS_CONFIG": str(short_dir / "voicebus.toml"),
     }
+    gate = Gate(short_dir)
     yield environment
     stop = "from voicebus.clients.cli import main; main()"
     subprocess.run([sys.executable, "-c", stop, "daemon", "stop", "--now"], env=environment, timeout=20)
+    gate.shut()
+    if (short_dir / "state").exists():
+        left_in_order(short_dir / "run", short_dir / "state")
 
 
 @pytest.fixture

@@ -259,6 +259,25 @@ def test_rewind_as_the_answer_to_attach() -> None:
     assert play.reading.error is None
 
 
+def test_an_attach_whose_first_answer_came_late() -> None:
+    """An ATTACH that was repeated is answered twice, and between the answers the log may have grown: the second REWIND,
+    to a place beyond the first, is no answer to what was asked since."""
+    play = Play()
+    play.audio(0, 300)
+    play.audio(300, 400, segment=1, take="t2")
+    play.reading.resume(play.now, reborn=True)
+    play.out()
+    assert [type(message) for message in play.after(0.3)] == [Attach]
+    play.say(Rewind(job="j", segment=1, offset=300, take="t2", reason="gone"))
+    assert [message.offset for message in play.out()] == [300]
+    play.say(Rewind(job="j", segment=2, offset=600, take="t2", reason="gone"))
+    assert play.out() == []
+    play.say(Attached(job="j", offset=300, rate=RATE))
+    play.audio(300, 300, segment=1, take="t5")
+    assert play.reading.error is None
+    assert play.reading.line.end == 600
+
+
 def test_audio_of_the_reading_before_is_ignored() -> None:
     """Between ATTACH and its answer nothing counts, since it belongs to the reading before."""
     play = Play()
@@ -305,6 +324,21 @@ def test_going_on_from_where_another_client_stopped() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- credit
+
+
+def test_going_back_behind_where_it_began() -> None:
+    """Attached within a sentence that is then made anew: what stands before that is of a take that nobody named."""
+    play = attached(15, take="t2")
+    play.audio(15, 5, segment=1, take="t2")
+    play.say(Rewind(job="j", segment=1, offset=10, take="t2", reason="killed"))
+    play.reading.resume(play.now, reborn=False)
+    assert [(m.offset, m.take) for m in play.out()] == [(10, "t2")]  # not "": any take would do then
+    play.say(Attached(job="j", offset=10, rate=RATE))
+    play.audio(10, 20, segment=1, take="t3")
+    assert play.reading.error is None and play.reading.line.end == 30
+    play.say(Rewind(job="j", segment=0, offset=0, take="t1"))
+    play.audio(0, 5, segment=0, take="t4")
+    assert play.reading.error is None and play.reading.line.take == "t4"
 
 
 def test_credit_goes_with_submit() -> None:
@@ -406,6 +440,22 @@ def test_a_text_in_pieces() -> None:
     assert play.after(0.5) == []
 
 
+def test_a_job_that_ended_before_its_text_takes_no_more_of_it() -> None:
+    """A piece that crosses the end of its job (a full disk, somebody else's cancel) is no mistake of the caller's: no
+    more text is sent, and the end comes as it is."""
+    play = Play(text="", complete=False)
+    play.reading.append(b"one ", play.now)
+    assert play.kinds() == [Append]
+    play.say(Error(job="j", code="ended", message="The text of j is complete; nothing can be added."))
+    play.reading.append(b"two ", play.now)
+    play.reading.end(play.now)
+    assert play.kinds() == []
+    assert not play.reading.text_kept
+    play.say(Terminal(job="j", state="failed", code="disk_full", message="The disk is full."))
+    assert play.reading.error is None
+    assert play.reading.result.code == "disk_full"
+
+
 def test_a_text_that_comes_before_the_job_is_accepted_waits() -> None:
     """No piece goes out before SUBMIT is answered."""
     play = Play(text="", complete=False, accepted=False)
@@ -450,6 +500,22 @@ def test_what_was_said_of_a_piece_on_accepting() -> None:
 
 
 # ------------------------------------------------------------------------------------- ends and restarts
+
+
+def test_a_piece_for_a_job_that_is_over() -> None:
+    """It is not sent again, and how the job ended comes in its turn, behind its last frame; the text was not kept."""
+    play = Play(text="", complete=False)
+    play.reading.append(b"one", play.now)
+    play.out()
+    play.say(Error(job="j", code="ended", message="The job j is over."))
+    play.reading.append(b"two", play.now)
+    play.reading.end(play.now)
+    play.say(Appended(job="j", n=1))
+    assert play.after(0.5) == []
+    assert play.reading.pieces.settled and not play.reading.text_kept
+    play.audio(0, 10)
+    play.say(Terminal(job="j", state="failed", code="storage", samples=10))
+    assert (play.reading.result.code, play.reading.error) == ("storage", None)
 
 
 def test_a_job_that_fails() -> None:
@@ -529,7 +595,7 @@ def test_pieces_of_a_job_that_died_with_its_daemon() -> None:
 
 
 def test_a_job_that_died_with_its_daemon_may_be_missed_more_than_once() -> None:
-    """Each thing that was said of it is answered by "not found"; the first answer starts it anew, the others are late."""
+    """Each thing that was said of it is answered by "not found"; the first starts it anew, the others are late."""
     play = Play(text="", complete=False, keep="nothing")
     play.reading.append(b"one", play.now)
     play.out()
@@ -555,7 +621,9 @@ def test_what_was_lost_with_the_answer_to_submit_is_fetched() -> None:
     play.reading.resume(play.now, reborn=False)
     assert play.kinds() == [Submit]
     play.audio(10, 10)
-    assert play.events() == []
+    play.say(Rewind(job="j", segment=1, offset=10, take="t1"))
+    play.say(Terminal(job="j", samples=20))
+    assert play.events() == [] and not play.reading.over
     play.say(Accepted(job="j", rate=RATE, existing=True))
     attach = play.out()[-1]
     assert isinstance(attach, Attach) and attach.offset == 0

@@ -7,11 +7,12 @@ import struct
 import threading
 
 import miniaudio
+import numpy as np
 import pytest
 import soundfile
 
 from voicebus.bus.errors import Disconnected, InvalidRequest, JobCancelled, JobFailed
-from voicebus.clients import saving
+from voicebus.clients import encoders, saving
 from voicebus.clients.events import Frame, Result, Rewound
 
 
@@ -100,7 +101,7 @@ def test_the_wav_header(tmp_path) -> None:
     saving.save(Said(events), stream)
     assert stream.getvalue()[40:44] == b"\xff" * 4
     assert stream.getvalue()[44:] == sound(events)
-    assert saving.wav_header(8000, 2**33)[40:44] == b"\xff" * 4
+    assert encoders.wav_header(8000, 2**33)[40:44] == b"\xff" * 4
 
 
 @pytest.mark.parametrize("form", ["wav", "raw"])
@@ -232,12 +233,26 @@ def test_formats_that_are_none(target, wanted) -> None:
         saving.format_of(target, wanted)
 
 
-def test_rates_that_a_format_cannot_have(tmp_path) -> None:
-    """Opus at 22 050 Hz is refused with what to ask for, before a file is begun."""
-    with pytest.raises(InvalidRequest, match="sample_rate=24000"):
-        saving.save(Said(frames(100, rate=22050), rate=22050), tmp_path / "x.opus")
-    assert names(tmp_path) == []
+@pytest.mark.parametrize(("form", "rate", "suitable"), [("opus", 22050, 24000), ("mp3", 96000, 48000)])
+def test_rates_that_a_format_cannot_have(tmp_path, form, rate, suitable) -> None:
+    """Opus at 22 050 Hz is made at the next higher rate that there is, mp3 at 96 000 Hz at the highest; the sound is
+    the same and as long."""
+    events = frames(rate // 2, rate // 2, rate=rate)
+    saving.save(Said(events, rate=rate), tmp_path / f"x.{form}")
+    data, found = soundfile.read(tmp_path / f"x.{form}")
+    expected = np.frombuffer(sound(events), "<i2") / 32768
+    assert found in (suitable, 48000) and abs(len(data) / found - 1.0) < 0.06
+    middle = data[len(data) // 4 : 3 * len(data) // 4]
+    assert abs(np.sqrt(np.mean(middle**2)) / np.sqrt(np.mean(expected**2)) - 1) < 0.15
+    assert np.argmax(np.abs(np.fft.rfft(middle))) / len(middle) * found == pytest.approx(
+        np.argmax(np.abs(np.fft.rfft(expected))) / len(expected) * rate, rel=0.02
+    )
+
+
+def test_rates_that_formats_can_have() -> None:
+    """What is asked for where a format is wanted, and what a format makes of another rate."""
     assert [saving.rate_for(form) for form in ("wav", "opus", "mp3")] == [0, 24000, 24000]
+    assert [saving.nearest_rate(form, 44100) for form in ("wav", "opus", "mp3")] == [44100, 48000, 44100]
 
 
 @pytest.mark.parametrize("form", ["wav", "raw", "flac"])

@@ -3,7 +3,7 @@
 import pytest
 
 from voicebus.bus import codec
-from voicebus.bus.errors import BadMessage, Disconnected, NotFound, QueueFull, VersionMismatch
+from voicebus.bus.errors import BadMessage, Disconnected, InvalidRequest, NotFound, QueueFull, VersionMismatch
 from voicebus.bus.messages import (
     Accepted,
     Append,
@@ -14,11 +14,15 @@ from voicebus.bus.messages import (
     Cancel,
     CancelAll,
     CancelledAll,
+    Delete,
+    Deleted,
     Detach,
     Error,
     Greet,
     Hello,
     Page,
+    Pin,
+    Pinned,
     Query,
     Refused,
     Submit,
@@ -330,3 +334,91 @@ def test_a_lost_reading_is_no_answer_to_cancel() -> None:
     assert not asked.over
     play.say(Terminal(job="a", state="cancelled", code="cancelled"))
     assert asked.answer.state == "cancelled"
+
+
+# ------------------------------------------------------------------------------------------------ about kept jobs
+
+
+def test_deleting_is_repeated_until_answered() -> None:
+    """DELETE goes out again until DELETED comes, which ends the waiting."""
+    play = Play()
+    asked = play.session.ask(Delete(job="j"), play.now)
+    assert play.kinds() == [Delete]
+    assert play.kinds(0.3) == [Delete]
+    play.say(Deleted(job="j"))
+    assert asked.over and asked.answer.job == "j"
+    assert play.kinds(3.0) == []
+
+
+def test_deleted_by_an_earlier_saying_is_deleted() -> None:
+    """The answer to the first DELETE was lost; that the repeat finds nothing means that it is done."""
+    play = Play()
+    asked = play.session.ask(Delete(job="j"), play.now)
+    play.after(0)
+    play.say(Error(job="j", code="deleted", message="The job j was deleted."))
+    assert asked.answer == Deleted(job="j") and asked.error is None
+
+
+def test_one_question_about_a_job_at_a_time() -> None:
+    """What is asked about the same job goes out in turn, so an error without a name belongs to the first; other jobs
+    do not wait for it."""
+    play = Play()
+    pin = play.session.ask(Pin(job="j"), play.now)
+    delete = play.session.ask(Delete(job="j"), play.now)
+    other = play.session.ask(Pin(job="k", pinned=False), play.now)
+    assert [(type(m), m.job) for m in play.after(0)] == [(Pin, "j"), (Pin, "k")]
+    play.say(Error(job="j", code="unsupported", message="Nothing is kept of j."))
+    assert isinstance(pin.error, InvalidRequest) and not delete.over
+    assert play.kinds(0.01) == [Delete]
+    play.say(Pinned(job="k", pinned=False))
+    play.say(Deleted(job="j"))
+    assert delete.over and other.answer.pinned is False
+
+
+def test_two_who_cancel_the_same_job_are_both_answered() -> None:
+    """Nobody's question is lost to a later one about the same job."""
+    play = Play()
+    first = play.session.ask(Cancel(job="j"), play.now)
+    second = play.session.ask(Cancel(job="j"), play.now)
+    play.after(0)
+    play.say(Terminal(job="j", state="cancelled"))
+    assert first.over and play.kinds(0.01) == [Cancel]
+    play.say(Terminal(job="j", state="cancelled"))
+    assert second.over
+
+
+def test_what_is_asked_of_an_answer_to_something_else() -> None:
+    """The end of a job that is deleted while it runs is no answer to the DELETE, nor is an error of its reading."""
+    play = Play()
+    asked = play.session.ask(Delete(job="j"), play.now)
+    play.after(0)
+    play.say(Terminal(job="j", state="cancelled", code="deleted"))
+    play.say(Error(job="j", code="not_reading", message="Attach again."))
+    assert not asked.over
+    play.say(Deleted(job="j"))
+    assert asked.over
+
+
+def test_a_new_daemon_is_asked_about_jobs_at_once() -> None:
+    """DELETE is said again to the next run of the daemon, and a client that is closed ends it."""
+    play = Play()
+    asked = play.session.ask(Delete(job="j"), play.now)
+    play.after(0)
+    play.say(Greet())
+    assert play.kinds(0) == [Hello]
+    play.say(Welcome(epoch="e2"))
+    (again,) = play.after(0)
+    assert isinstance(again, Delete) and again.epoch == "e2"
+    play.session.leave()
+    assert isinstance(asked.error, Disconnected)
+
+
+def test_what_stays_is_told_with_the_acceptance() -> None:
+    """A caller who leaves it to the daemon what is kept learns what that came to; text that is on the disk need not
+    be held any more."""
+    play = Play()
+    reading = play.read(keep="", complete=False)
+    play.after(0)
+    assert reading.keep == "" and reading.pieces.retain
+    play.say(Accepted(job="j", rate=8000, pieces=1, keep="history"))
+    assert reading.keep == "history" and not reading.pieces.retain

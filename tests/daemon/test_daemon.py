@@ -22,6 +22,8 @@ from voicebus.bus.codec import decode_to_client, encode
 from voicebus.bus.messages import Hello, Welcome
 from voicebus.daemon.main import EXIT_ALREADY_RUNS, EXIT_CONFIG, EXIT_ERROR
 
+from ..faults.leaks import Gate
+
 FAKE = [sys.executable, "-W", "error", Path(__file__).with_name("fakes.py")]
 REAL = [sys.executable, "-W", "error", "-m", "voicebus.daemon"]
 TONES = """
@@ -120,9 +122,11 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path):
+    gate = Gate(tmp_path)
     made = Place(tmp_path)
     yield made
     made.close()
+    gate.shut()
 
 
 # -------------------------------------------------------------------------------------- starting and leaving

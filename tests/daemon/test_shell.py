@@ -8,6 +8,7 @@ import selectors
 import socket
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import zmq
@@ -18,23 +19,28 @@ from voicebus.bus.messages import Append, Hello, Submit
 from voicebus.daemon.core.effects import (
     Ask,
     Commit,
+    DropFile,
     DropLog,
+    Expire,
     Kill,
     Leave,
+    Pack,
     Report,
     Spawn,
     Stored,
     ToClient,
     ToWorker,
+    Unpack,
     WriteNote,
     WriteTake,
 )
-from voicebus.daemon.core.records import Found, JobEnded, JobPinned, JobSaved, Outcome, SavedJob, Wanted
+from voicebus.daemon.core.records import Found, JobEnded, JobPinned, JobSaved, Outcome, Retention, SavedJob, Wanted
 from voicebus.daemon.core.settings import Provider
 from voicebus.daemon.inbox import DRAIN, Inbox
 from voicebus.daemon.journal import Journals, scan
 from voicebus.daemon.lanes import RETRY_MAX_S, RETRY_S, Lanes
 from voicebus.daemon.notify import Notifier
+from voicebus.daemon.packer import Packer
 from voicebus.daemon.processes import Processes
 from voicebus.daemon.shell import Shell
 from voicebus.daemon.store import MemoryStore
@@ -56,7 +62,9 @@ class World:
         self.processes = Processes(self.selector, "ipc:///w", lambda *end: self.core.exited(*end, 0.0))
         self.lanes = Lanes(self.router, self.core, self.journals)
         self.store = MemoryStore()
-        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store)
+        self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
+        self.told = []
+        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store, self.packer)
         self.inbox = Inbox(
             "clients",
             self.router,
@@ -88,6 +96,14 @@ class World:
     def do(self, *effects):
         self.core.effects.extend(effects)
         self.shell.carry_out(0.0)
+
+    def until(self, probe):
+        """Serve the selector until that is true."""
+        end = time.monotonic() + 20
+        while not probe():
+            assert time.monotonic() < end
+            for key, _ in self.selector.select(1.0):
+                key.data()
 
     def received(self):
         assert self.client.poll(5000)
@@ -251,7 +267,8 @@ def test_what_has_gone_out_does_not_count_any_more(world, monkeypatch):
         while len(world.lanes.waiting.get(world.peer, ())) < 20:
             world.do(ToClient(world.peer, b"page", b"x" * 100_000))
         while world.lanes.waiting:
-            world.received()
+            if world.client.poll(10):  # else what was read has not been told to the sender yet
+                world.received()
             world.lanes.retry_all(0.0)
     assert not world.core.named("client_gone")
 
@@ -358,6 +375,57 @@ def test_what_is_found_without_its_audio_is_missing(world):
     world.store.ask = lambda ticket, wanted: world.store._done.append(Found(ticket, saved=saved))
     world.do(Ask(1, Wanted("job", 1, "j")), WriteTake("log", "t", {}, b"", [b"x" * 60]), Ask(2, Wanted("job", 1, "j")))
     assert [found.saved.audio for (found,) in world.core.named("found")] == ["missing", "kept"]
+
+
+def test_what_was_packed_is_found_packed(world):
+    """Audio that was packed is there if its file is as long as it was; what was packed while the store was asked is
+    found as it is now."""
+    job = JobSaved(1, 1, "j", "log", "en", 8000, Submit(job="j"), b"x")
+    saved = SavedJob(job, (b"x",), True, JobEnded(1, "log", "finished", "", "", 8000, 3, 0, 60))
+    answers = [saved, replace(saved, audio="packed"), replace(saved, audio="packed")]
+    world.store.ask = lambda ticket, wanted: world.store._done.append(Found(ticket, saved=answers.pop(0)))
+    file = world.journals.packed_path("log")
+    file.write_bytes(b"x" * 60)
+    world.do(Ask(1, Wanted("job", 1, "j")), Ask(2, Wanted("job", 1, "j")))
+    file.write_bytes(b"x" * 59)
+    world.do(Ask(3, Wanted("job", 1, "j")))
+    found = [(found.saved.audio, found.saved.ended.disk) for (found,) in world.core.named("found")]
+    assert found == [("packed", 60), ("packed", 60), ("missing", 60)]
+
+
+def test_logs_are_packed_and_unpacked_by_helpers(world):
+    """What comes of a helper is told to the core; the other file of a log can be dropped alone, and all of them."""
+    world.do(WriteTake("log", "t", {"rate": 8000}, b"", [b"xy" * 60]), Pack("log"))
+    world.until(lambda: world.told)
+    world.shell.helped(*world.told[0][:3], 0.0, packed=True)
+    size = world.journals.size("log", packed=True)
+    assert world.core.named("packed") == [("log", size, "")]
+    world.do(DropFile("log", packed=False), Unpack("log"))
+    world.until(lambda: len(world.told) == 2)
+    world.shell.helped(*world.told[1][:3], 0.0, packed=False)
+    assert world.core.named("unpacked") == [("log", world.journals.size("log"), "")]
+    world.do(DropFile("log", packed=True), DropFile("a/b", packed=True))
+    assert world.journals.names() == {world.journals.path("log").name}
+    world.do(DropLog("log"))
+    assert world.journals.names() == set()
+
+
+def test_a_helper_that_cannot_be_started_is_told_at_once(world, monkeypatch):
+    """Where there can be no process, the core hears of it among the effects."""
+
+    def refuse(*_):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(world.processes, "run", refuse)
+    world.do(Pack("log"), Unpack("log"))
+    reason = "no helper could be started for it: Resource temporarily unavailable"
+    assert world.core.named("packed") == world.core.named("unpacked") == [("log", 0, reason)]
+
+
+def test_retention_is_the_stores(world):
+    """The store is told what is too old, and its answer handed over."""
+    world.do(Expire(4, Retention()))
+    assert world.core.named("found") == [(Found(4),)]
 
 
 def test_notes_are_written_and_a_failing_disk_costs_nothing(world, tmp_path):

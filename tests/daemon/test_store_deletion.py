@@ -188,7 +188,8 @@ def test_jobs_are_kept_for_their_time(aging):
     later(aging, 3599)
     assert expire(aging, job_keep_s=3600) == ()
     later(aging, 1)
-    assert expire(aging, job_keep_s=3600) == ({"order": 1, "uid": 1000, "id": "job-1", "log": "log-1"},)
+    gone = {"order": 1, "uid": 1000, "id": "job-1", "log": "log-1", "disk": 2100}
+    assert expire(aging, job_keep_s=3600) == (gone,)
     assert expire(aging, job_keep_s=3600) == ()
     assert holding(aging, b"xylo") == []
     assert aging.job("job-1").deleted
@@ -215,6 +216,37 @@ def test_the_history_is_kept_within_its_budget(aging):
     assert [row["order"] for row in expire(aging, history_bytes=50_500)] == list(range(2, 51))
     assert [row["order"] for row in expire(aging, history_bytes=1)] == list(range(51, 101))
     assert [row["job"] for row in aging.history().rows] == ["job-1"]
+
+
+def test_room_is_made_from_the_oldest(aging):
+    """So many bytes go as are wanted free: first of what is kept as a job, then of the history, each the oldest first;
+    what has no audio, is pinned or is spared stays."""
+    for number, keep in enumerate(("history", "job", "history", "job", "history", "history"), 1):
+        aging.commit(saved(number, keep=keep), ended(number, disk=0 if number == 3 else 1000))
+    aging.commit(JobPinned(1000, "job-5", pinned=True))
+    assert [row["order"] for row in expire(aging, free_bytes=1500, spared=(4,))] == [2, 1]
+    assert [row["order"] for row in expire(aging, free_bytes=1)] == [4]
+    assert [row["order"] for row in expire(aging, free_bytes=10**9)] == [6]
+    assert {row["job"] for row in aging.history().rows} == {"job-3", "job-5"}
+
+
+def test_room_is_made_for_one_user(aging):
+    """Where one user's share is used up, it is that user's oldest that goes."""
+    for number in range(1, 61):
+        aging.begin(saved(number, uid=1000 + number % 2))
+        aging.begin(ended(number, disk=1000))
+    aging.commit(saved(100), ended(100))
+    assert [row["order"] for row in expire(aging, free_of=((1001, 25_500), (1002, 9)))] == list(range(1, 53, 2))
+
+
+def test_what_is_spared_does_not_hide_the_rest(aging):
+    """However many old jobs must stay, those behind them go when they are past their time."""
+    for number in range(1, 61):
+        aging.begin(saved(number, keep="job"))
+        aging.begin(ended(number))
+    aging.commit(saved(100), ended(100))
+    later(aging, 10)
+    assert [row["order"] for row in expire(aging, job_keep_s=5, spared=tuple(range(1, 60)))] == [60]
 
 
 def test_commits_go_on_while_much_is_removed(aging):

@@ -11,7 +11,7 @@ import pytest
 from voicebus.daemon import store_opening
 from voicebus.daemon.core.records import JobDeleted
 from voicebus.daemon.store_opening import Unusable, check_library, open_database
-from voicebus.daemon.store_schema import APPLICATION, FIRST, MIGRATIONS, connect, migrate, version
+from voicebus.daemon.store_schema import APPLICATION, FIRST, MIGRATIONS, VERSION, connect, migrate, version
 
 from .stores import Desk, ended, saved
 
@@ -54,7 +54,7 @@ def test_a_broken_database_is_kept_aside(path, damage):
     aside.unlink()
     aside.with_name(aside.name + "-wal").unlink()
     desk.reopen()
-    assert desk.store.logs() == {"log-1"}
+    assert desk.store.logs() == {"log-1": "kept"}
     desk.store.close()
 
 
@@ -93,7 +93,8 @@ def test_a_newer_database_is_left_alone(path):
     desk.store = desk._open()
     condition = desk.store.condition
     assert condition.mode == "memory"
-    assert f"{path} was made by a newer voicebus (version 99 of the database, this one knows 1)" in condition.reason
+    versions = f"(version 99 of the database, this one knows {VERSION})"
+    assert f"{path} was made by a newer voicebus {versions}" in condition.reason
     assert condition.reason.endswith("upgrade voicebus")
     assert desk.commit(saved(2)) == ["done"]
     assert desk.store.logs() is None
@@ -186,9 +187,9 @@ def test_every_earlier_version_is_brought_up_to_date(path, begin):
         with contextlib.closing(connect(path, writing=True)) as db:
             store_records_apply(db, begin)
     db, reason = open_database(path, 0.0, migrations=LATER)
-    assert (version(db), db.pragma("application_id"), reason) == (3, APPLICATION, "")
+    assert (version(db), db.pragma("application_id"), reason) == (len(LATER), APPLICATION, "")
     found = db.execute("SELECT id, mood FROM jobs").fetchall()
-    assert found == ([("job-1", "glad" if begin < 3 else "calm")] if begin else [])
+    assert found == ([("job-1", "glad" if begin < len(LATER) else "calm")] if begin else [])
     db.close()
 
 
@@ -207,7 +208,7 @@ def test_a_migration_that_fails_changes_nothing(path):
     with pytest.raises(Unusable, match="no_such_function"):
         open_database(path, 0.0, migrations=broken)
     db, _ = open_database(path, 0.0)
-    assert version(db) == 1
+    assert version(db) == VERSION
     assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
     db.close()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicebus.bus.codec import BODY_BYTES, encode
+from voicebus.bus.messages import Choice, Style
 from voicebus.daemon import store_reader
-from voicebus.daemon.core.records import JobPinned, TextAdded, Wanted
+from voicebus.daemon.core.records import JobDeleted, JobPacked, JobPinned, TextAdded, Wanted
 from voicebus.daemon.store_words import match
 
 from .stores import Desk, ended, saved
@@ -236,8 +238,6 @@ def test_many_pieces_come_in_pages_too(desk):
 
 def test_a_text_that_is_not_there_is_told_why(desk):
     """An unknown job and another uid's are the same; a deleted one is told as such."""
-    from voicebus.daemon.core.records import JobDeleted
-
     fill(desk, "one")
     assert desk.ask(Wanted("text", 1000, "none")).reason == "There is no job 'none'."
     assert desk.ask(Wanted("text", 7, "job-1")).reason == "There is no job 'job-1'."
@@ -256,6 +256,31 @@ def test_a_read_that_takes_too_long_is_ended(desk, monkeypatch):
     assert desk.history(text="word", sort="best").reason.startswith("it took too long: ask for less")
     reader._read_s = 2.0
     assert len(names(desk.history())) == 50
+
+
+def test_a_question_that_was_in_the_way_is_asked_again(desk, monkeypatch):
+    """A read that the storage thread ends for a deletion costs the asker nothing but time."""
+    fill(desk, "one", "two")
+    begun = threading.Event()
+    asked = []
+
+    def held(db, ticket, wanted):
+        asked.append(ticket)
+        if len(asked) == 1:
+            db.execute("SELECT count(*) FROM jobs").fetchall()
+            begun.set()
+            db.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+            ).fetchall()
+        return real(db, ticket, wanted)
+
+    real = store_reader.answer
+    monkeypatch.setattr(store_reader, "answer", held)
+    desk.store._reader._read_s = 1000.0
+    desk.store.ask(1000, Wanted("history", 1000))
+    assert begun.wait(20)
+    assert desk.commit(JobDeleted(1000, "job-1")) == ["done"]
+    assert (names(desk.found(1000)), asked) == (["job-2"], [1000, 1000])
 
 
 def test_questions_do_not_hold_up_commits(desk, monkeypatch):
@@ -277,3 +302,50 @@ def test_questions_do_not_hold_up_commits(desk, monkeypatch):
     go.set()
     # Of one moment: what was committed meanwhile is not in it.
     assert names(desk.found(1000)) == ["job-1"]
+
+
+def test_one_job_by_its_name(desk):
+    """A job that is asked for by name tells how it ended and what was asked for, with the seed that was used."""
+    how = {"style": Style(rate=1.5, options={"x": 1}), "chain": [Choice("espeak", "en")], "rate": 8000}
+    end = ended(1, code="incomplete", message="One was left out.", trail=("crash",))
+    desk.commit(saved(1, skip_bad=True, **how), end, saved(2, seed=7), ended(2))
+    [row] = desk.history(job="job-1").rows
+    assert (row["job"], row["message"], row["trail"]) == ("job-1", "One was left out.", ["crash"])
+    request = row["request"]
+    assert request["chain"] == [{"provider": "espeak", "voice": "en"}]
+    assert (request["rate"], request["language"], request["skip_bad"]) == (8000, "en", True)
+    assert (request["style"]["rate"], request["style"]["options"]) == (1.5, {"x": 1})
+    assert (request["seed"], row["seed"]) == (None, crc32(b"log-1") & 0x7FFFFFFF)
+    [row] = desk.history(job="job-2").rows
+    assert (row["request"]["seed"], row["seed"]) == (7, 7)
+    assert desk.history(job="x").rows == ()
+    assert desk.ask(Wanted("text", 1000, "x")).code == "not_found"
+
+
+def plain(desk, cursor=0, limit=10, age_s=0.0):
+    """What is named to be packed."""
+    return desk.ask(Wanted("plain", 0, where={"age_s": str(age_s)}, cursor=str(cursor), limit=limit)).rows
+
+
+def test_what_is_not_packed_is_named_in_order(desk):
+    """Jobs of anybody that are over and have audio are named until they are packed; packing says how large they are
+    then, brings the name of the file to the disk, and is done once."""
+    desk.commit(*(saved(n, uid=1000 + n % 2) for n in range(1, 6)))
+    desk.commit(ended(1), ended(2, samples=0), ended(3), ended(4))
+    assert [(row["order"], row["uid"], row["log"], row["disk"]) for row in plain(desk)] == [
+        (1, 1001, "log-1", 2100),
+        (3, 1001, "log-3", 2100),
+        (4, 1000, "log-4", 2100),
+    ]
+    assert [row["order"] for row in plain(desk, cursor=1, limit=1)] == [3]
+    assert plain(desk, age_s=10**10) == ()
+    assert desk.commit(JobPacked(3, "log-3", 700), JobPacked(3, "log-3", 700)) == ["done", "missing"]
+    assert desk.commit(JobPacked(5, "log-5", 700), JobPacked(9, "log-9", 700)) == ["missing", "missing"]
+    assert desk.synced.names[-4:-2] == ["log-3", "log-3"]
+    assert [row["order"] for row in plain(desk)] == [1, 4]
+    saved_job = desk.job("job-3", uid=1001).saved
+    assert (saved_job.audio, saved_job.ended.disk) == ("packed", 700)
+    [row] = [row for row in desk.history(uid=1001).rows if row["job"] == "job-3"]
+    assert (row["audio"], row["bytes"]) == ("packed", 700)
+    assert desk.store.logs()["log-3"] == "packed"
+    assert desk.store.audio_bytes() == {1001: 2800, 1000: 4200}

@@ -12,29 +12,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from voicebus.clients.sync import Client
 
-T = TypeVar("T")
+from .leaks import Gate, left_in_order, processes_of, until
 
 DAEMON = [sys.executable, "-W", "error", "-m", "voicebus.daemon", "run"]
 CLIENT_SOCKET = "bus.sock"
 START_S = 15.0
-
-
-def until(probe: Callable[[], T], what: str = "it", within: float = 15.0) -> T:
-    """What `probe` gives once that is true. For what tells nobody of itself: it is asked again and again."""
-    end = time.monotonic() + within
-    pause = threading.Event()
-    while not (found := probe()):
-        assert time.monotonic() < end, f"{what} did not happen within {within:g} s"
-        pause.wait(0.01)
-    return found
 
 
 def until_dead(pids: Iterable[int], within: float = 10.0) -> None:
@@ -52,22 +41,6 @@ def until_dead(pids: Iterable[int], within: float = 10.0) -> None:
         assert ready, f"process {pid} still lives after {within:g} s"
 
 
-def own_descriptors() -> dict[str, str]:
-    """What this process has open, by number."""
-    found = {}
-    for path in Path("/proc/self/fd").iterdir():
-        try:
-            found[path.name] = str(path.readlink())
-        except OSError:  # the descriptor of this very listing
-            continue
-    return found
-
-
-def own_threads() -> int:
-    """How many threads this process has, those of libraries too."""
-    return len(list(Path("/proc/self/task").iterdir()))
-
-
 class Service:
     """A daemon, its workers and a client of it.
 
@@ -79,7 +52,8 @@ class Service:
         self.run, self.state, self.config = self.root / "r", state or self.root / "s", self.root / "voicebus.toml"
         self.once = self.root / "once"
         self.once.mkdir()
-        self._descriptors, self._threads = own_descriptors(), own_threads()
+        self._gate = Gate(self.root)
+        self._killed = False
         self._clients: list[Client] = []
         self.write(config)
         self._start(list(wrapper))
@@ -88,12 +62,17 @@ class Service:
         """Put another text into the configuration file; ``@ONCE@`` in it is a folder for tone's `once_dir`."""
         self.config.write_text(config.replace("@ONCE@", str(self.once)).replace("@ROOT@", str(self.root)))
 
-    def start_again(self) -> None:
+    def start_again(self, wrapper: Iterable[str] = ()) -> None:
         """Another daemon on the same data, after the one before has ended."""
         assert self.process.wait(15) is not None
-        self._start([])
+        self._start(list(wrapper))
 
     def _start(self, wrapper: list[str]) -> None:
+        with os.fdopen(self.launch(wrapper), "rb") as ready:
+            assert ready.read() == b"ready\n", self.output()[-4000:]
+
+    def launch(self, wrapper: Iterable[str] = ()) -> int:
+        """Start a daemon without waiting for it; returns a pipe that says "ready" once it is."""
         reading, writing = os.pipe()
         environ = {
             "VOICEBUS_RUNTIME_DIR": str(self.run),
@@ -111,8 +90,7 @@ class Service:
                 pass_fds=[writing],
             )
         os.close(writing)
-        with os.fdopen(reading, "rb") as ready:
-            assert ready.read() == b"ready\n", self.output()
+        return reading
 
     # ------------------------------------------------------------------------------------------------- asking it
 
@@ -139,14 +117,14 @@ class Service:
         """Send the daemon a signal."""
         self.process.send_signal(number)
 
-    def ready(self, client: Client, provider: str, count: int = 1) -> list[dict[str, Any]]:
+    def ready(self, client: Client, provider: str, count: int = 1, *, within: float = 15.0) -> list[dict[str, Any]]:
         """Wait until so many workers of a provider have nothing to do; returns their rows."""
 
         def idle() -> list[dict[str, Any]]:
             rows = [row for row in client.workers() if row["provider"] == provider and row["state"] == "ready"]
             return rows if len(rows) >= count else []
 
-        return until(idle, f"{count} idle workers of {provider}")
+        return until(idle, f"{count} idle workers of {provider}", within)
 
     def busy(self, client: Client, provider: str) -> list[int]:
         """The processes that are speaking for a provider now."""
@@ -155,20 +133,13 @@ class Service:
     def processes(self) -> set[int]:
         """All processes that belong to this service, whoever their parents are: its folder is in what they were
         started with."""
-        found, mark = set(), os.fsencode(str(self.root))
-        for path in Path("/proc").iterdir():
-            if path.name.isdigit():
-                try:
-                    if mark in (path / "environ").read_bytes() and "Z" not in (path / "stat").read_text().split()[2]:
-                        found.add(int(path.name))
-                except OSError:  # gone while we looked
-                    continue
-        return found
+        return processes_of(self.root)
 
     # ---------------------------------------------------------------------------------------------------- the end
 
     def kill(self) -> None:
         """End the daemon as a power cut would: nothing is finished."""
+        self._killed = True
         self.process.kill()
         self.process.wait(10)
 
@@ -179,7 +150,7 @@ class Service:
 
     def stop(self) -> None:
         """Ask it to leave, if it still runs, and check that nothing is left: no process, no socket, no descriptor or
-        thread of a client, and no error of the daemon's own in its log."""
+        thread of a client, nothing half made, and no error of the daemon's own in its log."""
         killed = self.process.poll() is not None
         try:
             if not killed:
@@ -188,13 +159,11 @@ class Service:
             if not killed:
                 self.signal(signal.SIGTERM)
                 assert self.process.wait(15) == 0, self.output()[-2000:]
-                assert list(self.run.iterdir()) == []
-            until(lambda: not self.processes(), f"the end of {self.processes()}")
+                left_in_order(self.run, self.state, never_killed=not self._killed)
+            self._gate.shut()
             # A worker's has the worker's name before it.
             own = [line for line in self.output().splitlines() if line.startswith("Traceback")]
             assert not own, self.output()[-4000:]
-            assert not set(own_descriptors().items()) - set(self._descriptors.items())
-            until(lambda: own_threads() <= self._threads, "the end of the clients' threads")
         finally:
             self.give_up()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from voicebus.bus.errors import JobFailed, StorageError
+from voicebus.clients.events import Segment
 
 from .listening import TONE, Heard, exact, sentences
 
@@ -66,7 +68,7 @@ def speaks(client, text, **options):
     assert heard.speech.result.complete
 
 
-def test_it_fails_by_name_and_what_is_not_kept_still_speaks(launch, small_disk):
+def test_it_fails_by_name_and_what_is_not_kept_still_speaks(small_disk, launch):
     """A job that is to be kept ends as `disk_full`, with what to do about it; one that is not to be kept is said in
     full; and once there is room, so is the next."""
     service = launch(CONFIG, state=small_disk / "s")
@@ -79,6 +81,36 @@ def test_it_fails_by_name_and_what_is_not_kept_still_speaks(launch, small_disk):
     speaks(client, LONG, keep="nothing")
     (small_disk / "filler").unlink()
     speaks(client, SHORT)
+
+
+@pytest.mark.parametrize("reserve", [True, False])
+def test_a_start_on_a_full_disk_loses_no_job(small_disk, launch, reserve):
+    """A daemon that starts while the disk is full, with room in reserve or without, knows the jobs that were accepted:
+    who listened waits for theirs, and hears them to the end once there is room; what is new is refused by name."""
+    service = launch(CONFIG, state=small_disk / "s")
+    client = service.client()
+    service.ready(client, "tone")
+    done = Heard(client.speak(SHORT, job="done")).listen()
+    text = sentences(6, start=50)
+    heard = Heard(client.speak(text, job="open", pace="render"))
+    next(heard.take(event) or event for event in heard.speech if isinstance(event, Segment))
+    service.kill()
+    if not reserve:
+        (service.state / "voicebus.db-reserve").unlink(missing_ok=True)
+    fill(small_disk / "filler", leave=0)
+    service.start_again()
+    assert "in memory only" not in service.output()
+    assert Heard(service.client().attach("done")).listen().pcm == done.pcm
+    assert "open" in {row["job"] for row in client.jobs()}
+    (small_disk / "filler").unlink()
+    with contextlib.suppress(JobFailed):
+        heard.listen()
+    result = heard.speech.result
+    # What had to be written while there was no room fails by that name.
+    assert result.complete or result.code == "disk_full"
+    if result.complete:
+        exact(client, heard, text)
+    speaks(service.client(), SHORT)
 
 
 def test_a_file_that_may_not_grow(launch):

@@ -21,3 +21,5 @@ def test_the_next_daemon_removes_what_nobody_owns(launch, tmp_path):
     assert [name for name in names if (state / name).exists()] == []
     assert (state / "notes.txt").exists() and (state / "logs" / "notes.txt").exists()
     service.says("removed 4 files that belonged to nobody")
+    for name in ("notes.txt", "logs/notes.txt"):  # not for the leak gate, which knows all that a daemon leaves
+        (state / name).unlink()

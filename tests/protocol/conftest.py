@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ..faults.leaks import Gate, left_in_order
 from .rawpeer import Stage
 
 RAW_PEER = Path(__file__).with_name("rawpeer.py")
@@ -27,6 +28,8 @@ class Daemon:
         self.root = Path(self.folder.name)
         (self.root / "voicebus.toml").write_text(config.replace("@ROOT@", str(self.root)), encoding="utf-8")
         self.process: subprocess.Popen[bytes] | None = None
+        self.gate = Gate(self.root)
+        self.killed = False
         self.unused = iter(range(KEYED))
 
     @property
@@ -53,8 +56,14 @@ class Daemon:
     def kill(self) -> None:
         """As a power cut of the process: nothing is finished."""
         assert self.process is not None
+        self.killed = True
         self.process.kill()
         self.process.wait(10)
+
+    def leave_nothing(self) -> None:
+        """After a stop: no process, socket, descriptor or thread is left, nor anything half made."""
+        left_in_order(self.runtime_dir, self.root / "s", never_killed=not self.killed)
+        self.gate.shut()
 
     def stop(self) -> int:
         """Ask it to leave; twice, so that it does not wait for anybody."""
@@ -96,15 +105,16 @@ def config(*extra: str) -> str:
     return "\n".join([*parts, *extra])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
-    """The daemon of all tests here: it must survive them all."""
+    """The daemon of all tests of a file: it must survive them all."""
     daemon = Daemon(config())
     daemon.start()
     try:
         yield daemon
         assert daemon.process.poll() is None, f"the daemon died:\n{daemon.output()[-4000:]}"
         assert daemon.stop() == 0
+        daemon.leave_nothing()
         assert "Traceback" not in daemon.output(), daemon.output()[-4000:]
     finally:
         if daemon.process.poll() is None:
@@ -119,6 +129,8 @@ def own_daemon() -> Iterator[Daemon]:
     daemon.start()
     try:
         yield daemon
+        daemon.stop()
+        daemon.leave_nothing()
     finally:
         daemon.stop()
         daemon.folder.cleanup()

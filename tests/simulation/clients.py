@@ -7,7 +7,7 @@ person's `Heard` of a job is what a file would hold that is cut back where the p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voicebus.bus import codec
 from voicebus.bus.errors import Disconnected
@@ -38,7 +38,8 @@ PASSING = frozenset({"storage", "queue_full", "unavailable"})
 @dataclass
 class Heard:
     """One job for one person. new: they asked for it. pcm: what they have. takes: where each take in it begins.
-    kept: the daemon has all of the text. over: the result is known; lost: there will be none, and that is as it should be."""
+    kept: the daemon has all of the text. over: the result is known; lost: there will be none,
+    and that is as it should be."""
 
     order: Order
     uid: int
@@ -50,6 +51,7 @@ class Heard:
     takes: list[tuple[int, str]] = field(default_factory=list)
     accepted: bool = False
     kept: bool = False
+    waits: bool = False
     asked: bool = False
     cancelled: bool = False
     result: Result | None = None
@@ -222,8 +224,7 @@ class Person:
             heard.rewound(0)
             reading = self._submit(order, now)
         else:
-            if heard.read == "none":
-                heard.rewound(0)
+            heard.whole = heard.whole or heard.read == "none"
             take = heard.takes[-1][1] if heard.takes else ""
             reading = Reading(
                 order.name,
@@ -287,7 +288,8 @@ class Person:
                 continue
             if heard.read == "none" and heard.reading.new and heard.reading.text_kept and not heard.reading.over:
                 self._note(heard, heard.reading)
-                session.drop(heard.order.name)  # whoever asks and does not read is not told the end: read that only
+                session.drop(heard.order.name)  # whoever asks and does not read is told nothing, and listens later
+                heard.whole = True
                 self._read_on(heard)
                 continue
             speech._take_over()
@@ -300,6 +302,7 @@ class Person:
     def _listen(self, heard: Heard, speech: SpeechBase) -> None:
         """Take what may be taken now: all of it, or as much as is played."""
         if heard.speed and self._clock.now < self._retry_at.get(heard.order.name, 0.0) and not speech._over:
+            self._play_later(heard)
             return
         budget = int(heard.speed * PLAY_S * RATE) if heard.speed and not speech._over else 1 << 60
         if self._clock.now < self.paused_until and not speech._over:
@@ -313,10 +316,17 @@ class Person:
                 budget -= event.samples
                 speech._report(event.end)
         if speech._events and not speech._over:
-            self._retry_at[heard.order.name] = max(
-                self._clock.now + PLAY_S, self._retry_at.get(heard.order.name, 0.0)
-            )
-            self._clock.at(self._retry_at[heard.order.name], self._step)
+            self._retry_at[heard.order.name] = max(self._clock.now + PLAY_S, self._retry_at.get(heard.order.name, 0.0))
+            self._play_later(heard)
+
+    def _play_later(self, heard: Heard) -> None:
+        if not heard.waits:
+            heard.waits = True
+            self._clock.at(self._retry_at[heard.order.name], self._play, heard)
+
+    def _play(self, heard: Heard) -> None:
+        heard.waits = False
+        self._step()
 
     def _ended(self, heard: Heard, reading: Reading) -> None:
         heard.reading = None
@@ -329,9 +339,14 @@ class Person:
         if isinstance(error, Disconnected) and error is (self.session.error if self.session else None):
             return  # all of them are lost, and go on with the next program
         code = getattr(error, "code", "")
-        if heard.order.options["keep"] == "nothing" and (code in ("not_found", "gone") or isinstance(error, Disconnected)):
+        if heard.order.options["keep"] == "nothing" and (
+            code in ("not_found", "gone") or isinstance(error, Disconnected)
+        ):
             heard.lost = str(error)
-        elif code in PASSING and not heard.accepted:
+        elif code == "ended" and heard.read == "none":
+            heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked
+            self._clock.after(AGAIN_S, self._again, heard)
+        elif code in PASSING and (code == "storage" or not heard.accepted):
             self._clock.after(AGAIN_S, self._again, heard)
         elif code == "not_found" and not heard.new:
             heard.lost = str(error)  # whether it should have been there the judge knows

@@ -29,11 +29,12 @@ class File:
 
 
 class Disk:
-    """All journals. full: nothing more can be written."""
+    """All journals, and the packed files that were made of them. full: nothing more can be written."""
 
     def __init__(self, chance: Random) -> None:
         self.full = False
         self.files: dict[str, File] = {}
+        self.packed: dict[str, File] = {}
         self._removed: dict[str, File] = {}
         self._chance = chance
 
@@ -68,9 +69,28 @@ class Disk:
             raise OSError(f"journal {place.log} ends too soon")
         return data
 
-    def size(self, log: str) -> int:
-        """Bytes of a journal."""
-        return len(self.files[log].data) if log in self.files else 0
+    def size(self, log: str, *, packed: bool = False) -> int:
+        """Bytes of a journal, or of a packed file, which is half as large; 0 where there is none."""
+        files = self.packed if packed else self.files
+        return len(files[log].data) // (1 + packed) if log in files else 0
+
+    def pack(self, log: str) -> None:
+        """Make a packed file of a journal, beside it, and synced. Raises OSError."""
+        self._copy(self.files, self.packed, log)
+
+    def unpack(self, log: str) -> None:
+        """Make the journal of a packed file anew, beside it. Raises OSError."""
+        self._copy(self.packed, self.files, log)
+
+    def _copy(self, source: dict[str, File], target: dict[str, File], log: str) -> None:
+        if self.full or log not in source:
+            raise OSError("No space left on device" if self.full else "No such file")
+        file = source[log]
+        target[log] = File(bytearray(file.data), list(file.records), list(file.ends), len(file.data))
+
+    def drop_file(self, log: str, *, packed: bool) -> None:
+        """Remove one of the two."""
+        (self.packed if packed else self.files).pop(log, None)
 
     def sync(self, log: str) -> None:
         """What was written to a journal is there for good."""
@@ -79,7 +99,8 @@ class Disk:
             file.synced = len(file.data)
 
     def drop(self, log: str) -> None:
-        """Remove a journal; a power cut may bring it back."""
+        """Remove a journal, which a power cut may bring back, and the packed file."""
+        self.packed.pop(log, None)
         file = self.files.pop(log, None)
         if file is not None:
             self._removed[log] = file
@@ -99,7 +120,9 @@ class Disk:
             del file.data[file.ends[-1] if file.ends else 0 :]
             file.synced = len(file.data)
 
-    def keep_only(self, logs: set[str]) -> None:
-        """Remove the journals that belong to no job."""
-        for log in [log for log in self.files if log not in logs]:
-            self.drop(log)
+    def keep_only(self, kept: dict[str, bool]) -> None:
+        """Remove what belongs to no job. kept: the logs that do, and whether they are packed."""
+        for log in [log for log in self.files if kept.get(log, True)]:
+            del self.files[log]
+        for log in [log for log in self.packed if not kept.get(log, False)]:
+            del self.packed[log]

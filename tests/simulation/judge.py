@@ -18,6 +18,7 @@ from voicebus.daemon.core.settings import Limits
 
 from . import sums
 from .oracle import RATE, Oracle, Wrong, check_text
+from .plan import UNSAYABLE
 
 if TYPE_CHECKING:
     from .clients import Heard
@@ -28,8 +29,8 @@ WINDOW = 8 * RATE
 """Samples that a worker may be ahead of the daemon's consent."""
 
 ENGINE_CODES = frozenset(
-    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "rate_limited", "quota",
-     "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
+    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "repeating",
+     "rate_limited", "quota", "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
 )  # fmt: skip
 
 Key = tuple[int, str]
@@ -206,7 +207,7 @@ class Judge:
         alone = self.now() - self._near.get(key, 0.0)
         why = ""
         if end.state == "finished":
-            allowed = end.skipped == 0 or (order.options["skip_bad"] and self._engine_faults() > 0)
+            allowed = end.skipped == 0 or (order.options["skip_bad"] and self._engine_faults(order) > 0)
         elif end.code == "cancelled":
             allowed = key in self.cancelled
         elif end.code == "abandoned":
@@ -218,15 +219,18 @@ class Judge:
         elif end.code == "daemon_stopped":
             allowed = not self._kept(key)
         elif end.code == "quarantined":
-            allowed = any(deaths >= 2 and text in order.text for text, deaths in self._oracle.deaths.items())
+            # Which sentence it was depends on what was lost with the worker; that there were two is what counts.
+            kinds = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls")
+            allowed = sum(self.befell[kind] for kind in kinds) >= 2
         else:
-            allowed = end.code in ENGINE_CODES and self._engine_faults() >= 2
+            allowed = end.code in ENGINE_CODES and self._engine_faults(order) >= 2
         if not allowed:
             raise Wrong(f"{key} ended as {end.state} ({end.code}: {end.message}) without a reason. {why}")
 
-    def _engine_faults(self) -> int:
-        kinds = ("engine", "worker loads", "worker dies", "worker stalls", "worker loses")
-        return sum(count for kind, count in self.befell.items() if kind.startswith(kinds[:3]))
+    def _engine_faults(self, order: Order) -> int:
+        kinds = ("engine", "worker loads", "worker dies")
+        faults = sum(count for kind, count in self.befell.items() if kind.startswith(kinds))
+        return faults + 2 * (UNSAYABLE in order.text)
 
     def _client_faults(self) -> int:
         return sum(count for kind, count in self.befell.items() if kind.startswith(("client", "daemon", "power")))
@@ -293,6 +297,11 @@ class Judge:
         elif isinstance(message, m.Done | m.Failed | m.Stopped):
             del self._leases[message.attempt]
 
+    def noted(self, meta: dict[str, Any]) -> None:
+        """Something is about to be written down in a journal."""
+        if meta["note"] == "renamed":
+            self._oracle.made[meta["new"]] = self._oracle.made[meta["old"]]
+
     def spawned(self, name: str) -> None:
         """A process is about to be started."""
         if self.alive(name):
@@ -327,9 +336,9 @@ class Judge:
         for key in self.accepted:
             if self._kept(key) and self._store.jobs[key].ended is None:
                 raise Wrong(f"{key} was accepted and never ended")
-        orphans = self._journals() - self._store.logs() - set(world.logs)
+        orphans = self._journals() - self._store.logs().keys() - world.logs.keys()
         if orphans:
             raise Wrong(f"journals that belong to no job: {sorted(orphans)}")
 
     def _journals(self) -> set[str]:
-        return set(self._store.disk.files)
+        return {*self._store.disk.files, *self._store.disk.packed}

@@ -154,8 +154,8 @@ class Plug:
 
 
 class Network:
-    """All connections to one pair of sockets. deliver: to the daemon. listening: there is one; run: the how manieth. known:
-    uid and pid behind each connection, as the kernel tells them."""
+    """All connections to one pair of sockets. deliver: to the daemon. listening: there is one; run: the how manieth.
+    known: uid and pid behind each connection, as the kernel tells them."""
 
     def __init__(self, clock: Clock, deliver: Deliver) -> None:
         self.clock = clock

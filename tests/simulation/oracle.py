@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from zlib import crc32
 
 RATE = 1000
 """Samples a second; few, so that a second of audio costs little."""
@@ -23,7 +24,7 @@ class Wrong(AssertionError):
 
 @dataclass(slots=True)
 class Made:
-    """One attempt: what it was to say, and its audio. deaths: it brought its worker down by its own doing."""
+    """One attempt: what it was to say, and its audio."""
 
     number: int
     attempt: str
@@ -44,7 +45,6 @@ class Oracle:
 
     def __init__(self) -> None:
         self.made: dict[str, Made] = {}
-        self.deaths: dict[str, int] = {}
         self._numbers: list[Made] = []
 
     def begin(self, attempt: str, text: str) -> Made:
@@ -52,14 +52,12 @@ class Oracle:
         if attempt in self.made:
             raise Wrong(f"the attempt {attempt} was given out twice")
         number = len(self._numbers)
-        made = Made(number, attempt, text, samples(number, max(len(text) * CHAR_SAMPLES, 1)))
+        # No two takes of a sentence are of one length: a place in one says nothing about another.
+        length = len(text) * CHAR_SAMPLES + crc32(attempt.encode()) % 61
+        made = Made(number, attempt, text, samples(number, length))
         self._numbers.append(made)
         self.made[attempt] = made
         return made
-
-    def brought_down(self, text: str) -> None:
-        """A text has brought a worker down, by its own doing."""
-        self.deaths[text] = self.deaths.get(text, 0) + 1
 
     def decode(self, pcm: bytes) -> list[Made]:
         """The takes that audio consists of, each from its first to its last sample. Raises Wrong."""

@@ -17,6 +17,9 @@ USERS = 2
 FAULTS_END = 30.0
 """Seconds after the beginning at which the last fault begins."""
 
+UNSAYABLE = "Unsayable"
+"""A word that no engine takes."""
+
 OUTSIDE = (
     "daemon dies",
     "power cut",
@@ -51,7 +54,14 @@ OF_ENGINE = (
 )
 """Faults for which a worker pays, and where they come thick a job."""
 
-WEIGHTS = {"daemon dies": 4, "power cut": 2, "worker is killed": 3, "client loses its connection": 2, "client vanishes": 2}
+WEIGHTS = {
+    "daemon dies": 4,
+    "power cut": 2,
+    "worker is killed": 3,
+    "client loses its connection": 2,
+    "client vanishes": 2,
+    "disk is full": 2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +136,7 @@ class Plan:
         def those(all_of_a_kind: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(part for part in all_of_a_kind if id(part) in kept)
 
-        return replace(
-            self, faults=those(self.faults), listeners=those(self.listeners), orders=those(self.orders)
-        )
+        return replace(self, faults=those(self.faults), listeners=those(self.listeners), orders=those(self.orders))
 
     def lines(self) -> list[str]:
         """For people."""
@@ -166,14 +174,19 @@ class Drawing:
     chance: Random
     seed: int
     faults_per_run: int
+    mean: bool = False
     kinds: tuple[str, ...] = ()
     named: Counter[int] = field(default_factory=Counter)
 
     def plan(self) -> Plan:
         """The plan of this seed."""
         chance = self.chance
-        mean, full = chance.random() < 0.5, chance.random() < 0.3
+        mean = self.mean = chance.random() < 0.5
+        full = chance.random() < 0.35
         kinds = OUTSIDE + (OF_ENGINE if mean else ()) + (OF_DISK if full else ())
+        if chance.random() < 0.6:
+            # A few kinds, often, find what all of them together hide from each other.
+            kinds = tuple(chance.sample(kinds, chance.randint(2, 6)))
         self.kinds = self.kinds or tuple(kind for kind in kinds for _ in range(WEIGHTS.get(kind, 1)))
         clients = chance.randint(1, 4)
         orders = tuple(self._order(number, clients) for number in range(chance.randint(2, 7)))
@@ -192,11 +205,11 @@ class Drawing:
         name = f"j{self.named[client % USERS]}"
         self.named[client % USERS] += 1
         options = {
-            "priority": chance.choice(("text", "text", "text", "important", "notification")),
+            "priority": chance.choice(("text", "text", "important", "notification")),
             "pace": chance.choice(("listen", "listen", "render")),
             "keep": chance.choices(("job", "history", "nothing"), (6, 3, 1))[0],
             "read": chance.choices(("live", "whole", "none"), (6, 3, 1))[0],
-            "skip_bad": chance.random() < 0.2,
+            "skip_bad": chance.random() < 0.3,
             "complete": len(pieces) == 1,
         }
         if options["read"] == "none":
@@ -219,7 +232,10 @@ class Drawing:
         sentences = []
         for index in range(chance.choice((1, 2, 4, 7, 12))):
             words = chance.choice((3, 5, 8, 8, 40))
-            sentences.append(" ".join(f"J{number}s{index}w{word}" for word in range(words)) + ".")
+            said = [f"J{number}s{index}w{word}" for word in range(words)]
+            if self.mean and chance.random() < 0.04:
+                said.insert(1, UNSAYABLE)
+            sentences.append(" ".join(said) + ".")
         return chance.choice((" ", " ", "\n")).join(sentences)
 
     def _pieces(self, text: str) -> tuple[str, ...]:
@@ -252,6 +268,6 @@ class Drawing:
         )
 
 
-def draw(seed: int, faults: int = 24) -> Plan:
-    """The plan of a seed."""
-    return Drawing(Random(f"plan {seed}"), seed, faults).plan()
+def draw(seed: int, faults: int = 24, kinds: tuple[str, ...] = ()) -> Plan:
+    """The plan of a seed. kinds: of faults, where only these are wanted."""
+    return Drawing(Random(f"plan {seed}"), seed, faults, kinds=kinds).plan()

@@ -14,25 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from voicebus.bus.codec import decode_from_client, decode_from_worker
 from voicebus.daemon.core.core import Core
-from voicebus.daemon.core.effects import (
-    Ask,
-    Commit,
-    DropLog,
-    Kill,
-    Leave,
-    Report,
-    Spawn,
-    Stored,
-    ToClient,
-    ToWorker,
-    WriteNote,
-    WriteTake,
-)
 from voicebus.daemon.core.records import Found, Outcome
 from voicebus.daemon.core.settings import Settings
 
 from .disk import Disk
-from .network import Full, Network, Unreachable
+from .hands import Died, Hands
+from .network import Network
 from .store import Store
 
 if TYPE_CHECKING:
@@ -45,15 +32,8 @@ LATE_S = 0.1
 DRAIN = 256
 """Messages of each socket in one pass, as in `daemon/loop.py`."""
 
-RETRY_S = 0.02
-"""Until a full pipe is tried again."""
 
-
-class Died(Exception):
-    """The daemon's process is gone, in the middle of whatever it was doing."""
-
-
-class Daemon:
+class Daemon(Hands):
     """One daemon after the other. run: the how manieth; core: None while there is none."""
 
     def __init__(
@@ -91,19 +71,7 @@ class Daemon:
         self._power = False
         self._chance = clock.chance("loop")
         store.applied = self._applied
-        self._do: dict[type, Callable[[Any], None]] = {
-            ToClient: self._to_client,
-            ToWorker: self._to_worker,
-            Spawn: self._spawn,
-            Kill: self._kill,
-            WriteTake: self._write_take,
-            WriteNote: self._write_note,
-            DropLog: self._drop_log,
-            Commit: self._commit,
-            Ask: self._ask,
-            Report: self._report,
-            Leave: self._leave,
-        }
+        self._do = self._table()
 
     # ------------------------------------------------------------------------------------------- life and death
 
@@ -289,8 +257,6 @@ class Daemon:
         if self.core is not None:
             self.core.found(found, self._clock.now)
 
-    # ---------------------------------------------------------------------------------------------------- effects
-
     def _carry_out(self) -> None:
         core = self.core
         if core is None:
@@ -302,132 +268,3 @@ class Daemon:
             self.effects_done += 1
             self._do[kind](effect)
         effects.clear()
-
-    def _to_client(self, effect: ToClient) -> None:
-        core = self.core
-        assert core is not None
-        peer, header, body = effect.peer, effect.header, effect.body
-        if type(body) is Stored:
-            try:
-                body = self._disk.read(body)
-            except OSError:
-                self._give_up(peer)
-                return
-        data = bytes(body) if body is not None else b""  # type: ignore[arg-type]
-        told = self._judge.to_client(peer, header, data)
-        self._clock.trace(">", header, peer, told)
-        if peer in self._lanes:
-            self._lanes[peer].append((header, data))
-            return
-        try:
-            self._network.send(peer, header, data, bounded=True)
-        except Full:
-            self._lanes[peer] = deque([(header, data)])
-            core.client_full(peer, self._clock.now)
-            self._clock.after(RETRY_S, self._retry_later, self.run, peer, RETRY_S)
-        except Unreachable:
-            core.client_gone(peer, self._clock.now)
-
-    def _give_up(self, peer: bytes) -> None:
-        self._lanes.pop(peer, None)
-        assert self.core is not None
-        self.core.client_gone(peer, self._clock.now)
-
-    def _retry_later(self, run: int, peer: bytes, pause: float) -> None:
-        """As `Lanes.retry_all`: again and again, at longer and longer intervals while nothing moves."""
-        if run != self.run or self.core is None or peer not in self._lanes:
-            return
-
-        def retry() -> None:
-            if peer in self._lanes:
-                moved = self._retry(peer)
-                longer = RETRY_S if moved else min(2 * pause, 0.5)
-                self._clock.after(longer, self._retry_later, run, peer, longer)
-
-        self._other(retry)
-
-    def _retry(self, peer: bytes) -> bool:
-        lane = self._lanes[peer]
-        before = len(lane)
-        try:
-            while lane:
-                self._network.send(peer, *lane[0], bounded=True)
-                lane.popleft()
-        except Full:
-            return len(lane) < before
-        except Unreachable:
-            self._give_up(peer)
-            return True
-        del self._lanes[peer]
-        assert self.core is not None
-        self.core.client_drained(peer, self._clock.now)
-        return True
-
-    @property
-    def held(self) -> int:
-        """Bytes that wait for clients."""
-        return sum(len(body) for lane in self._lanes.values() for _, body in lane)
-
-    def _to_worker(self, effect: ToWorker) -> None:
-        assert self.core is not None
-        assert not isinstance(effect.body, Stored)
-        data = bytes(effect.body) if effect.body is not None else b""
-        try:
-            if self._processes.pipe_full(effect.peer):
-                raise Unreachable
-            self._network.send(effect.peer, effect.header, data, bounded=False)
-        except Unreachable:
-            self.core.worker_gone(effect.peer, self._clock.now)
-        told = self._judge.to_worker(effect.peer, effect.header, data)
-        self._clock.trace(">", effect.header, effect.peer, told)
-
-    def _spawn(self, effect: Spawn) -> None:
-        assert self.core is not None
-        self._clock.trace(f"spawn {effect.worker}")
-        self._judge.spawned(effect.worker)
-        pid = self._processes.spawn(effect.worker, effect.provider, effect.ticket)
-        self.core.spawned(effect.worker, pid, self._clock.now)
-
-    def _kill(self, effect: Kill) -> None:
-        assert self.core is not None
-        self._clock.trace(f"kill {effect.worker}")
-        self._judge.kills(effect.worker, self.core.world.workers[effect.worker].ours)
-        self._processes.kill(effect.worker)
-
-    def _write_take(self, effect: WriteTake) -> None:
-        assert self.core is not None
-        self._clock.trace(f"write {effect.log} {effect.take}")
-        try:
-            pcm_at, marks_at = self._disk.write_take(effect)
-        except OSError as error:
-            self.core.take_lost(effect.log, effect.take, str(error), self._clock.now)
-        else:
-            self.core.take_written(effect.log, effect.take, pcm_at, marks_at, self._clock.now)
-
-    def _write_note(self, effect: WriteNote) -> None:
-        try:
-            self._disk.write_note(effect)
-        except OSError:
-            self._clock.trace("a note is lost")
-
-    def _drop_log(self, effect: DropLog) -> None:
-        self._clock.trace(f"drop {effect.log}")
-        self._disk.drop(effect.log)
-
-    def _commit(self, effect: Commit) -> None:
-        assert self.core is not None
-        if effect.record is None:
-            self.core.committed(Outcome(effect.ticket), self._clock.now)
-        else:
-            self._clock.trace(f"commit {effect.ticket} {type(effect.record).__name__}")
-            self._store.commit(effect)
-
-    def _ask(self, effect: Ask) -> None:
-        self._store.ask(effect)
-
-    def _report(self, effect: Report) -> None:
-        self._clock.trace(f"{effect.level}: {effect.text}")
-
-    def _leave(self, effect: Leave) -> None:
-        self.die(power=False)
-        raise Died

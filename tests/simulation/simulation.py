@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from voicebus.daemon.core.settings import Choice, Limits, Provider, Restart, Settings
+from voicebus.daemon.core.settings import Choice, History, Limits, Provider, Restart, Settings
 
 from .clients import Heard, Person
 from .clock import Clock
@@ -26,7 +26,7 @@ from .workers import Processes
 HEALED_S = FAULTS_END + 14.0
 """When the last fault is over, after the beginning."""
 
-LIVELY_S = 150.0
+LIVELY_S = 300.0
 """Every job must be over so long after that."""
 
 QUIET_S = 40.0
@@ -58,6 +58,7 @@ def settings(workers: int) -> Settings:
         providers=providers,
         chain=(Choice("a"), Choice("b")),
         limits=LIMITS,
+        history=History(pack_after_s=3.0),
         restart=Restart(base_s=0.2, max_s=2.0, intensity=20),
     )
 
@@ -89,14 +90,12 @@ class Simulation:
         self.disk = Disk(self.clock.chance("disk"))
         self.store = Store(self.clock, self.disk)
         self.judge = Judge(self.oracle, self.store, LIMITS, plan.slots)
-        self.network = Network(self.clock, lambda peer, header, body: self.daemon.arrived(peer, header, body))
+        self.network = Network(self.clock, self._arrived)
         self.processes = Processes(self.clock, self.network, self.oracle, plan.slots)
         self.daemon = Daemon(
             self.clock, self.network, self.disk, self.store, settings(plan.workers), self.judge, self.processes
         )
-        self.people = [
-            Person(number, self.clock, self.network, self.oracle) for number in range(plan.clients + USERS)
-        ]
+        self.people = [Person(number, self.clock, self.network, self.oracle) for number in range(plan.clients + USERS)]
         self.faults: Counter[str] = Counter()
         self._chance = self.clock.chance("faults")
         self._wire_up()
@@ -114,6 +113,9 @@ class Simulation:
             judge.orders[1000 + order.client % USERS, order.name] = order
         for person in self.people:
             person.ends = judge.heard_to_the_end
+
+    def _arrived(self, peer: bytes, header: bytes, body: bytes) -> None:
+        self.daemon.arrived(peer, header, body)
 
     def _who(self, peer: bytes) -> tuple[int, int]:
         return self._known[peer]
@@ -176,9 +178,9 @@ class Simulation:
         self.disk.full = False
         self.store.failing_until = self.store.slow_until = 0.0
         self.daemon.doom(0, "never", power=False)
+        self.processes.next_load, self.processes.next_load_dies = 0.0, False
         for process in self.processes.living():
-            if process.sick:
-                process.exit(None, 9)
+            process.next_end = None  # who hangs goes on hanging: that is for the daemon to find out
         for person in self.people:
             person.begin()
 
@@ -252,6 +254,11 @@ class Simulation:
 
     def _daemon_stalls(self, fault: Fault) -> bool:
         self.daemon.stall(fault.length)
+        if fault.target % 3 == 0:  # the machine slept, and everybody with it
+            for process in self.processes.living():
+                process.frozen_until = max(process.frozen_until, self.clock.now + fault.length)
+            for person in self.people:
+                person.stall(fault.length)
         return self.daemon.core is not None
 
     def _daemon_stops(self, fault: Fault) -> bool:
@@ -273,11 +280,11 @@ class Simulation:
             case "worker's pipe is full":
                 process.pipe_full = True
             case "engine crashes":
-                process.crash(*((1, None) if fault.number % 2 else (None, 11)))
+                process.exit(*((1, None) if fault.number % 2 else (None, 11)))
             case "engine hangs":
                 process.hang()
             case _:
-                code = ("unavailable", "out_of_memory", "rate_limited")[fault.number % 3]
+                code = ("unavailable", "out_of_memory", "invalid_input", "rate_limited")[fault.target % 4]
                 process.next_end = (fault.kind, code)
         return True
 

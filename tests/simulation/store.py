@@ -6,15 +6,17 @@ it changes only at the moment at which a commit is durable, and its outcome is t
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from voicebus.daemon.core.effects import Ask, Commit
+from voicebus.daemon.core.effects import Ask, Commit, Expire
 from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
     JobEnded,
+    JobPacked,
     JobPinned,
     JobSaved,
     Outcome,
@@ -73,14 +75,17 @@ class Store:
                 found.append(Unfinished(saved, records, self.disk.size(saved.job.log)))
         return found
 
-    def logs(self) -> set[str]:
-        """The journals that belong to a job."""
-        return {saved.job.log for saved in self.jobs.values()}
+    def logs(self) -> dict[str, bool]:
+        """The logs that belong to a job, and whether they are packed."""
+        return {saved.job.log: saved.audio == "packed" for saved in self.jobs.values()}
 
-    def audio_bytes(self) -> int:
-        """Of all journals, less those of the jobs that are not over."""
-        going_on = {saved.job.log for saved in self.jobs.values() if saved.ended is None}
-        return sum(len(file.data) for log, file in self.disk.files.items() if log not in going_on)
+    def audio_bytes(self) -> dict[int, int]:
+        """Of the jobs that are over, by uid."""
+        found: Counter[int] = Counter()
+        for saved in self.jobs.values():
+            if saved.ended is not None:
+                found[saved.job.uid] += saved.ended.disk
+        return found
 
     # ------------------------------------------------------------------------------------------------ commits
 
@@ -148,8 +153,12 @@ class Store:
             if saved.ended is not None:
                 raise AssertionError(f"{key} is over already: {saved.ended.state}, not {record.state}")
             self.jobs[key] = replace(saved, ended=record, finished=self.wall + self._clock.now)
+        elif isinstance(record, JobPacked):
+            if saved.ended is None or saved.audio != "kept":
+                return "missing"
+            self.jobs[key] = replace(saved, audio="packed", ended=replace(saved.ended, disk=record.bytes))
         else:
-            raise AssertionError(f"nobody asked for {record}")
+            raise TypeError(f"nobody asked for {record}")
         return "done"
 
     def _keep_job(self, record: JobSaved) -> str:
@@ -172,14 +181,48 @@ class Store:
         """Answer soon, with what is kept by then."""
         self._clock.after(self._chance.uniform(0.0005, 0.01), self._find, self._run, effect)
 
+    def expire(self, effect: Expire) -> None:
+        """Nothing is past its time: a run is over too soon for that."""
+        self._clock.after(self._chance.uniform(0.0005, 0.01), self._found, self._run, Found(effect.ticket))
+
     def _find(self, run: int, effect: Ask) -> None:
         if run != self._run:
             return
-        saved = self.jobs.get((effect.wanted.uid, effect.wanted.id))
-        if saved is not None and saved.ended is not None and self.disk.size(saved.job.log) < saved.ended.disk:
-            saved = replace(saved, audio="missing")
-        self._clock.after(self._chance.uniform(0.0, 0.002), self._found, run, Found(effect.ticket, saved=saved))
+        wanted = effect.wanted
+        found = (
+            Found(effect.ticket, rows=self._plain(int(wanted.cursor), float(wanted.where["age_s"]), wanted.limit))
+            if wanted.what == "plain"
+            else Found(effect.ticket, saved=self.jobs.get((wanted.uid, wanted.id)))
+        )
+        self._clock.after(self._chance.uniform(0.0, 0.002), self._found, run, found)
+
+    def _plain(self, after: int, age_s: float, limit: int) -> tuple[dict[str, Any], ...]:
+        """Jobs that have been over for long enough and are not packed."""
+        until = self.wall + self._clock.now - age_s
+        rows = [
+            {"order": one.job.order, "uid": one.job.uid, "id": one.job.id, "log": one.job.log, "disk": one.ended.disk}
+            for one in self.jobs.values()
+            if one.ended is not None
+            and one.audio == "kept"
+            and one.ended.samples
+            and one.job.order > after
+            and one.finished <= until
+        ]
+        return tuple(sorted(rows, key=lambda row: row["order"])[:limit])
+
+    def with_audio(self, found: Found) -> Found:
+        """As the shell does it: with the word on whether the audio is there."""
+        saved = found.saved
+        if saved is None or saved.ended is None:
+            return found
+        name, packed = saved.job.log, saved.audio == "packed"
+        if self.disk.size(name, packed=packed) >= saved.ended.disk:
+            return found
+        size = self.disk.size(name, packed=True)
+        if size and not packed:
+            return replace(found, saved=replace(saved, audio="packed", ended=replace(saved.ended, disk=size)))
+        return replace(found, saved=replace(saved, audio="missing"))
 
     def _found(self, run: int, found: Found) -> None:
         if run == self._run:
-            self._answer(found)
+            self._answer(self.with_audio(found))

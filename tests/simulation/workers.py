@@ -7,18 +7,20 @@ to live.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicebus.bus import codec
 from voicebus.bus import messages as m
 from voicebus.daemon.core.settings import Provider
-from voicebus.workers.session import Begin, Exit, Halt, Identity, Load, Say, Session
 from voicebus.workers.session import Allow as More
+from voicebus.workers.session import Begin, Exit, Halt, Identity, Load, Say, Session
 
 from .clock import Clock
 from .network import Network, Plug
 from .oracle import RATE, Made, Oracle
+from .plan import UNSAYABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +67,16 @@ class Process:
         self.hangs = False
         self.next_end: tuple[str, str] | None = None
         self.runs: dict[str, Run] = {}
+        self._away_until = 0.0
+        self._held: deque[tuple[bytes, bytes]] = deque()
         self._owner = owner
         self._clock = owner.clock
         self._chance = owner.clock.chance(f"worker {pid}")
-        self._pause = self._chance.choice((0.002, 0.02, 0.1))
-        self._chunk = self._chance.choice((97, 250, 800))
+        self._pause = self._chance.choice((0.002, 0.02, 0.1, 0.4))
+        # However slow, at least twice as fast as it sounds: else a run is over before a book is.
+        self._chunk = self._chance.choice((97, 250, 800) if self._pause < 0.05 else (250, 800))
+        if self._pause == 0.4:
+            self._chunk = 1200
         self._slow_load, self._dies_loading = owner.next_load, owner.next_load_dies
         owner.next_load, owner.next_load_dies = 0.0, False
         self.session = Session(Identity(ticket, provider.name, "1", pid), self._clock.now)
@@ -106,6 +113,8 @@ class Process:
         self._later(0.0, self._read)
 
     def _read(self) -> None:
+        while self._held and self.plug.send(*self._held[0]):
+            self._held.popleft()
         while self.alive and (parts := self.plug.receive()) is not None:
             before = self.session.next_at
             self._do(self.session.receive(codec.decode_to_worker(parts[0]), parts[1], self._clock.now))
@@ -132,8 +141,12 @@ class Process:
                     return
 
     def say(self, message: Any, body: bytes = b"") -> None:
-        """Send, if anybody is there."""
-        self.plug.send(codec.encode(message), body)
+        """Send, as soon as anybody is there; a beat that would tell of the past is left out."""
+        if self._held or not self.plug.send(codec.encode(message), body):
+            if isinstance(message, m.Register):
+                self._held.clear()
+            if not self._held or not isinstance(message, m.Beat):
+                self._held.append((codec.encode(message), body))
 
     def _said(self, message: Any, body: bytes = b"") -> None:
         """What an attempt says goes nowhere once its session is over."""
@@ -156,15 +169,12 @@ class Process:
 
     def _loaded(self) -> None:
         ready = m.Ready(rate=RATE, slots=self._owner.slots, load_s=0.1, first_audio_s=0.01, factor=0.05)
-        if self.sick == "loads slowly":
-            self.sick = ""
+        self._clock.after(PATIENCE_S, self._well_again, "loads slowly")
         self._do(self.session.loaded(ready, READY_BODY, 10_000_000))
 
     def _begin(self, work: m.Work, text: bytes) -> None:
         run = Run(work, self._owner.oracle.begin(work.attempt, text.decode()), work.credit)
         self.runs[work.attempt] = run
-        if self.hangs:
-            self._owner.oracle.brought_down(run.made.text)
         self._later(self._pause * self._chance.random() * 2, self._make, run)
 
     def _allow(self, attempt: str, up_to: int) -> None:
@@ -179,6 +189,9 @@ class Process:
         if run.stopped or self.hangs or self.runs.get(run.work.attempt) is not run:
             return
         total = len(run.made.pcm) >> 1
+        if UNSAYABLE in run.made.text:
+            self._finished(run, self._of(run, m.Failed, "invalid_input", "not that word", 0.0))
+            return
         if self.next_end is not None and run.sent >= total // 3:
             self._end_badly(run, *self.next_end)
             return
@@ -229,36 +242,32 @@ class Process:
 
     def hang(self) -> None:
         """The engine makes nothing any more; beats go on."""
-        if not self.hangs:
-            self.hangs = True
-            self.sick = "hangs"
-            for run in self.runs.values():
-                self._owner.oracle.brought_down(run.made.text)
-
-    def crash(self, code: int | None, signal: int | None) -> None:
-        """The engine brings its process down."""
-        for run in self.runs.values():
-            self._owner.oracle.brought_down(run.made.text)
-        self.exit(code, signal)
+        self.hangs = True
+        self.sick = "hangs"
 
     def freeze(self, seconds: float) -> None:
         """All threads stand still, and then go on where they were."""
         self.frozen_until = max(self.frozen_until, self._clock.now + seconds)
         if seconds >= PATIENCE_S:
             self.sick = self.sick or "stood still"
-            for run in self.runs.values():
-                self._owner.oracle.brought_down(run.made.text)
             self._clock.after(seconds + PATIENCE_S, self._well_again, "stood still")
 
     def lose(self, seconds: float) -> int:
         """The connection is gone for so long. How many messages are lost."""
-        if seconds >= PATIENCE_S:
+        now = self._clock.now
+        away_again = now < self._away_until + PATIENCE_S
+        self._away_until = max(self._away_until, now + seconds)
+        if seconds >= PATIENCE_S or away_again:
             self.sick = self.sick or "was away"
-            self._clock.after(seconds + PATIENCE_S, self._well_again, "was away")
+        self._clock.at(self._away_until + PATIENCE_S, self._well_again, "was away")
         return self.plug.lose(seconds)
 
     def _well_again(self, what: str) -> None:
-        if self.sick == what and self._clock.now >= self.frozen_until:
+        if not self.alive:
+            return
+        if self.session._ready is None:  # what was lost of the time to load stays lost
+            self._clock.after(PATIENCE_S, self._well_again, what)
+        elif self.sick == what and self._clock.now >= max(self.frozen_until, self._away_until):
             self.sick = ""
 
     def exit(self, code: int | None, signal: int | None) -> None:

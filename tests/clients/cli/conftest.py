@@ -8,6 +8,7 @@ from typing import Any, Self
 import pytest
 from click.testing import CliRunner
 
+from voicebus.bus.errors import NotFound
 from voicebus.clients.cli import seam
 from voicebus.clients.cli.app import cli
 from voicebus.clients.events import Frame, Result, Segment
@@ -80,12 +81,49 @@ SEGMENT = {
     "length": 12,
     "state": "whole",
     "provider": "espeak",
+    "version": "1.52",
     "voice": "en-us",
     "attempt": "e.1",
+    "seed": 7,
+    "first_audio_s": 0.003,
+    "made_s": 0.02,
     "tries": 2,
     "offset": 0,
     "samples": 22050,
     "trail": ["crash: exit code 11"],
+}
+
+
+KEPT = {
+    "job": "kitchen-1",
+    "state": "finished",
+    "code": "",
+    "created": 1769860800.0,
+    "finished": 1769860805.0,
+    "samples": 44100,
+    "rate": 22050,
+    "segments": 1,
+    "skipped": 0,
+    "speakers": [{"provider": "espeak", "version": "1.52", "voice": "en-us", "segments": 1}],
+    "language": "en",
+    "keep": "history",
+    "pinned": False,
+    "audio": "kept",
+    "bytes": 88200,
+    "text": "Good morning.",
+}
+REQUEST = {
+    "chain": [],
+    "language": "en",
+    "ssml": False,
+    "rate": 0,
+    "style": {"rate": 1.5, "pitch": 1.0, "volume": 1.0, "punctuation": "", "instruct": "", "options": {}},
+    "priority": "text",
+    "pace": "listen",
+    "keep": "history",
+    "patience_s": 20.0,
+    "seed": None,
+    "skip_bad": False,
 }
 
 
@@ -95,6 +133,7 @@ class Speech:
     def __init__(self, client: Client, text: Any) -> None:
         self.client = client
         self.job = "kitchen-1"
+        self.keep = client.keep
         self.text = text if isinstance(text, str) else "".join(text)
         self.result: Result | None = None
         self.cancelled = False
@@ -149,6 +188,7 @@ class Client:
         self.refusal: Exception | None = None
         self.failure: BaseException | None = None
         self.interrupt = 0
+        self.keep = "history"
         self.events = [
             Segment(0, "e.1", 0, 0, 5, "espeak", "en-us"),
             Frame(memoryview(bytes(8820)), 0, 22050, 0, "e.1"),
@@ -160,6 +200,7 @@ class Client:
             "providers": [PROVIDER],
             "jobs": [JOB],
             "segments": [SEGMENT],
+            "history": [KEPT],
         }
         self.speech: Speech | None = None
 
@@ -187,6 +228,30 @@ class Client:
         if self.refusal is not None:
             raise self.refusal
         return {"job": job, "state": "cancelled", "code": "cancelled", "message": "", "samples": 0}
+
+    def history(self, *, limit=None, **filters):
+        self.calls.append(("history", limit, filters))
+        return iter(self.rows["history"][:limit])
+
+    def kept(self, job):
+        for row in self.rows["history"]:
+            if row["job"] == job:
+                return row | {"message": "", "trail": [], "seed": 7, "request": REQUEST}
+        raise NotFound(f"There is no job {job!r} in the history.")
+
+    def text(self, job):
+        return "Good morning."
+
+    def say_again(self, job, **changes):
+        return self.speak(self.text(job), again=job, **changes)
+
+    def delete(self, job):
+        self.calls.append(("delete", job))
+        self.kept(job)
+
+    def pin(self, job, pinned):
+        self.calls.append(("pin", job, pinned))
+        self.kept(job)
 
     def cancel_all(self) -> int:
         return 2

@@ -34,7 +34,7 @@ def test_options_reach_the_library(client, run):
         "pace": "listen", "whole": False, "sample_rate": 0,
     }  # fmt: skip
     run("say", "plain")
-    assert not {"voice", "provider", "language", "seed", "keep", "punctuation"} & set(client.asked)
+    assert not {"voice", "provider", "language", "seed", "punctuation"} & set(client.asked)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voicebus.bus import codec
 from voicebus.bus.messages import Attach, Attached, Bye, Detach, Error, Page, Query
 from voicebus.daemon.core import asking
@@ -113,10 +115,12 @@ def test_questions_are_bounded() -> None:
 
 
 def test_detaching_from_what_is_not_there_asks_nobody() -> None:
-    """What is not in memory is read by nobody."""
+    """What is not in memory is read by nobody, so nothing is to be done and nothing to be said: least of all that there
+    is no such job, which a reading that has just begun again would take for an answer."""
     stage, _, client = durable()
+    before = len(client.inbox)
     client.say(Detach(job="x"))
-    assert client.last(Error).code == "not_found" and stage.asked == []
+    assert client.inbox[before:] == [] and stage.asked == []
 
 
 def test_an_answer_that_nobody_waits_for_is_ignored() -> None:
@@ -153,3 +157,19 @@ def test_a_repeated_submit_waits_for_the_job_that_it_found() -> None:
     assert again.inbox[1:] == [] and len(later.asked) == 1
     later.answer()
     assert again.terminals["j"].state == "finished"
+
+
+def test_a_list_that_cannot_be_given() -> None:
+    """A question that makes no sense, a job that is not there and one that was deleted each have their error."""
+    stage, _, client = durable()
+    for found in (Found(0, reason="No such date.", code="invalid"), Found(0, reason="Busy."), Found(0, deleted=True)):
+        client.say(Query(request="q", what="text", where={"job": "j"}))
+        effect = stage.asked.pop()
+        stage.core.found(replace(found, ticket=effect.ticket), stage.now)
+        stage.run()
+    told = [(error.code, error.message, error.request) for error in client.got(Error)]
+    assert told == [
+        ("invalid", "No such date.", "q"),
+        ("storage", "Busy.", "q"),
+        ("deleted", "The job j was deleted.", "q"),
+    ]

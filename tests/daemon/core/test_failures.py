@@ -15,6 +15,7 @@ EXPECTED = {
     "load_failed": ("next", 0, "counts", False, False),
     "silent": ("again", 1, "counts", False, True),
     "truncated": ("again", 1, "counts", False, True),
+    "repeating": ("again", 1, "counts", False, True),
     "rate_limited": ("next", 0, "trips", False, False),
     "quota": ("next", 0, "trips", False, False),
     "auth": ("next", 0, "trips", False, False),

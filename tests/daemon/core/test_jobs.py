@@ -26,7 +26,7 @@ from voicebus.bus.messages import (
     Terminal,
 )
 from voicebus.daemon.core.segmentation import Splitter
-from voicebus.daemon.core.settings import Limits, Settings
+from voicebus.daemon.core.settings import History, Limits, Settings
 
 from .scenes import THREE, Scene, heard, kinds, lose, scene, speak_all
 from .world_of_one import FakeClient, Stage, settings
@@ -379,6 +379,27 @@ def test_a_caller_may_think_for_long(read: str) -> None:
     other = stage.client()
     other.attach("j")
     assert heard(other) == other.last(Terminal).samples == 300
+
+
+def test_a_listener_does_not_stand_for_the_author() -> None:
+    """Who only listens adds nothing: 30 s after the author left the job ends, however many still listen. Whoever adds a
+    piece is its author from then on."""
+    stage, worker, client = scene("One.\n", complete=False, pace="render")
+    other = stage.client(pid=77)
+    other.attach("j")
+    speak_all(worker)
+    stage.leave(client)
+    stage.live(20)
+    other.append("j", 1, "Two.\n")
+    speak_all(worker)
+    stage.live(100)
+    assert stage.job().verdict is None
+    third = stage.client(pid=78)
+    third.attach("j")
+    stage.leave(other)
+    stage.live(32)
+    assert third.terminals["j"].code == "text_incomplete"
+    assert heard(third) == third.terminals["j"].samples == 600
 
 
 def test_a_text_is_not_given_up_while_it_is_spoken() -> None:
@@ -760,3 +781,21 @@ def test_a_job_that_is_over_still_knows_its_text_from_another() -> None:
     assert client.last(Accepted).existing
     client.submit("j", "Two.", read="none")
     assert refusal(client).code == "conflict"
+
+
+def test_what_is_kept_where_nobody_says() -> None:
+    """A SUBMIT without a word on what stays gets what is configured, is told so, and is the same SUBMIT again."""
+    stage = Stage(settings(history=History(keep="nothing")), durable=True)
+    worker, client = stage.worker(), stage.client()
+    client.submit("j", "One.", keep="")
+    assert client.last(Accepted).keep == "nothing"
+    assert stage.store.jobs == {}
+    client.submit("j", "One.", keep="")
+    assert client.last(Accepted).existing
+    client.submit("k", "One.", keep="history")
+    assert client.last(Accepted).keep == "history"
+    worker.speak(worker.current)
+    plain = Stage(settings())
+    client = plain.client()
+    client.submit("j", "One.", keep="")
+    assert client.last(Accepted).keep == "job"

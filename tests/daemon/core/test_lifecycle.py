@@ -8,11 +8,16 @@ import pytest
 
 from voicebus.bus.messages import Beat, Chunk, Grant, Stop, Stopped
 from voicebus.daemon.core import leases
-from voicebus.daemon.core.lifecycle import JOB, SEGMENT, WORKER, Table, Unforeseen, move
+from voicebus.daemon.core.lifecycle import AUDIO, JOB, SEGMENT, WORKER, Table, Unforeseen, move
 
 from .world_of_one import Stage, settings
 
-TABLES = {"job": (JOB, "queued"), "segment": (SEGMENT, "waiting"), "worker": (WORKER, "down")}
+TABLES = {
+    "job": (JOB, "queued"),
+    "segment": (SEGMENT, "waiting"),
+    "worker": (WORKER, "down"),
+    "audio": (AUDIO, "plain"),
+}
 
 
 @dataclass

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from voicebus.bus.messages import Accepted, Appended, Attached, Cancel, Delete, Deleted, Error, Pin, Pinned, Query, Terminal
+from voicebus.bus.messages import (
+    Accepted,
+    Appended,
+    Attached,
+    Cancel,
+    Delete,
+    Deleted,
+    Error,
+    Pin,
+    Pinned,
+    Query,
+    Terminal,
+)
 from voicebus.daemon.core.records import JobSaved, Outcome
 from voicebus.daemon.core.settings import Limits
 
@@ -89,7 +101,7 @@ def test_a_piece_that_cannot_be_written_down_ends_the_job() -> None:
 
 def test_a_piece_that_was_not_written_down_is_never_acknowledged() -> None:
     """Nor is one behind it, nor the end of the text, however often they are sent; then the job is over."""
-    stage, worker, client = durable()
+    stage, _, client = durable()
     client.submit("j", "One. ", complete=False)
     stage.commits_fail = "no space"
     client.append("j", 1, "Two. ")
@@ -103,6 +115,26 @@ def test_a_piece_that_was_not_written_down_is_never_acknowledged() -> None:
     client.append("j", 1, "Two. ")
     client.end("j", 2)
     assert client.got(Appended) == [] and [error.code for error in client.got(Error)] == ["ended", "ended"]
+
+
+def test_audio_of_a_piece_that_was_not_written_down_does_not_stand_before_the_end() -> None:
+    """It is never sent, so nobody waits for it: readers hear how the job ended, at once and after a restart."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.hold_commits = True
+    client.append("j", 1, "Two. Three. ")
+    speak_all(worker)
+    stage.commits_fail = "no space"
+    stage.let_go()
+    stage.commits_fail, stage.hold_commits = "", False
+    stage.pass_time(1.5)
+    end = client.terminals["j"]
+    assert (end.code, end.state) == ("storage", "failed")
+    later = stage.reborn()
+    again = later.client(client.uid)
+    again.attach("j")
+    assert (again.terminals["j"].code, again.terminals["j"].samples) == (end.code, end.samples)
+    assert again.audio.get("j") == client.audio.get("j")
 
 
 def test_a_piece_of_a_job_that_is_over_is_lost_without_more_ado() -> None:
@@ -131,6 +163,19 @@ def test_the_end_of_a_job_is_written_again_until_it_is() -> None:
     stage.commits_fail = ""
     stage.pass_time(1.5)
     assert client.terminals["j"].state == "finished"
+
+
+def test_a_cancellation_that_is_repeated_is_not_answered_before_the_end_is_written() -> None:
+    """Between two tries to write the end there is no commit under way, and nothing to be told."""
+    stage, _, client = durable()
+    client.submit("j", TEXT)
+    stage.commits_fail = "no space"
+    client.cancel("j")
+    client.cancel("j")
+    assert client.got(Terminal) == []
+    stage.commits_fail = ""
+    stage.pass_time(1.5)
+    assert {end.state for end in client.got(Terminal)} == {"cancelled"}
 
 
 def test_the_end_of_a_job_that_was_given_up_is_not_written() -> None:

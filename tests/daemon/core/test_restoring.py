@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Error, Notice, Query, Rewind, Terminal
 from voicebus.daemon.core.settings import Limits, Settings
@@ -37,6 +38,14 @@ def attach(client: FakeClient, job: str = "j", **options: Any) -> None:
         client.attach(job, at, take, **options)
         if len(client.got(Rewind)) == before:
             return
+
+
+def stay(stage: Stage, seconds: int, *clients: FakeClient) -> None:
+    """Time passes, and these clients go on saying that they are there."""
+    for _ in range(seconds):
+        for client in clients:
+            client.hello()
+        stage.pass_time(1.0, step=1.0)
 
 
 def test_a_job_goes_on_from_its_last_whole_take() -> None:
@@ -118,6 +127,23 @@ def test_text_in_pieces_goes_on() -> None:
         worker.speak(worker.current)
     assert said == ["second line", "third line"]
     assert client.terminals["j"].segments == 3 and heard(client) == 900
+
+
+def test_the_author_of_a_text_in_pieces_is_known_to_the_next_daemon() -> None:
+    """He may think for as long after a restart as before it; who only listens to it does not stand for him."""
+    stage, _, client = durable()
+    client.submit("j", "First line\n", complete=False)
+    later = stage.reborn()
+    worker = later.worker()
+    author, listener = later.client(client.uid, client.pid), later.client(client.uid, pid=77)
+    attach(author)
+    attach(listener)
+    speak_all(worker)
+    stay(later, 100, author, listener)
+    assert later.core.world.jobs[1000, "j"].verdict is None
+    later.core.client_gone(author.peer, later.now)
+    stay(later, 32, listener)
+    assert listener.terminals["j"].code == "text_incomplete"
 
 
 def test_takes_made_ahead_are_kept_and_only_the_gap_is_cut_again() -> None:
@@ -324,15 +350,90 @@ def test_stopping_waits_for_a_reader_that_has_something_coming() -> None:
     assert worker.quit and heard(client) == 900
 
 
-def test_of_two_takes_over_the_same_words_the_first_one_counts() -> None:
+def test_of_two_takes_over_the_same_words_the_later_one_counts() -> None:
     """A journal that says so is not to make anybody hear words twice."""
     stage, worker, client = durable()
     client.submit("j", TEXT, pace="render")
     worker.speak(worker.current)
     (found,) = stage.store.takes["e1-1"]
-    overlapping = replace(found, meta={**found.meta, "start": 2, "end": 9, "take": "e0.1"})
-    stage.store.takes["e1-1"] += [found, overlapping]
+    overlapping = replace(found, meta={**found.meta, "start": 0, "end": 9, "crc": crc32(b"One. Two."), "take": "e0.1"})
+    within = replace(found, meta={**found.meta, "start": 5, "end": 9, "crc": crc32(b"Two."), "take": "e0.0"})
+    stage.store.takes["e1-1"] += [within, found, overlapping]
     later, client = reborn(stage, client)
     speak_all(later.worker())
     attach(client)
-    assert client.terminals["j"].segments == 3 and heard(client) == 900
+    assert client.terminals["j"].segments == 2 and heard(client) == 600
+    assert client.takes["j"][0][2] == "e0.1"
+
+
+def test_takes_of_a_piece_that_was_never_durable_are_not_of_this_text() -> None:
+    """Work does not wait for commits: what was made of a piece that died with the daemon is not placed behind text that
+    is there, whether the piece comes again or another in its place."""
+    for again in ("Four. Five. ", "Two. Three. "):
+        stage, worker, client = durable()
+        client.submit("j", "One. ", complete=False)
+        stage.hold_commits = True
+        client.append("j", 1, "Two. Three. ")
+        speak_all(worker)
+        assert len(stage.store.takes[stage.core.world.jobs[1000, "j"].log]) == 2
+        later, client = reborn(stage, client)
+        worker = later.worker()
+        attach(client)
+        client.append("j", 1, again)
+        client.end("j", 2)
+        said = [worker.texts[worker.current]]
+        worker.speak(worker.current)
+        said.append(worker.texts[worker.current])
+        worker.speak(worker.current)
+        assert "".join(f"{text} " for text in said) in (again, "One. " + again[:5])
+        speak_all(worker)
+        assert client.terminals["j"].samples == heard(client) == 900
+
+
+def test_a_take_that_was_made_again_counts_at_every_later_start() -> None:
+    """The piece has come again, so the take from before fits once more; but it is the other one that was heard."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.hold_commits = True
+    client.append("j", 1, "Two. Three. ")
+    speak_all(worker)
+    later, client = reborn(stage, client)
+    attach(client)
+    client.append("j", 1, "Two. Three. ")
+    speak_all(later.worker())
+    takes = [take for _, _, take in client.takes["j"]]
+    last, client = reborn(later, client)
+    attach(client, read="whole")
+    assert client.got(Rewind) == []
+    client.end("j", 2)
+    speak_all(last.worker())
+    assert [take for _, _, take in client.takes["j"]][: len(takes)] == takes
+    assert client.terminals["j"].samples == heard(client) == 900
+
+
+def test_a_power_cut_that_took_a_take_and_left_the_next_one_mixes_nothing() -> None:
+    """The second sentence was written after the third, and only that is left: whoever has heard both hears both again,
+    since what comes in place of the second may be of another length; and the new name holds at every later start."""
+    stage = Stage(settings("a", workers=2), durable=True)
+    one, two = stage.worker("a/0"), stage.worker("a/1")
+    client = stage.client()
+    client.submit("j", "One. Two. Three. Four.", pace="render")
+    one.speak(one.current)
+    worker = {w.texts[w.current]: w for w in (one, two)}
+    worker["Three."].speak(worker["Three."].current)
+    worker["Two."].speak(worker["Two."].current)
+    assert heard(client) == 900
+    takes = stage.store.takes["e1-1"]
+    assert [take.meta["start"] for take in takes] == [0, 10, 5]
+    del takes[2]
+    later, client = reborn(stage, client)
+    again = later.worker()
+    assert again.texts[again.current] == "Two."
+    again.speak(again.current, chunks=2)
+    attach(client)
+    assert [rewind.offset for rewind in client.got(Rewind)][-1] == 300 and heard(client) == 800
+    last, client = reborn(later, client)
+    attach(client)
+    assert heard(client) == 800 and client.got(Rewind) == []
+    speak_all(last.worker())
+    assert client.terminals["j"].samples == heard(client) == 1100

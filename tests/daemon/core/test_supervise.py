@@ -478,6 +478,29 @@ def test_a_changed_provider_is_restarted_when_its_worker_is_done() -> None:
     assert stage.core.world.providers["a"].breaker.snapshot(stage.now)["failures"] == 0
 
 
+def test_who_left_as_he_was_told_blames_no_text() -> None:
+    """The exit of a worker that was told to finish may be seen before its last frames, or those may be lost: the
+    sentence is said again, and neither it nor its provider pays for that."""
+    stage = Stage(settings("a", "b"))
+    client = stage.client()
+    for count in range(3):
+        worker = stage.worker("a/0")
+        if not count:
+            client.submit("j", "One here.")
+        worker.begin(worker.current)
+        worker.chunk(worker.current)
+        changed = settings("a", "b")
+        changed.providers["a"] = replace(changed.providers["a"], settings={"model": str(count)})
+        reload(stage, changed)
+        assert worker.quit
+        stage.exit("a/0", 0)
+    worker = stage.worker("a/0")
+    worker.speak(worker.current)
+    assert client.terminals["j"].state == "finished"
+    assert stage.core.world.jobs[1000, "j"].segments[0].deaths == 0
+    assert stage.core.world.providers["a"].breaker.snapshot(stage.now)["failures"] == 0
+
+
 def test_a_changed_provider_with_a_worker_that_is_not_in_yet_kills_it() -> None:
     """A process without a session cannot be asked; it is replaced at once."""
     stage = Stage()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,14 +44,18 @@ from voicebus.daemon.core.core import Core
 from voicebus.daemon.core.effects import (
     Ask,
     Commit,
+    DropFile,
     DropLog,
+    Expire,
     Kill,
     Leave,
+    Pack,
     Report,
     Spawn,
     Stored,
     ToClient,
     ToWorker,
+    Unpack,
     WriteNote,
     WriteTake,
 )
@@ -58,6 +63,7 @@ from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
     JobEnded,
+    JobPacked,
     JobPinned,
     JobSaved,
     Outcome,
@@ -66,6 +72,7 @@ from voicebus.daemon.core.records import (
     TextAdded,
     TextClosed,
     Unfinished,
+    Wanted,
 )
 from voicebus.daemon.core.settings import Choice, Limits, Provider, Settings
 
@@ -309,6 +316,8 @@ class FakeStore:
         self.takes: dict[str, list[TakeFound]] = {}
         self.order = 0
         self.rows: tuple[dict[str, Any], ...] = ()
+        self.past: set[tuple[int, str]] = set()
+        self.now = 0.0
 
     def commit(self, record: Any) -> str:
         """Keep it; the state of its outcome."""
@@ -330,9 +339,12 @@ class FakeStore:
         elif isinstance(record, TextClosed):
             self.jobs[key] = replace(saved, complete=True)
         elif isinstance(record, JobEnded):
-            self.jobs[key] = replace(saved, ended=record)
+            self.jobs[key] = replace(saved, ended=record, finished=self.now)
         elif isinstance(record, JobPinned):
             self.jobs[key] = replace(saved, pinned=record.pinned)
+        elif isinstance(record, JobPacked):
+            assert saved.ended is not None
+            self.jobs[key] = replace(saved, audio="packed", ended=replace(saved.ended, disk=record.bytes))
         else:
             del self.jobs[key]
             self.deleted.add(key)
@@ -346,10 +358,32 @@ class FakeStore:
     def find(self, effect: Ask) -> Found:
         """Answer a question."""
         wanted = effect.wanted
+        if wanted.what == "plain":
+            return Found(effect.ticket, rows=tuple(self._plain(wanted))[: wanted.limit])
         if wanted.what != "job":
             return Found(effect.ticket, self.rows, "more" if self.rows else "")
         key = (wanted.uid, wanted.id)
         return Found(effect.ticket, saved=self.jobs.get(key), deleted=key in self.deleted)
+
+    def _plain(self, wanted: Wanted) -> Iterator[dict[str, Any]]:
+        for (uid, name), saved in self.jobs.items():
+            over, job = saved.ended, saved.job
+            old = self.now - saved.finished >= float(wanted.where["age_s"])
+            if over is not None and over.samples and saved.audio == "kept" and job.order > int(wanted.cursor) and old:
+                yield {"order": job.order, "uid": uid, "id": name, "log": job.log, "disk": over.disk}
+
+    def expire(self, effect: Expire) -> Found:
+        """Remove what is `past` its time."""
+        rows = []
+        for key in sorted(self.past & self.jobs.keys()):
+            saved = self.jobs[key]
+            assert saved.ended is not None
+            if saved.job.order not in effect.policy.spared:
+                del self.jobs[key]
+                self.deleted.add(key)
+                row = {"order": saved.job.order, "uid": key[0], "id": key[1], "log": saved.job.log}
+                rows.append({**row, "disk": saved.ended.disk})
+        return Found(effect.ticket, rows=tuple(rows))
 
     def unfinished(self, notes: list[tuple[str, dict[str, Any]]]) -> list[Unfinished]:
         """What the next daemon goes on with."""
@@ -383,7 +417,12 @@ class Stage:
         self.disk_full = False
         self.commits_fail = ""
         self.held: deque[Commit] = deque()
-        self.asked: list[Ask] = []
+        self.asked: list[Ask | Expire] = []
+        self.hold_helpers = False
+        self.helpers_fail = ""
+        self.helping: list[Pack | Unpack] = []
+        self.packs: dict[str, bytes] = before.packs if before else {}
+        self.policies: list[Any] = []
         self.notes: list[tuple[str, dict[str, Any]]] = before.notes if before else []
         self.processes: dict[str, FakeWorker] = {}
         self.killed: list[str] = []
@@ -486,6 +525,14 @@ class Stage:
             self._write(effect)
         elif isinstance(effect, DropLog):
             self.journals.pop(effect.log, None)
+            self.packs.pop(effect.log, None)
+            self.helping = [each for each in self.helping if each.log != effect.log]
+        elif isinstance(effect, DropFile):
+            (self.packs if effect.packed else self.journals).pop(effect.log)  # type: ignore[attr-defined]
+        elif isinstance(effect, Pack | Unpack):
+            self.helping.append(effect)
+            if not self.hold_helpers:
+                self.help()
         elif isinstance(effect, Commit):
             if self.hold_commits:
                 self.held.append(effect)
@@ -493,8 +540,10 @@ class Stage:
                 self._commit(effect)
         elif isinstance(effect, WriteNote):
             self.notes.append((effect.log, effect.meta))
-        elif isinstance(effect, Ask):
+        elif isinstance(effect, Ask | Expire):
             self.asked.append(effect)
+            if isinstance(effect, Expire):
+                self.policies.append(effect.policy)
             if not self.hold_answers:
                 self.answer()
         elif isinstance(effect, Report):
@@ -508,14 +557,32 @@ class Stage:
         if record is not None and self.commits_fail:
             state, reason = "failed", self.commits_fail
         elif record is not None:
+            self.store.now = self.now
             state = self.store.commit(record)
         self.core.committed(Outcome(effect.ticket, state, reason), self.now)
 
     def answer(self) -> None:
         """Answer what the core has asked the store."""
         asked, self.asked = self.asked, []
+        self.store.now = self.now
         for effect in asked:
-            self.core.found(self.store.find(effect), self.now)
+            found = self.store.expire(effect) if isinstance(effect, Expire) else self.store.find(effect)
+            self.core.found(found, self.now)
+            self.run()
+
+    def help(self) -> None:
+        """Let helpers end that pack and unpack. A packed log is its journal backwards, and half as long for the sum."""
+        helping, self.helping = self.helping, []
+        for effect in helping:
+            tell = self.core.packed if isinstance(effect, Pack) else self.core.unpacked
+            if self.helpers_fail:
+                tell(effect.log, 0, self.helpers_fail, self.now)
+            elif isinstance(effect, Pack):
+                self.packs[effect.log] = bytes(self.journals[effect.log])[::-1]
+                tell(effect.log, len(self.packs[effect.log]) // 2, "", self.now)
+            else:
+                self.journals[effect.log] = bytearray(self.packs[effect.log][::-1])
+                tell(effect.log, len(self.journals[effect.log]), "", self.now)
             self.run()
 
     def reborn(self, configuration: Settings | None = None) -> Stage:

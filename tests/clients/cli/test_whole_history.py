@@ -1,0 +1,69 @@
+"""The history, as a person at a shell meets it: a daemon with espeak, restarts between the commands."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import wave
+import zipfile
+
+import soundfile
+
+from .test_whole import place, run  # noqa: F401 - fixtures
+
+TEXT = "The kitchen light is on. Somebody should turn it off."
+
+
+def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
+    """`say` leaves its text and audio in the history; after the daemon's end the next one finds, shows, saves, says
+    again, pins and removes it."""
+    folder, _ = place
+    assert run("say", TEXT).returncode == 0
+    assert run("say", "--keep", "nothing", "A secret word.").returncode == 0
+    assert run("daemon", "stop").returncode == 0
+    [row] = json.loads(run("history", "--json").stdout)
+    assert (row["state"], row["keep"], row["text"]) == ("finished", "history", TEXT)
+    job = row["job"]
+    [found] = json.loads(run("history", "search", "kitch", "--json").stdout)
+    assert found["job"] == job
+    assert json.loads(run("history", "search", "secret", "--json").stdout) == []
+    shown = json.loads(run("history", "show", job, "--json").stdout)
+    assert shown["text"] == TEXT and [s["state"] for s in shown["segments"]] == ["whole", "whole"]
+    assert all(s["provider"] == "espeak" and s["made_s"] > 0 and s["version"] for s in shown["segments"])
+
+    saved = run("history", "save", job, "-o", "saved.wav")
+    assert saved.returncode == 0, saved.stderr
+    with wave.open(str(folder / "saved.wav")) as file:
+        assert (file.getnframes(), file.getframerate()) == (row["samples"], row["rate"])
+    for form in ("flac", "ogg", "opus", "mp3", "raw"):
+        assert run("history", "save", job, "-o", f"saved.{form}").returncode == 0
+        assert (folder / f"saved.{form}").stat().st_size > 1000
+    assert run("history", "play", job).returncode == 0
+    again = run("history", "again", job, "--rate", "2", "-o", "fast.wav")
+    assert again.returncode == 0, again.stderr
+    with wave.open(str(folder / "fast.wav")) as file:
+        assert file.getnframes() < 0.75 * row["samples"]
+
+    assert run("history", "export", "all.zip").returncode == 0
+    with zipfile.ZipFile(folder / "all.zip") as archive:
+        [newer, older] = json.loads(archive.read("manifest.json"))["jobs"]
+        assert older["job"] == job
+        for name, digest in older["sha256"].items():
+            assert hashlib.sha256(archive.read(f"{older['folder']}/{name}")).hexdigest() == digest
+        record = json.loads(archive.read(f"{older['folder']}/record.json"))
+        assert archive.read(f"{older['folder']}/text.txt").decode() == TEXT
+        samples, rate = soundfile.read(io.BytesIO(archive.read(f"{older['folder']}/audio.flac")), dtype="int16")
+    assert (len(samples), rate) == (row["samples"], row["rate"])
+    assert samples.tobytes() == (folder / "saved.raw").read_bytes()
+    assert len(record["segments"]) == 2 and record["marks"] and newer["job"] != job
+    assert run("history", "pin", job).returncode == 0
+    [pinned] = json.loads(run("history", "--pinned", "--json").stdout)
+    assert pinned["job"] == job
+    assert run("history", "delete", "--all", "--yes").returncode == 0
+    assert [row["job"] for row in json.loads(run("history", "--json").stdout)] == [job]
+    assert run("history", "delete", job).returncode == 0
+    assert json.loads(run("history", "--json").stdout) == []
+    gone = run("history", "show", job)
+    assert gone.returncode == 2 and job.encode() in gone.stderr
+    assert list((folder / "state" / "logs").iterdir()) == []
