@@ -97,7 +97,8 @@ class MarkRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
     kind: "word", "sentence" or "mark" (a mark named in SSML). sample: offset in the take. start, length: the
     range of text, in code points from the segment's start. name: the name of an SSML mark. confidence: 1.0
-    where the engine itself said so, less where the time is an estimate.
+    where the engine itself said so, less where the time is an estimate. method: "" where the engine said so,
+    "estimate" where it was worked out from the text and the length of its audio.
     """
 
     kind: str
@@ -106,6 +107,7 @@ class MarkRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
     length: Count = 0
     name: str = ""
     confidence: Factor = 1.0
+    method: Name = ""
 
 
 # ----------------------------------------------------------------------------------------------- both sockets

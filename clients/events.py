@@ -56,7 +56,8 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A timing. kind: "word", "sentence" or "mark" (one named in SSML). offset, seconds: where in the job's audio.
-    start, length: the range of the job's text. confidence: 1.0 where the engine said so itself, else an estimate."""
+    start, length: the range of the job's text. confidence: 1.0 where the engine said so itself, less for an estimate;
+    method: how that was made, "" where the engine said so."""
 
     kind: str
     offset: int
@@ -67,6 +68,7 @@ class Mark:
     confidence: float
     segment: int
     take: str
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,4 +27,6 @@ def timed(message: Marks, row: MarkRow, rate: int) -> Mark:
     at = message.offset + row.sample
     seconds = at / rate if rate else 0.0
     start = message.start + row.start
-    return Mark(row.kind, at, seconds, start, row.length, row.name, row.confidence, message.segment, message.take)
+    return Mark(
+        row.kind, at, seconds, start, row.length, row.name, row.confidence, message.segment, message.take, row.method
+    )

@@ -198,6 +198,19 @@ def closing_stops(subject: Subject) -> None:
     speaks(subject)
 
 
+def streams_as_claimed(subject: Subject) -> str | None:
+    """An engine that claims to stream yields a long text in parts, none of which is most of it."""
+    if not subject.engine.capabilities().streams:
+        return "streaming is not claimed"
+    items = subject.engine.synthesize(subject.request(TEXT * 3))
+    sizes = [len(item.pcm) for item in items if isinstance(item, Chunk)]
+    if sum(sizes) / 2 < 3.0 * subject.engine.sample_rate:
+        return "less than 3 s of audio, which is too short to tell"
+    if max(sizes) > sum(sizes) / 2:
+        raise Broken(f"{len(sizes)} chunks came, and one has {max(sizes)} of {sum(sizes)} bytes")
+    return None
+
+
 def takes_odd_texts(subject: Subject) -> None:
     """Empty, blank, huge and strange texts make audio or an EngineError, and nothing worse; the engine goes on."""
     for what, text in ODD_TEXTS.items():
@@ -243,7 +256,7 @@ def keeps_its_size(subject: Subject) -> str | None:
 
 
 def claims_are_true(subject: Subject) -> str | None:
-    """Each claimed rate, pitch, volume, punctuation, seed and SSML changes the audio as it should."""
+    """Each claimed rate, pitch, volume, punctuation, seed, instruction and SSML changes the audio as it should."""
     can = subject.engine.capabilities()
     plain = subject.make(subject.request())
     if can.rate:
@@ -254,7 +267,11 @@ def claims_are_true(subject: Subject) -> str | None:
         loud, quiet = (_rms(subject.make(subject.request(volume=volume)).pcm) for volume in (1.0, 0.25))
         if quiet > 0.7 * loud:
             raise Broken(f"volume: a root mean square of {quiet:.0f} at 0.25, {loud:.0f} at 1.0")
-    changes: dict[str, dict[str, Any]] = {"pitch": {"pitch": 1.5}, "seed": {"seed": 7}}
+    changes: dict[str, dict[str, Any]] = {
+        "pitch": {"pitch": 1.5},
+        "seed": {"seed": 7},
+        "instruct": {"instruct": "in a whisper"},
+    }
     for name, changed in changes.items():
         if getattr(can, name) and subject.make(subject.request(**changed)).pcm == plain.pcm:
             raise Broken(f"{name}: the audio is the same with {changed}")
@@ -264,7 +281,7 @@ def claims_are_true(subject: Subject) -> str | None:
             raise Broken(f"punctuation: {aloud} bytes with all of it, {len(plain.pcm)} with none")
     if can.ssml:
         _ssml(subject)
-    claims = [name for name in ("rate", "volume", "pitch", "seed", "punctuation", "ssml") if getattr(can, name)]
+    claims = [name for name in ("rate", "volume", *changes, "punctuation", "ssml") if getattr(can, name)]
     return None if claims else "nothing is claimed"
 
 
@@ -297,6 +314,7 @@ CHECKS: dict[str, Callable[[Subject], str | None]] = {
     "both-forms": both_forms_agree,
     "marks": marks_are_in_order,
     "closing": closing_stops,
+    "streaming": streams_as_claimed,
     "odd-texts": takes_odd_texts,
     "unknown-voice": refuses_unknown_voice,
     "memory": keeps_its_size,

@@ -40,7 +40,8 @@ class Capabilities:
     """What an engine can do. What it does not claim here it is never asked for.
 
     streams: chunks come while the segment is still being made. marks: kinds of marks it yields itself. ssml, rate,
-    pitch, volume, punctuation, seed, instruct: takes that part of the request. own_end: it knows by itself when the
+    pitch, volume, punctuation, seed, instruct: takes that part of the request. cloning: speaks with voices made from
+    samples. own_end: it knows by itself when the
     text is over, so a short take is not suspicious by its length. options: names in `Style.options` that it
     understands. default_voices: language (BCP 47, lower case) to the voice to use where a caller names none; "" is
     the default of defaults.
@@ -55,6 +56,7 @@ class Capabilities:
     punctuation: bool = False
     seed: bool = False
     instruct: bool = False
+    cloning: bool = False
     own_end: bool = False
     options: tuple[str, ...] = ()
     default_voices: dict[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 from ..bus import messages as m
@@ -65,6 +66,11 @@ def _speak(engine: Engine, request: Request, clock: Callable[[], float]) -> tupl
     return samples, first_audio_s, clock() - began, level.peak
 
 
+def resamples() -> bool:
+    """Whether this environment can make another rate than the engine's own (`take.resampler`)."""
+    return all(find_spec(name) is not None for name in ("numpy", "soxr"))
+
+
 def listing(engine: Engine, voices: list[Voice]) -> bytes:
     """The body of READY. Where it would be too long, variants go first, then descriptions."""
     for shown in (
@@ -74,7 +80,7 @@ def listing(engine: Engine, voices: list[Voice]) -> bytes:
     ):
         content: dict[str, Any] = {
             "voices": [asdict(voice) for voice in shown],
-            "capabilities": asdict(engine.capabilities()),
+            "capabilities": {**asdict(engine.capabilities()), "resamples": resamples()},
             "device": engine.device(),
             "engine": {"name": engine.name, "version": engine.version},
         }

@@ -12,7 +12,7 @@ import re
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, failing, keeping, leases, log, readers, schedule
+from . import ending, estimating, failing, keeping, leases, log, readers, schedule
 from .failing import Failure
 from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
@@ -264,7 +264,7 @@ def take_marks(world: World, worker: Worker, message: TakeMarks, body: bytes, no
 def _in_source(row: MarkRow, respelled: Respelled) -> MarkRow:
     """A mark of the text as it was sent, as one of the text as the caller wrote it."""
     start, length = respelled.source(row.start, row.length)
-    return MarkRow(row.kind, row.sample, start, length, row.name, row.confidence)
+    return MarkRow(row.kind, row.sample, start, length, row.name, row.confidence, row.method)
 
 
 def _sane(row: MarkRow, segment: Segment) -> bool:
@@ -294,8 +294,25 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
     provider.breaker.success(now)
     job.attempts.pop(attempt.name)
     job.failing_since = None
+    _estimate(world, provider, attempt)
     _whole(world, job, segment, now)
     return ""
+
+
+def _estimate(world: World, provider: ProviderState, attempt: Attempt) -> None:
+    """Give a take the word timings that its engine does not. Not for SSML, whose breaks are in no word's length."""
+    job, segment, take = attempt.job, attempt.segment, attempt.take
+    assert job is not None and segment is not None and provider.catalogue is not None
+    if job.submit.ssml or "word" in provider.catalogue.capabilities["marks"]:
+        return
+    rows = [
+        MarkRow("word", word.sample, word.start, word.length, "", word.confidence, estimating.METHOD)
+        for word in estimating.words(attempt.said.text, take.samples)
+    ]
+    rows = [_in_source(row, attempt.said) for row in rows] if attempt.said.edits else rows
+    take.marks += rows[: MARKS - len(take.marks)]
+    if segment.number == job.placed and segment.offset >= 0:
+        readers.marks_came(world, job, segment, take)
 
 
 def _whole(world: World, job: Job, segment: Segment, now: float) -> None:

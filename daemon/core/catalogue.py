@@ -60,6 +60,8 @@ class _Capabilities(msgspec.Struct, frozen=True):
     punctuation: bool = False
     seed: bool = False
     instruct: bool = False
+    cloning: bool = False
+    resamples: bool = True
     own_end: bool = False
     marks: Annotated[list[Name], msgspec.Meta(max_length=16)] = []
     options: Annotated[list[Name], msgspec.Meta(max_length=200)] = []

@@ -40,11 +40,22 @@ def _missing(provider: Provider, name: str, version: str) -> str:
     if name == OURS:
         return f"{python} has no voicebus, which every worker needs; install it: {pip} voicebus=={version}"
     if provider.module == name or provider.module.startswith(f"{name}."):
-        return f"{python} finds no module {provider.module}; install it there, or name its folder: env = {{ PYTHONPATH = ... }}"
+        what = f"{python} finds no module {provider.module}"
+        return f"{what}; install it there, or name its folder: env = {{ PYTHONPATH = ... }}"
     if name.startswith(f"{OURS}."):
         return f"the voicebus of {python} has no {name}, so it is older; bring it up to date: {mend(provider, version)}"
     root = name.partition(".")[0]
     return f"{python} lacks the module {name}; install it: {pip} {_PACKAGES.get(root, root)}"
+
+
+def given_up(refusal: str, how: str, last: str, *, by_itself: bool) -> str:
+    """Why a place is left alone, the plainest way first. how: the worker ended; last: its last words; by_itself: it
+    said that starting it again is no use."""
+    if refusal:
+        return f"cannot work as it is: {refusal}"
+    if by_itself:
+        return f"cannot work as it is configured: {last or 'it gives no reason'}"
+    return f"died too often before it was ready; the last time it {how}{f' ({last})' if last else ''}"
 
 
 def disjoint(provider: Provider | None, said: tuple[str, int, int], ours: tuple[str, int, int]) -> str:

@@ -52,13 +52,18 @@ def _mistake(world: World) -> str:
     return f" In the configuration, line {first.line}, {first.where}: {first.reason}; see `voicebus config check`."
 
 
-def resolve(world: World, entry: Entry, submit: Submit, language: str) -> None:
+def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int) -> None:
     """Find the provider's own name for what was asked, or why this entry cannot do it; neither, as long as the
-    provider has not told what it has."""
-    if entry.resolved or entry.refusal:
+    provider has not told what it has. rate: of the job, 0 while nobody knows it."""
+    provider = world.providers[entry.provider]
+    catalogue = provider.catalogue
+    if entry.refusal or catalogue is None:
         return
-    catalogue = world.providers[entry.provider].catalogue
-    if catalogue is None:
+    # Looked at each time: the rate may have become known only with the first entry's audio.
+    if rate not in (0, provider.rate) and not catalogue.capabilities["resamples"]:
+        why = f"{entry.provider} makes {provider.rate} samples a second, and its environment has no soxr to make {rate}"
+        entry.refusal, entry.code = why, "unsupported"
+    if entry.resolved or entry.refusal:
         return
     lacking = catalogue.lacks(submit)
     if lacking:
@@ -73,8 +78,9 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str) -> None:
 
 def refusal(world: World, chain: list[Entry], submit: Submit, language: str) -> Problem | None:
     """Why nobody in the chain could ever do this, if that is known already."""
+    rate = submit.rate or world.providers[chain[0].provider].rate
     for entry in chain:
-        resolve(world, entry, submit, language)
+        resolve(world, entry, submit, language, rate)
     if all(entry.refusal for entry in chain):
         return Problem(chain[0].code, "; ".join(dict.fromkeys(entry.refusal for entry in chain)))
     return None
@@ -115,7 +121,7 @@ def route(world: World, job: Job, now: float) -> str:
     reasons = []
     for index in range(job.position, len(job.chain)):
         entry = job.chain[index]
-        resolve(world, entry, job.submit, job.language)
+        resolve(world, entry, job.submit, job.language, job.rate)
         if entry.refusal:
             reasons.append(entry.refusal)
             continue

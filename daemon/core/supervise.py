@@ -141,22 +141,14 @@ def _restart(
     )
     if pause is None:
         move(WORKER, worker, "give_up")
-        worker.reason = f"{worker.id} {_given_up(worker, code)}"
+        last, by_itself = worker.stderr[-1] if worker.stderr else "", code == EXIT_BAD_CONFIG
+        why = diagnosis.given_up(worker.refusal, worker.reason, last, by_itself=by_itself)
+        worker.reason = f"{worker.id} {why}"
         world.providers[worker.provider].reason = worker.reason
         world.report("error", f"{worker.reason}. It is left alone until its configuration changes.")
     else:
         move(WORKER, worker, "rest")
         worker.retry_at = now + pause
-
-
-def _given_up(worker: Worker, code: int | None) -> str:
-    """Why a place is left alone, the plainest way first."""
-    last = worker.stderr[-1] if worker.stderr else ""
-    if worker.refusal:
-        return f"cannot work as it is: {worker.refusal}"
-    if code == EXIT_BAD_CONFIG:
-        return f"cannot work as it is configured: {last or 'it gives no reason'}"
-    return f"died too often before it was ready; the last time it {worker.reason}{f' ({last})' if last else ''}"
 
 
 def drop_session(world: World, worker: Worker) -> None:

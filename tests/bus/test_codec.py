@@ -250,9 +250,9 @@ def test_whole_numbers_stand_for_floats() -> None:
 
 def test_mark_rows_are_arrays() -> None:
     """A body of timings is an array of arrays, of which trailing elements may be missing or unknown."""
-    body = msgpack.packb([["word", 5], ["mark", 6, 1, 2, "here", 0.5, "new"]])
-    assert codec.decode_marks(body) == [MarkRow("word", 5), MarkRow("mark", 6, 1, 2, "here", 0.5)]
-    assert msgpack.unpackb(codec.encode([MarkRow("word", 5)])) == [["word", 5, 0, 0, "", 1.0]]
+    body = msgpack.packb([["word", 5], ["mark", 6, 1, 2, "here", 0.5, "estimate", "new"]])
+    assert codec.decode_marks(body) == [MarkRow("word", 5), MarkRow("mark", 6, 1, 2, "here", 0.5, "estimate")]
+    assert msgpack.unpackb(codec.encode([MarkRow("word", 5)])) == [["word", 5, 0, 0, "", 1.0, ""]]
 
 
 @pytest.mark.parametrize(

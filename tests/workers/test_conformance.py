@@ -79,6 +79,17 @@ class Stubborn(Good):
             emit(item)
 
 
+class AtOnce(Good):
+    def synthesize(self, request):
+        items = list(super().synthesize(request))
+        yield from (item for item in items if isinstance(item, Mark))
+        yield Chunk(b"".join(item.pcm for item in items if isinstance(item, Chunk)))
+
+
+class Unmoved(Good):
+    can = Capabilities(marks=("word",), instruct=True)
+
+
 class Twins(Good):
     def voices(self):
         return [Voice("one"), Voice("one")]
@@ -114,6 +125,8 @@ def test_a_good_engine_passes(engine):
         (Boaster, "claims"),
         (Nervous, "odd-texts"),
         (Stubborn, "both-forms"),
+        (AtOnce, "streaming"),
+        (Unmoved, "claims"),
         (Twins, "voices"),
         (Strangers, "default-voices"),
         (Fails, "load"),
@@ -132,7 +145,7 @@ def test_a_failing_check_hides_no_other():
 def test_the_report_is_plain(capsys):
     """The command prints a line for each check and what is wrong, and exits with 0 only for a good engine."""
     assert main(["tone", "--settings", json.dumps({"sample_rate": 16000})]) == 0
-    assert "14 checks, 0 failed" in capsys.readouterr().out
+    assert "15 checks, 0 failed" in capsys.readouterr().out
     assert main(["tone", "--settings", '{"load_error": "no model"}']) == 1
     assert "no model" in capsys.readouterr().out
 

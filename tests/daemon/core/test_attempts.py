@@ -10,6 +10,7 @@ from voicebus.bus import codec
 from voicebus.bus.messages import Attached, Begun, Chunk, Done, Failed, MarkRow, Marks, Notice, Style, TakeMarks
 from voicebus.daemon.core.settings import Limits
 
+from .scenes import rows
 from .world_of_one import FakeWorker, Stage, samples, settings
 
 TEXT = "A sentence of some length, for the engine to say."
@@ -179,6 +180,54 @@ def test_too_many_marks_cost_their_worker() -> None:
     while not stage.killed:
         worker.say(TakeMarks(attempt=worker.current), body)
     assert "too many marks" in stage.core.world.workers["a/0"].last_failure
+
+
+def estimated(stage: Stage, client: object, text: str, **options: object) -> list[MarkRow]:
+    worker = stage.worker(capabilities={"marks": ["mark"]})
+    client.submit("j", text, **options)
+    worker.speak(worker.current)
+    assert client.terminals["j"].state == "finished"
+    return rows(client)
+
+
+@pytest.mark.parametrize("keep", ["nothing", "job"])
+def test_words_that_the_engine_does_not_time_are_estimated(keep) -> None:
+    """A take of an engine without word marks has them all the same, behind its audio, and each says that it is an
+    estimate, and how sure."""
+    stage = Stage()
+    found = estimated(stage, stage.client(), "Use it now.", keep=keep)
+    assert [(row.kind, row.start, row.length) for row in found] == [("word", 0, 3), ("word", 4, 2), ("word", 7, 3)]
+    assert {(row.method, row.confidence) for row in found} == {("estimate", 0.5)}
+    assert 0 == found[0].sample < found[1].sample < found[2].sample < 300
+
+
+def test_estimated_words_are_the_callers() -> None:
+    """Where a word was respelled for the engine, the one that the caller wrote is timed."""
+    stage = Stage(settings(pronunciations={"sql": "sequel"}))
+    found = estimated(stage, stage.client(), "Use SQL now.")
+    assert [(row.start, row.length) for row in found] == [(0, 3), (4, 3), (8, 3)]
+
+
+def test_nothing_is_estimated_where_it_would_be_wrong() -> None:
+    """Markup is not spoken, so its text says nothing of its timing; and what the engine times is its own."""
+    stage = Stage()
+    assert estimated(stage, stage.client(), "<speak>Use it now.</speak>", ssml=True) == []
+    _, worker, client = scene("Use it now.")
+    worker.speak(worker.current)
+    assert rows(client) == []
+
+
+def test_estimates_of_a_take_made_ahead_wait_with_it() -> None:
+    """They come with the audio that they belong to, as an engine's own do."""
+    stage = Stage()
+    worker, client = stage.worker(slots=2, capabilities={"marks": []}), stage.client()
+    client.submit("j", "One here. Two here.")
+    first, second = worker.work
+    worker.speak(second)
+    assert client.got(Marks) == []
+    worker.speak(first)
+    assert [row.start for row in rows(client, 0)] == [0, 4]
+    assert [row.start for row in rows(client, 1)] == [0, 4]
 
 
 def test_marks_of_a_probe_mean_nothing() -> None:

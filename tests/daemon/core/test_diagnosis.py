@@ -108,7 +108,14 @@ def test_a_worker_of_another_protocol_is_refused_with_both_ranges(options, says)
 
 
 def test_a_stranger_of_another_protocol_is_told_the_ranges() -> None:
-    """Whoever's worker it is, it learns what is spoken here."""
+    """Whoever's worker it is, it learns what is spoken here, and nobody of ours is the worse for it."""
+    stage = Stage()
+    worker = stage.processes["a/0"]
+    worker.peer = b"w9"
+    stage.worker_peers[worker.peer] = worker
+    worker.say(Register(low=7, high=9, ticket="somebody else's", provider="a"))
+    assert worker.inbox[-1][0].code == "version"
+    assert not stage.core.world.workers["a/0"].refusal
     said = diagnosis.disjoint(None, ("", 2, 3), ("1.2", 1, 1))
     assert said.startswith("the worker's voicebus (it does not say which) speaks protocol 2 to 3")
     assert said.endswith("bring its voicebus to 1.2")

@@ -101,6 +101,33 @@ def test_the_order_of_the_chain_decides_not_the_speed() -> None:
     assert {at(client, job) for job in "ijk"} == {"a"}
 
 
+def test_a_rate_that_a_worker_cannot_deliver_is_refused_by_name() -> None:
+    """An environment that cannot resample is asked for its engine's own rate only."""
+    stage = Stage()
+    stage.worker(capabilities={"resamples": False})
+    client = stage.client()
+    client.submit("j", TEXT, rate=16000)
+    error = client.last(Error)
+    assert error.code == "unsupported"
+    assert "a makes 1000 samples a second, and its environment has no soxr to make 16000" in error.message
+    client.submit("k", TEXT, rate=1000)
+    assert at(client, "k") == "a"
+
+
+def test_another_entry_delivers_the_rate_that_the_job_has() -> None:
+    """An entry further down must make the first one's rate; one that cannot is passed over, with that as the reason."""
+    stage = Stage(settings("a", "b", "c", provider={"rate": 0}))
+    one, client = stage.worker("a/0", rate=8000), stage.client()
+    two = stage.worker("b/0", rate=1000, capabilities={"resamples": False})
+    three = stage.worker("c/0", rate=1000)
+    client.submit("j", TEXT)
+    one.say(Failed(attempt=one.current, code="auth", message="no"))
+    assert not two.work
+    three.speak(three.current)
+    assert client.terminals["j"].state == "finished"
+    assert "has no soxr to make 8000" in client.got(Notice)[-1].data["reason"]
+
+
 def test_an_entry_that_is_starting_is_waited_for_within_the_patience() -> None:
     """Then the next that is ready takes over, and the listener is told why."""
     stage = Stage(settings("a", "b"))
