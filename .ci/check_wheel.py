@@ -18,6 +18,7 @@ def faults(wheel: Path) -> list[str]:
     found += [f"outside the package: {name}" for name in names if not name.startswith(("voicebus/", "voicebus-"))]
     for wanted in (
         "voicebus/py.typed",
+        "voicebus/workers/manifests/*.toml",
         "voicebus/systemd/*.service",
         "voicebus/systemd/*.socket",
         "voicebus/systemd/*.sysusers",

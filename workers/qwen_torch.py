@@ -167,6 +167,7 @@ class QwenEngine(Engine):
         return Capabilities(
             seed=True,
             instruct=self._takes_instruct(),
+            cloning=self._files.kind == "base",
             options=tuple(_OPTIONS),
             default_voices=_qwen_voices.defaults(self._voices, self._languages),
         )

@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("jobs:cancel", "Cancel jobs by name."),
     "history": ("history:history", "What was said before: find it, hear it, say it again, remove it."),
     "voices": ("listings:voices", "List the voices."),
-    "providers": ("listings:providers", "List the providers; test the engine of one."),
+    "providers": ("listings:providers", "List the providers; show one, or test its engine."),
     "devices": ("listings:devices", "List the sound devices to play on."),
     "status": ("status:status", "Show the daemon, its workers and what is wrong."),
     "top": ("top:top", "Watch the workers and jobs, live."),

@@ -67,15 +67,20 @@ def _tell_variants(rows: Iterable[dict[str, Any]]) -> None:
 
 
 @click.group(invoke_without_command=True)
+@click.option("--all", "all_", is_flag=True, help="Those that are not set up as well.")
 @json_option
 @start_option
 @click.pass_context
-def providers(context: click.Context, as_json: bool, no_start: bool) -> None:
-    """List the providers: their state, workers and voices; or test one."""
+def providers(context: click.Context, all_: bool, as_json: bool, no_start: bool) -> None:
+    """List the providers: their state, workers and voices; show or test one."""
     if context.invoked_subcommand is not None:
         return
     with seam.connect(start=not no_start) as client:
         rows = client.providers()
+    if all_:
+        from . import offering
+
+        rows += offering.rows({row["provider"] for row in rows})
     if as_json:
         output.emit_json(rows)
         return
@@ -97,6 +102,16 @@ def providers(context: click.Context, as_json: bool, no_start: bool) -> None:
     for row in rows:
         if len(row["reason"]) > REASON_CHARS:
             click.echo(f"\n{row['provider']}: {output.clean(row['reason'])}", err=True)
+
+
+@providers.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show what provider NAME is, set up or not: what it can do, how it is installed, how large it is."""
+    from . import offering
+
+    offering.show(name, as_json=as_json)
 
 
 @providers.command()
