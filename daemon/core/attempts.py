@@ -305,6 +305,8 @@ def _estimate(world: World, provider: ProviderState, attempt: Attempt) -> None:
     assert job is not None and segment is not None and provider.catalogue is not None
     if job.submit.ssml or "word" in provider.catalogue.capabilities["marks"]:
         return
+    if any(row.kind == "word" for row in take.marks):  # timed without having claimed it
+        return
     rows = [
         MarkRow("word", word.sample, word.start, word.length, "", word.confidence, estimating.METHOD)
         for word in estimating.words(attempt.said.text, take.samples)

@@ -217,6 +217,16 @@ def test_nothing_is_estimated_where_it_would_be_wrong() -> None:
     assert rows(client) == []
 
 
+def test_words_that_were_timed_without_a_claim_are_not_estimated_as_well() -> None:
+    """No word is timed twice."""
+    stage = Stage()
+    worker, client = stage.worker(capabilities={"marks": []}), stage.client()
+    client.submit("j", "Use it now.")
+    worker.say(TakeMarks(attempt=worker.current), codec.encode([MarkRow("word", 0, 0, 3)]))
+    worker.speak(worker.current)
+    assert rows(client) == [MarkRow("word", 0, 0, 3)]
+
+
 def test_estimates_of_a_take_made_ahead_wait_with_it() -> None:
     """They come with the audio that they belong to, as an engine's own do."""
     stage = Stage()
