@@ -37,6 +37,7 @@ from . import activation, logs, memory, trying
 from .config import ConfigError, describe, load
 from .core.settings import Settings
 from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
+from .files import Files
 from .inbox import Inbox
 from .journal import Journals
 from .lanes import Lanes
@@ -192,7 +193,8 @@ class _Daemon:
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals)
         packer = Packer(processes, journals, self._helped)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer)
+        files = Files(where.state)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files)
         owned = take_up(core, store, journals)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))

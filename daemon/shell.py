@@ -21,6 +21,7 @@ from .core.effects import (
     DropLog,
     Effect,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
@@ -34,6 +35,7 @@ from .core.effects import (
 )
 from .core.records import Found, Outcome, Unfinished
 from .core.settings import Settings
+from .files import Files
 from .inbox import Deliver
 from .journal import Journals
 from .lanes import Hears, Lanes
@@ -91,6 +93,7 @@ class Shell:
         journals: Journals,
         store: Store,
         packer: Packer,
+        files: Files,
     ) -> None:
         self.leaving: int | None = None
         self._core = core
@@ -100,9 +103,11 @@ class Shell:
         self._journals = journals
         self._store = store
         self._packer = packer
+        self._files = files
         self._do: dict[type, Callable[[Any, float], None]] = {
             ToClient: lanes.send,
             ToWorker: self._to_worker,
+            FeedWorker: self._feed_worker,
             Spawn: self._spawn,
             Kill: self._kill,
             WriteTake: self._write_take,
@@ -174,6 +179,15 @@ class Shell:
         else:
             send(effect.header, _MORE)
             send(body, _NOBLOCK)
+
+    def _feed_worker(self, effect: FeedWorker, now: float) -> None:
+        try:
+            body = self._files.read(effect.file, effect.at, effect.length)
+        except (OSError, ValueError) as error:
+            log.error("%s cannot be read for a worker: %s", effect.file, error)
+            self._to_worker(ToWorker(effect.peer, effect.missing), now)
+        else:
+            self._to_worker(ToWorker(effect.peer, effect.header, body), now)
 
     def _spawn(self, effect: Spawn, now: float) -> None:
         try:
