@@ -20,6 +20,7 @@ from ...bus.messages import (
     Done,
     Failed,
     Greet,
+    Heard,
     Need,
     Ready,
     Register,
@@ -41,6 +42,7 @@ from . import (
     restoring,
     stopping,
     supervise,
+    transcripts,
     upkeep,
     waiting,
 )
@@ -391,6 +393,7 @@ _FROM_WORKER: dict[type, Callable[..., str]] = {
     Ready: supervise.ready,
     Begun: attempts.begun,
     TakeMarks: attempts.take_marks,
+    Heard: transcripts.heard,
     Done: attempts.done,
     Failed: attempts.failed,
     Stopped: attempts.stopped,

@@ -106,6 +106,13 @@ class DropLog:
 
 
 @dataclass(slots=True)
+class DropInput:
+    """Remove the recording that a job was to transcribe."""
+
+    log: str
+
+
+@dataclass(slots=True)
 class DropFile:
     """Remove the packed file of a log, or its journal; the other stays."""
 
@@ -177,6 +184,7 @@ Effect = (
     | WriteTake
     | WriteNote
     | DropLog
+    | DropInput
     | DropFile
     | Pack
     | Unpack
