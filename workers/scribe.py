@@ -18,11 +18,11 @@ slots               recordings at once (1)
 salt                goes into the texts, so that two workers' can be told apart; "{pid}" in it is the process's ("")
 models              names of the models (["plain", "other"])
 once_dir            a folder: each marker works only once among all workers that share it ("")
-unsaid              say nothing of passages whose number is a multiple of this, only that they are dealt with (0: of none)
+unsaid              say nothing of passages whose number is a multiple of this (0: of none)
 ==================  ==================================================================================================
 
-Markers as the tone engine has them (``{{hang}}``, ``{{segfault}}``, ``{{exit N}}``, ``{{error CODE}}``, ``{{wait S}}`` ...)
-take effect before the passage in whose bytes they begin.
+Markers as the tone engine has them (``{{hang}}``, ``{{segfault}}``, ``{{exit N}}``, ``{{error CODE}}`` ...) take effect
+before the passage in whose bytes they begin.
 """
 
 from __future__ import annotations
