@@ -37,6 +37,8 @@ chain = ["tone"]
 [restart]
 base_s = 0.05
 max_s = 0.2
+[breaking]
+failures = 50
 [limits]
 input_bytes = 8_000_000
 """
