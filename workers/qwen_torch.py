@@ -15,7 +15,6 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _qwen_files, _qwen_package, _qwen_request, _qwen_voices
@@ -92,21 +91,12 @@ class QwenEngine(Engine):
     def _cloned(self) -> dict[str, Any]:
         from . import _qwen_prompts
 
-        told = self._settings.get("voices", {})
-        if not isinstance(told, dict) or not told:
-            raise EngineError(
-                "load_failed",
-                f"{self._files.name} is a base model, which speaks with cloned voices only; set "
-                'voices = { anna = { sample = "/path/anna.wav", text = "what is said in it" } }',
-            )
         made = {}
-        for name, row in told.items():
-            if not isinstance(row, dict) or not row.get("sample"):
-                raise EngineError("load_failed", f'voices.{name} must be {{ sample = "...", text = "..." }}')
-            recording = _qwen_prompts.read(Path(str(row["sample"])).expanduser())
+        for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self._files.name).items():
+            recording = _qwen_prompts.read(path)
             with _qwen_package.quiet(), _translated():
-                prompt = _qwen_prompts.make(self._tts, recording, str(row.get("text", "")))
-            made[str(name)] = _qwen_prompts.item(prompt, self._talker.device)
+                prompt = _qwen_prompts.make(self._tts, recording, text)
+            made[name] = _qwen_prompts.item(prompt, self._talker.device)
         return made
 
     def _listed(self) -> list[Voice]:
