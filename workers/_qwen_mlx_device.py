@@ -1,9 +1,9 @@
 """Which device MLX computes on, proven before it is used.
 
-Owns: choosing and testing a device, what of its memory is told and given back. Must not know: models, the bus.
-Invariant: a device that was asked for is used or the worker does not start; the processor stands in for a GPU only
-where nothing was asked for, and READY says what it is. All of it belongs to the thread that calls: MLX has a default
-device and streams for each thread.
+Owns: choosing and testing a device, its number type, what of its memory is told and given back. Must not know: models,
+the bus. Invariant: a device that was asked for is used or the worker does not start; the processor stands in for a GPU
+only where nothing was asked for, and READY says what it is. All of it belongs to the thread that calls: MLX has a
+default device and streams for each thread.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
+from mlx.utils import tree_flatten
 
 from . import _qwen_machine
 from .engine import EngineError
 
 GPUS = ("metal", "cuda")
+
+_DTYPES = {"bfloat16": mx.bfloat16, "float16": mx.float16, "float32": mx.float32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,26 @@ def _why_not(kind: str) -> str:
 
 def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def dtype(settings: dict[str, Any]) -> Any:
+    """The number type that the setting `dtype` asks for, None for that of the files. Raises EngineError."""
+    asked = str(settings.get("dtype", "auto")) or "auto"
+    if asked not in ("auto", *_DTYPES):
+        raise EngineError("load_failed", f"dtype is {asked!r}; set it to auto, {', '.join(_DTYPES)}")
+    return _DTYPES.get(asked)
+
+
+def converted(module: Any, wanted: Any) -> dict[str, Any]:
+    """Make a module's numbers of a type (None: leave them); what READY says of them: "dtype", and "bits" of those that
+    are quantised."""
+    if wanted is not None:
+        module.set_dtype(wanted)
+        mx.eval(module.parameters())
+    there = {array.dtype for _, array in tree_flatten(module.parameters())}
+    found = next((name for name, kind in _DTYPES.items() if kind in there), "")
+    bits = [layer.bits for _, layer in module.named_modules() if hasattr(layer, "bits")]
+    return {"dtype": found, **({"bits": min(bits)} if bits else {})}
 
 
 def release() -> None:

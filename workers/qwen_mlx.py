@@ -52,11 +52,12 @@ class QwenMlxEngine(Engine):
 
         progress(10.0, "the device")
         self._device = _qwen_mlx_device.choose(settings)
+        dtype = _qwen_mlx_device.dtype(settings)
         self._files = _qwen_files.find(settings, progress)
         progress(20.0, f"the weights of {self._files.name} on {self._device.kind}")
         with _translated():
             self._model = _qwen_mlx_package.weights(self._files.folder)
-        self._dtype = _converted(self._model.talker, str(settings.get("dtype", "auto")) or "auto")
+            self._numbers = _qwen_mlx_device.converted(self._model.talker, dtype)
         self._codec = self._model.speech_tokenizer
         self._decoder = Decoder(self._codec)
         self.sample_rate = int(self._model.sample_rate)
@@ -124,8 +125,7 @@ class QwenMlxEngine(Engine):
         return _qwen_request.self_test(self._voices[0].name)
 
     def device(self) -> dict[str, Any]:
-        model = {"model": self._files.name, "size": self._files.size, **self._dtype}
-        return {**self._device.told(), **model}
+        return {**self._device.told(), **self._numbers, "model": self._files.name, "size": self._files.size}
 
     # ------------------------------------------------------------------------------------------- speaking
 
@@ -193,23 +193,6 @@ class QwenMlxEngine(Engine):
         self._prompts = {}
         gc.collect()
         _qwen_mlx_device.release()
-
-
-def _converted(talker: Any, asked: str) -> dict[str, Any]:
-    """The talker's numbers, of the type that is asked for; what READY says of them. Raises EngineError."""
-    import mlx.core as mx
-    from mlx.utils import tree_flatten
-
-    types = {"bfloat16": mx.bfloat16, "float16": mx.float16, "float32": mx.float32}
-    if asked not in ("auto", *types):
-        raise EngineError("load_failed", f"dtype is {asked!r}; set it to auto, {', '.join(types)}")
-    if asked != "auto":
-        talker.set_dtype(types[asked])
-        mx.eval(talker.parameters())
-    arrays = [array for _, array in tree_flatten(talker.parameters())]
-    found = next(name for name, kind in types.items() if any(array.dtype == kind for array in arrays))
-    bits = {module.bits for _, module in talker.named_modules() if hasattr(module, "bits")}
-    return {"dtype": found, **({"bits": min(bits)} if bits else {})}
 
 
 @contextlib.contextmanager
