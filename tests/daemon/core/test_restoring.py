@@ -366,6 +366,26 @@ def test_of_two_takes_over_the_same_words_the_later_one_counts() -> None:
     assert client.takes["j"][0][2] == "e0.1"
 
 
+def test_a_journal_of_before_there_were_checksums() -> None:
+    """What an older daemon wrote down without a checksum of its words is taken up all the same, where there is such
+    text; what is said to be of text that is not there is made again."""
+    stage, worker, client = durable()
+    client.submit("j", TEXT, pace="render")
+    worker.speak(worker.current)
+    (found,) = stage.store.takes["e1-1"]
+    old = {name: value for name, value in found.meta.items() if name != "crc"}
+    beyond = {**old, "start": 6, "end": len(TEXT) + 1, "take": "e0.7"}
+    stage.store.takes["e1-1"] = [replace(found, meta=old), replace(found, meta=beyond)]
+    stage.notes.append(("e1-1", {"note": "failed", "start": 5, "end": 10, "deaths": 1, "trail": ["x"], "tries": 1,
+                                 "reseeds": 0}))  # fmt: skip
+    later, client = reborn(stage, client)
+    speak_all(later.worker())
+    attach(client)
+    assert client.terminals["j"].segments == 3 and heard(client) == 900
+    assert [take for _, _, take in client.takes["j"]][0] == old["take"]
+    assert "e0.7" not in {take for _, _, take in client.takes["j"]}
+
+
 def test_takes_of_a_piece_that_was_never_durable_are_not_of_this_text() -> None:
     """Work does not wait for commits: what was made of a piece that died with the daemon is not placed behind text that
     is there, whether the piece comes again or another in its place."""
