@@ -33,6 +33,7 @@ from . import (
     clientele,
     ending,
     fleet,
+    importing,
     log,
     outcomes,
     packing,
@@ -186,6 +187,7 @@ class Core:
         upkeep.sweep(world, now)
         aging.sweep(world, now)
         packing.sweep(world, now)
+        importing.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -328,6 +330,8 @@ class Core:
             size = 2 * written.samples + written.marks_bytes + log.RECORD_BYTES if written is not None else 0
             log.written(self.world, job, take, pcm_at, marks_at, size)
             ending.finish_if_done(self.world, job, now)
+        else:
+            importing.written(self.world, name, take, pcm_at, marks_at, now)
         self._settle(now)
 
     def take_lost(self, name: str, take: str, reason: str, now: float) -> None:
@@ -340,6 +344,8 @@ class Core:
                 log.drop(self.world, job, segment, reason)
             text = f"The audio could not be written: {reason}. Free some space; keep=nothing works without."
             ending.end(self.world, job, "failed", "disk_full", text, now)
+        elif job is None:
+            importing.lost(self.world, name, take, reason)
         self._settle(now)
 
     def packed(self, log: str, size: int, reason: str, now: float) -> None:
@@ -372,6 +378,7 @@ class Core:
 _FOR_ITSELF: dict[str, Callable[[World, Found, float], None]] = {
     "plain": packing.candidates,
     "expired": aging.expired,
+    "import": importing.looked_up,
 }
 """Who hears the answer to what the core asks for itself."""
 

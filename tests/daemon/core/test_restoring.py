@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
-from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Error, Notice, Query, Rewind, Terminal
+from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Choice, Error, Notice, Query, Rewind, Terminal
 from voicebus.daemon.core.settings import Limits, Settings
 
 from .scenes import heard, lose, speak_all
@@ -382,8 +382,19 @@ def test_a_journal_of_before_there_were_checksums() -> None:
     speak_all(later.worker())
     attach(client)
     assert client.terminals["j"].segments == 3 and heard(client) == 900
-    assert [take for _, _, take in client.takes["j"]][0] == old["take"]
+    assert next(take for _, _, take in client.takes["j"]) == old["take"]
     assert "e0.7" not in {take for _, _, take in client.takes["j"]}
+
+
+def test_a_job_is_heard_again_when_its_provider_is_there_no_more() -> None:
+    """Who said it then need not be configured now."""
+    stage, worker, client = durable("a")
+    client.submit("j", TEXT, chain=[Choice("a")])
+    speak_all(worker)
+    _, client = reborn(stage, client, settings("b"))
+    client.audio.clear()
+    client.attach("j")
+    assert heard(client) == 900 and client.terminals["j"].state == "finished"
 
 
 def test_takes_of_a_piece_that_was_never_durable_are_not_of_this_text() -> None:

@@ -63,6 +63,7 @@ from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
     JobEnded,
+    JobImported,
     JobPacked,
     JobPinned,
     JobSaved,
@@ -330,6 +331,8 @@ class FakeStore:
             self.jobs[key] = SavedJob(record, (record.text,), record.submit.complete)
             self.order = max(self.order, record.order)
             return "done"
+        if isinstance(record, JobImported):
+            return self._import(record)
         key = self._key(record)
         if key not in self.jobs:
             return "missing"
@@ -348,6 +351,17 @@ class FakeStore:
         else:
             del self.jobs[key]
             self.deleted.add(key)
+        return "done"
+
+    def _import(self, record: JobImported) -> str:
+        job = record.job
+        key = (job.uid, job.id)
+        if key in self.deleted or key in self.jobs:
+            return "deleted" if key in self.deleted else "exists"
+        self.jobs[key] = SavedJob(
+            job, record.texts, True, record.ended, record.pinned, job.created, record.ended.finished, record.audio
+        )
+        self.order = max(self.order, job.order)
         return "done"
 
     def _key(self, record: Any) -> tuple[int, str]:
