@@ -30,9 +30,9 @@ MARKS = 16 * 1024
 class ArchivedRequest(msgspec.Struct):
     """What SUBMIT asked for.
 
-    chain: whom it asked, best first. rate: samples a second that it asked for, 0 for none. patience_s: how long it would
-    wait for a better entry of the chain. seed: that it asked for, nil for none. skip_bad: whether a segment that nobody
-    could say was to be left out.
+    chain: whom it asked, best first. rate: samples a second that it asked for, 0 for none. patience_s: how long it
+    would wait for a better entry of the chain. seed: that it asked for, nil for none. skip_bad: whether a segment that
+    nobody could say was to be left out.
     """
 
     chain: Annotated[list[Choice], msgspec.Meta(max_length=64)] = []
@@ -49,10 +49,10 @@ class ArchivedRequest(msgspec.Struct):
 class ArchivedJob(msgspec.Struct):
     """A row of the history, with what it has when it is asked for by name.
 
-    state: how it ended. created, finished: when it was asked for, and was over, seconds since 1970; what is in the future
-    is taken for now. samples: of all its segments together. segments: how many there will be. keep: as what it is kept.
-    trail: what went wrong on the way. seed: that was used. audio: "missing" where none will come. request: what SUBMIT
-    said.
+    state: how it ended. created, finished: when it was asked for, and was over, seconds since 1970; what is in the
+    future is taken for now. samples: of all its segments together. segments: how many there will be. keep: as what it
+    is kept. trail: what went wrong on the way. seed: that was used. audio: "missing" where none will come. request:
+    what SUBMIT said.
     """
 
     state: Literal["finished", "failed", "cancelled"]
