@@ -50,9 +50,9 @@ class ArchivedJob(msgspec.Struct):
     """A row of the history, with what it has when it is asked for by name.
 
     state: how it ended. created, finished: when it was asked for, and was over, seconds since 1970; what is in the
-    future is taken for now. samples: of all its segments together. segments: how many there will be. keep: as what it
-    is kept. trail: what went wrong on the way. seed: that was used. audio: "missing" where none will come. request:
-    what SUBMIT said.
+    future is taken for now. samples: of all its segments together. segments: how many there will be. skipped: how
+    many of them were left out. keep: as what it is kept. trail: what went wrong on the way. seed: that was used.
+    audio: "missing" where none will come. request: what SUBMIT said.
     """
 
     state: Literal["finished", "failed", "cancelled"]
@@ -63,6 +63,7 @@ class ArchivedJob(msgspec.Struct):
     samples: Count = 0
     rate: Annotated[int, msgspec.Meta(ge=0, le=192_000)] = 0
     segments: Count = 0
+    skipped: Count = 0
     language: Name = ""
     keep: Literal["job", "history"] = "history"
     pinned: bool = False

@@ -210,7 +210,7 @@ def _conclude(world: World, peer: bytes, importing: Importing, now: float) -> No
         message=told.message,
         samples=job.length,
         segments=len(job.segments),
-        skipped=sum(segment.state == "skipped" for segment in job.segments),
+        skipped=told.skipped,
         speakers=ending.speakers(job),
     )
     texts = tuple(piece.encode() for piece in job.text.pieces_from(0)) or (b"",)
@@ -233,6 +233,10 @@ def _incomplete(importing: Importing) -> str:
             f"{len(job.segments)} segments with {job.length} samples have come; the record says {told.segments} "
             f"with {told.samples}."
         )
+    skipped = sum(segment.state == "skipped" for segment in job.segments)
+    # Of one that failed, the segment over which it did counts as left out too.
+    if not skipped <= told.skipped <= len(job.segments) or (told.state == "finished" and skipped != told.skipped):
+        return f"{skipped} segments were left out; the record says {told.skipped}."
     if told.state == "finished" and job.placed < len(job.segments):
         return "It is said to be finished, but some of it was never said."
     return ""

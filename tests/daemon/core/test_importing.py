@@ -168,11 +168,11 @@ def test_a_job_that_failed_comes_with_what_there_is_of_it() -> None:
         segment(1, state="quarantined", samples=0, attempt="", marks=[]),
         segment(2, state="unmade", samples=0, attempt="", marks=[]),
     )
-    told = record(*some, state="failed", code="quarantined", message="It brings down workers.", pinned=False)
+    told = record(*some, state="failed", code="quarantined", message="It brings down workers.", skipped=2)
     assert bring(client, told=told, found=pieces(some)).outcome == "imported"
     client.attach("j")
     end = client.terminals["j"]
-    assert (end.state, end.code, end.skipped, end.samples) == ("failed", "quarantined", 1, 0)
+    assert (end.state, end.code, end.skipped, end.samples) == ("failed", "quarantined", 2, 0)
     assert [row["state"] for row in query(client, "segments", where={"job": "j"})[0]] == [row["state"] for row in some]
 
 
@@ -323,6 +323,8 @@ def wrong(**changes: Any) -> tuple[dict[str, Any], ...]:
         ({}, [*pieces()[:2], ("audio", bytes(202))], "longer than the record says"),
         ({}, pieces()[:-1], "3 segments with 303 samples"),
         ({}, pieces(THREE[:2]), "2 segments with 201 samples"),
+        ({"skipped": 1}, pieces(), "0 segments were left out"),
+        ({"skipped": 4, "state": "failed"}, pieces(), "0 segments were left out"),
         ({"samples": 400}, pieces(), "3 segments with 303 samples"),
         ({}, pieces((*THREE[:2], segment(2, state="unmade", samples=0))), "never said"),
     ],
