@@ -39,6 +39,7 @@ from . import (
     restoring,
     stopping,
     supervise,
+    syncing,
     upkeep,
     waiting,
 )
@@ -340,6 +341,18 @@ class Core:
                 log.drop(self.world, job, segment, reason)
             text = f"The audio could not be written: {reason}. Free some space; keep=nothing works without."
             ending.end(self.world, job, "failed", "disk_full", text, now)
+        self._settle(now)
+
+    def synced(self, name: str, reason: str, now: float) -> None:
+        """A journal has been brought to the disk, or why not. The system reports a loss once only, so a job whose
+        journal has one ends with it: the next attempt would look like a success."""
+        syncing.synced(self.world, name)
+        job = self.world.logs.get(name)
+        if reason:
+            self.world.count("journals that could not be synced", reason)
+        if reason and job is not None and not job.over:
+            text = f"The audio could not be brought to the disk: {reason}. keep=nothing works without."
+            ending.end(self.world, job, "failed", "storage", text, now)
         self._settle(now)
 
     def packed(self, log: str, size: int, reason: str, now: float) -> None:
