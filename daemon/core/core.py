@@ -40,6 +40,7 @@ from . import (
     restoring,
     stopping,
     supervise,
+    syncing,
     upkeep,
     waiting,
 )
@@ -346,6 +347,18 @@ class Core:
             ending.end(self.world, job, "failed", "disk_full", text, now)
         elif job is None:
             importing.lost(self.world, name, take, reason)
+        self._settle(now)
+
+    def synced(self, name: str, reason: str, now: float) -> None:
+        """A journal has been brought to the disk, or why not. The system reports a loss once only, so a job whose
+        journal has one ends with it: the next attempt would look like a success."""
+        syncing.synced(self.world, name)
+        job = self.world.logs.get(name)
+        if reason:
+            self.world.count("journals that could not be synced", reason)
+        if reason and job is not None and not job.over:
+            text = f"The audio could not be brought to the disk: {reason}. keep=nothing works without."
+            ending.end(self.world, job, "failed", "storage", text, now)
         self._settle(now)
 
     def packed(self, log: str, size: int, reason: str, now: float) -> None:

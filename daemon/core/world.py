@@ -128,6 +128,9 @@ class World:
     text_chars: int = 0
     memory: int = 0
     disk: int = 0
+    unsynced: Counter[str] = field(default_factory=Counter)
+    unsynced_bytes: int = 0
+    syncing: tuple[str, int] | None = None
     durable: bool = False
     disk_of: Counter[int] = field(default_factory=Counter)
     packing: Packing | None = None

@@ -53,6 +53,7 @@ from voicebus.daemon.core.effects import (
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -432,6 +433,8 @@ class Stage:
         self.commits_fail = ""
         self.held: deque[Commit] = deque()
         self.asked: list[Ask | Expire] = []
+        self.hold_syncs = False
+        self.syncing: deque[str] = deque()
         self.hold_helpers = False
         self.helpers_fail = ""
         self.helping: list[Pack | Unpack] = []
@@ -537,6 +540,10 @@ class Stage:
             self.killed.append(effect.worker)
         elif isinstance(effect, WriteTake):
             self._write(effect)
+        elif isinstance(effect, SyncLog):
+            self.syncing.append(effect.log)
+            if not self.hold_syncs:
+                self.sync()
         elif isinstance(effect, DropLog):
             self.journals.pop(effect.log, None)
             self.packs.pop(effect.log, None)
@@ -574,6 +581,11 @@ class Stage:
             self.store.now = self.now
             state = self.store.commit(record)
         self.core.committed(Outcome(effect.ticket, state, reason), self.now)
+
+    def sync(self, reason: str = "") -> None:
+        """The disk has caught up with the journal that is being synced, or cannot."""
+        self.core.synced(self.syncing.popleft(), reason, self.now)
+        self.run()
 
     def answer(self) -> None:
         """Answer what the core has asked the store."""
