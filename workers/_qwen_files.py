@@ -39,6 +39,12 @@ class Files:
     kind: str
     size: str
 
+    @property
+    def takes_instruct(self) -> bool:
+        """Whether instructions count: the packages drop them without a word for the small model, and Base models were
+        not trained for them."""
+        return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size != SIZES["0.6B"])
+
 
 def find(settings: dict[str, Any], progress: Progress) -> Files:
     """The files of the model that the settings name. Raises EngineError("load_failed") with what to do."""
