@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..bus.errors import NotFound, VoicebusError
+from ..bus.errors import JobFailed, NotFound, VoicebusError
 from .events import Event, Mark
 from .history import Filters
 
@@ -103,9 +103,11 @@ class _Writer:
                 marks.append(asdict(event))
 
         try:
-            self._client.attach(job, whole=True).save(audio, on_event=note)
+            self._client.attach(job, whole=True).save(audio, on_event=note, partial=True)
         except NotFound:
             raise
+        except JobFailed:  # what was said before is all there is, and whole
+            return audio.exists()
         except VoicebusError as error:
             self._silent[job] = error.message
             marks.clear()

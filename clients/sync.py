@@ -19,13 +19,13 @@ from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
 from .history import Kept
+from .questions import Asked, OfJob
 from .reading import Reading
-from .session import Asked
 from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
 
 if TYPE_CHECKING:
@@ -187,6 +187,7 @@ class Client(Kept, ClientBase):
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._changed = threading.Condition()
+        self._importing = threading.Lock()
         self._speeches: dict[str, Speech] = {}
         self._connect(self._find())
         if self._start and self._outdated():
@@ -357,9 +358,9 @@ class Client(Kept, ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
+    def _ask(self, message: Query | CancelAll | OfJob, body: bytes = b"") -> Any:
         asked: list[Asked] = []
-        self._service.post(lambda session, now: asked.append(session.ask(message, now)))
+        self._service.post(lambda session, now: asked.append(session.ask(message, now, body)))
         self._wait_for(lambda: asked and asked[0].over)
         if asked[0].error is not None:
             raise asked[0].error

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import apsw
 
-from .core.records import Found, JobDeleted, JobEnded, JobPacked, Outcome, Record, Retention
+from .core.records import Found, JobDeleted, JobEnded, JobImported, JobPacked, Outcome, Record, Retention
 from .logs import log
 from .store_reasons import BROKEN, NOT_THE_RECORD, explain
 from .store_records import Refused, apply
@@ -27,6 +27,10 @@ GROUP = 256
 """Most commits in one transaction."""
 
 _ROW_BYTES = 20_000  # of log for a small record: a few pages
+
+
+def _texts(record: Record) -> tuple[bytes, ...]:
+    return record.texts if isinstance(record, JobImported) else (getattr(record, "text", b""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ class Writer:
 
     def _commit(self, batch: list[Asked]) -> None:
         outcomes = self._group(batch, self._clock())
-        self._upkeep.written += sum(_ROW_BYTES + 2 * len(getattr(asked.record, "text", b"")) for asked in batch)
+        self._upkeep.written += sum(_ROW_BYTES + 2 * sum(map(len, _texts(asked.record))) for asked in batch)
         self._tell(self._purged(batch, outcomes))
 
     def _group(self, batch: list[Asked], now: float) -> list[Outcome]:
@@ -191,6 +195,8 @@ class Writer:
         record = asked.record
         if isinstance(record, JobEnded):
             self._sync(record)
+        elif isinstance(record, JobImported) and record.audio != "missing":
+            self._sync(record.ended)
         elif isinstance(record, JobPacked):
             self._sync_log(record.log)
         return Outcome(asked.ticket, apply(self._db, record, now))

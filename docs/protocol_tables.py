@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from voicebus.bus import errors, messages
+from voicebus.bus import archived, errors, messages
 
 DOCUMENT = Path(__file__).with_name("protocol.md")
 
@@ -125,7 +125,14 @@ GROUPS = {
     "daemon to worker": messages.ToWorker,
 }
 
-PARTS = {"choice": messages.Choice, "style": messages.Style, "mark_row": messages.MarkRow}
+PARTS = {
+    "choice": messages.Choice,
+    "style": messages.Style,
+    "mark_row": messages.MarkRow,
+    "archived_job": archived.ArchivedJob,
+    "archived_segment": archived.ArchivedSegment,
+    "archived_request": archived.ArchivedRequest,
+}
 
 
 def type_name(hint: Any) -> str:
@@ -167,7 +174,7 @@ def default_text(value: Any) -> str:
         return {True: "true", False: "false", None: "nil"}[value]
     if isinstance(value, str):
         return f'"{value}"'
-    if value in ([], {}) or isinstance(value, messages.Style):
+    if value in ([], {}) or isinstance(value, msgspec.Struct):
         return "[]" if isinstance(value, list) else "{}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -26,6 +26,7 @@ DOING: dict[str, tuple[str, str]] = {
     "play": ("history_doing:play", "Hear a job again."),
     "save": ("history_doing:save", "Write a job's audio to a file."),
     "export": ("history_export:export", "Write all of it, or some, into one file."),
+    "import": ("history_import:import_", "Bring back what was exported."),
     "again": ("history_doing:again", "Say a job's text once more, the same way or another."),
     "delete": ("history_doing:delete", "Remove jobs for good, with text and audio."),
     "pin": ("history_doing:pin", "Keep jobs whatever the retention says."),

@@ -86,6 +86,13 @@ class WriteNote:
 
 
 @dataclass(slots=True)
+class SyncLog:
+    """Bring what was written to a journal to the disk, without keeping anybody waiting. Comes back as `synced`."""
+
+    log: str
+
+
+@dataclass(slots=True)
 class DropLog:
     """Remove a log from the disk, journal and packed file, and end whatever works on it."""
 
@@ -161,6 +168,7 @@ Effect = (
     | Spawn
     | Kill
     | WriteTake
+    | SyncLog
     | WriteNote
     | DropLog
     | DropFile

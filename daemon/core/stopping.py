@@ -5,7 +5,7 @@ Owns: the order of that. Must not know: signals and processes. Invariant: each s
 
 from __future__ import annotations
 
-from . import ending, leases, readers
+from . import ending, importing, leases, readers
 from .effects import Leave
 from .fleet import NO_PROCESS
 from .state import Job, Reader, Worker
@@ -21,6 +21,7 @@ def begin(world: World, now: float) -> None:
     for job in world.unfinished.values():
         if not job.over and world.durable and not job.in_memory:
             world.notice(job, "leaving", seconds=STEP_S)
+    importing.stop(world)
     world.report("info", "stopping: takes in hand are finished, readers may fetch what is made")
     go_on(world, now)
 

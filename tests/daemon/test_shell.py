@@ -28,6 +28,7 @@ from voicebus.daemon.core.effects import (
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -44,6 +45,7 @@ from voicebus.daemon.packer import Packer
 from voicebus.daemon.processes import Processes
 from voicebus.daemon.shell import Shell
 from voicebus.daemon.store import MemoryStore
+from voicebus.daemon.syncer import Syncer
 
 from .fakes import FakeCore
 
@@ -64,7 +66,17 @@ class World:
         self.store = MemoryStore()
         self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
         self.told = []
-        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store, self.packer)
+        self.syncer = Syncer(self.journals.sync)
+        self.shell = Shell(
+            self.core,
+            self.lanes,
+            self.router,
+            self.processes,
+            self.journals,
+            self.store,
+            self.packer,
+            self.syncer,
+        )
         self.inbox = Inbox(
             "clients",
             self.router,
@@ -111,6 +123,7 @@ class World:
 
     def close(self):
         self.processes.kill_all()
+        self.syncer.close()
         self.journals.close()
         self.selector.close()
         for open_socket in (*self.clients, self.router):
@@ -500,6 +513,14 @@ def test_a_service_manager_that_is_gone_is_no_error(tmp_path):
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     notifier.ready()
     notifier.close()
+
+
+def test_a_journal_is_synced_aside_and_the_core_is_told(world):
+    """The loop's thread never waits for the disk: another does, and what comes of it is an event."""
+    world.selector.register(world.syncer.fileno(), selectors.EVENT_READ, lambda: world.shell.synced(0.0))
+    world.do(WriteTake("log", "t", {}, b"", [b"pcm!"]), SyncLog("log"), SyncLog("a/b"))
+    world.until(lambda: len(world.core.named("synced")) == 2)
+    assert world.core.named("synced") == [("log", ""), ("a/b", "'a/b' cannot be the name of a journal")]
 
 
 def test_a_message_that_the_core_stumbles_over_harms_nobody_else(world):
