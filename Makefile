@@ -82,7 +82,7 @@ $(MLX_READY): pyproject.toml $(DEV)
 	$$install 'setuptools>=77' && $$install --no-build-isolation --editable '.[mlx]' pytest pytest-timeout
 	@touch $@
 
-test-mlx: $(MLX_READY) ## the MLX engine on tiny models, in .venv-mlx (0.6 GB; ARGS=)
+test-mlx: $(MLX_READY) ## the MLX engine on tiny models, in .venv-mlx (0.5 GB; ARGS=)
 	@$(MLX_VENV)/bin/pytest -q $(MLX_TESTS) $(ARGS)
 
 bench-mlx: $(MLX_READY) ## measure the MLX engine alone and through the bus (ARGS=)

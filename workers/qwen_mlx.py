@@ -127,6 +127,13 @@ class QwenMlxEngine(Engine):
     def device(self) -> dict[str, Any]:
         return {**self._device.told(), **self._numbers, "model": self._files.name, "size": self._files.size}
 
+    def memory(self) -> int:
+        """Bytes that MLX has of a GPU's memory, 0 on a processor. An Apple GPU's is the machine's, but what is in it
+        does not count to the process, so nothing else would see it grow. May be called on any thread."""
+        from . import _qwen_mlx_device
+
+        return _qwen_mlx_device.held() if self._device.kind != "cpu" else 0
+
     # ------------------------------------------------------------------------------------------- speaking
 
     def synthesize(self, request: Request) -> Generator[Chunk, None, None]:
