@@ -4,11 +4,17 @@ to do; nothing else is taken in its place. Each engine's tests import these, wit
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from voicebus.workers.engine import EngineError
+
+from .hub import Hub, served
 
 
 @pytest.fixture
@@ -103,6 +109,71 @@ def test_a_downloaded_model_is_found(settings, engine_class, checkpoint, tmp_pat
     one = engine_class()
     one.load({**settings(), "model": "me/mine"}, lambda _percent, _note: None)
     assert one.version.endswith("/mine@01234567")
+
+
+FETCHING = """
+import json, sys
+from voicebus.workers import _qwen_download, _qwen_files
+from voicebus.workers.engine import EngineError
+_qwen_download.LOOK_S = 0.01
+told = []
+try:
+    files = _qwen_files.find(json.loads(sys.argv[1]), lambda percent, note: told.append((percent, note)))
+    print(json.dumps({"folder": str(files.folder), "name": files.name, "told": told}))
+except EngineError as error:
+    print(json.dumps({"error": error.message, "told": told}))
+"""
+
+
+def fetched(address, home, settings):
+    """What a process of its own says that looks for a model at this hub: libraries look at the address once."""
+    environment = os.environ | {
+        "HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1",
+    }  # fmt: skip
+    command = [sys.executable, "-c", FETCHING, json.dumps(settings)]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    return json.loads(made.stdout.splitlines()[-1])
+
+
+def test_a_model_is_downloaded_where_that_is_allowed(checkpoint, tmp_path):
+    """With `offline` false the model comes from the hub, whole, and how much of it has come is told meanwhile; offline
+    it is found from then on."""
+    source = checkpoint()
+    with served(Hub(source)) as address:
+        made = fetched(address, tmp_path, {"model": "me/mine", "offline": False})
+    assert made.get("name") == "mine@01234567", made
+    size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
+    notes = [note for _, note in made["told"]]
+    assert any(note.startswith("downloading me/mine: ") and f" of {size / 1e6:.0f} MB" in note for note in notes)
+    percents = [percent for percent, note in made["told"] if note.startswith("downloading")]
+    assert percents == sorted(percents)
+    assert 10.0 <= percents[0] <= percents[-1] <= 20.0
+    for path in source.rglob("*.safetensors"):
+        assert (Path(made["folder"]) / path.relative_to(source)).read_bytes() == path.read_bytes()
+    assert fetched("http://127.0.0.1:1", tmp_path, {"model": "me/mine"})["folder"] == made["folder"]
+
+
+def test_a_download_goes_on_where_it_was_broken_off(checkpoint, tmp_path):
+    """What had come of a file before the connection broke is not fetched again."""
+    hub, name = Hub(checkpoint()), "large.bin"
+    hub.files[name] = bytes(24_000_000)  # The library counts in pieces of 10 MB.
+    hub.broken[name] = 1
+    with served(hub) as address:
+        made = fetched(address, tmp_path, {"model": "me/mine", "offline": False})
+        if "error" in made:  # A library that does not try again by itself says how to.
+            assert "hf download me/mine" in made["error"]
+            made = fetched(address, tmp_path, {"model": "me/mine", "offline": False})
+    assert (Path(made["folder"]) / name).read_bytes() == hub.files[name]
+    assert [asked for asked, begin in hub.ranges if begin >= 10_000_000] == [name]
+
+
+def test_a_hub_that_is_not_there_is_named(tmp_path):
+    """A model that cannot be downloaded is an error with the reason and the command that gets it."""
+    said = fetched("http://127.0.0.1:1", tmp_path, {"model": "me/mine", "offline": False})["error"]
+    assert "the model me/mine cannot be downloaded (" in said
+    assert "hf download me/mine" in said
 
 
 def test_a_base_model_wants_voices(refused, settings):
