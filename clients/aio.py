@@ -19,12 +19,13 @@ from typing import IO, Any, Self, TypeVar, Unpack
 
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link
 from .events import Event, Frame, Result
 from .following import AsyncFollowed
 from .history import AsyncKept
+from .questions import OfJob
 from .reading import Reading
 from .session import Session
 from .speech import ClientBase, attached_reading, reading_for
@@ -111,6 +112,7 @@ class AsyncClient(AsyncKept, AsyncHears, ClientBase):
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._speeches: dict[str, AsyncFollowed] = {}
+        self._importing = asyncio.Lock()
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._news: asyncio.Future[None] | None = None
@@ -267,8 +269,8 @@ class AsyncClient(AsyncKept, AsyncHears, ClientBase):
             if not cursor:
                 return rows
 
-    async def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
-        asked = self._session.ask(message, time.monotonic())
+    async def _ask(self, message: Query | CancelAll | OfJob, body: bytes = b"") -> Any:
+        asked = self._session.ask(message, time.monotonic(), body)
         self._serve()
         while not asked.over:
             await self._changed()

@@ -19,14 +19,14 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
 from .following import Followed
 from .history import Kept
+from .questions import Asked, OfJob
 from .reading import Reading
-from .session import Asked
 from .speech import ClientBase, attached_reading, reading_for
 from .transcribing import Hears
 
@@ -153,6 +153,7 @@ class Client(Kept, Hears, ClientBase):
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._changed = threading.Condition()
+        self._importing = threading.Lock()
         self._speeches: dict[str, Followed] = {}
         self._connect(self._find())
         if self._start and self._outdated():
@@ -323,9 +324,9 @@ class Client(Kept, Hears, ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
+    def _ask(self, message: Query | CancelAll | OfJob, body: bytes = b"") -> Any:
         asked: list[Asked] = []
-        self._service.post(lambda session, now: asked.append(session.ask(message, now)))
+        self._service.post(lambda session, now: asked.append(session.ask(message, now, body)))
         self._wait_for(lambda: asked and asked[0].over)
         if asked[0].error is not None:
             raise asked[0].error

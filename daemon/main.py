@@ -50,6 +50,7 @@ from .packer import Packer
 from .processes import Processes
 from .shell import Core, Shell
 from .store import open_store
+from .syncer import Syncer
 from .taking_up import take_up
 from .tidy import tidy
 
@@ -195,8 +196,10 @@ class _Daemon:
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals)
         packer = Packer(processes, journals, self._helped)
+        syncer = Syncer(journals.sync)
+        leaving.callback(syncer.close)
         files = Files(where.state)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files, inputs)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, syncer, files, inputs)
         owned = take_up(core, store, journals, inputs)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
@@ -212,6 +215,7 @@ class _Daemon:
         self._loop.ready = self._ready
         if (descriptor := store.fileno()) is not None:
             others.register(descriptor, selectors.EVENT_READ, self._loop.collect)
+        others.register(syncer.fileno(), selectors.EVENT_READ, self._loop.synced)
         leaving.enter_context(_signals(others, self._signalled))
 
     def run(self) -> int:

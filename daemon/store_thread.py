@@ -16,7 +16,18 @@ from dataclasses import dataclass, field, replace
 
 import apsw
 
-from .core.records import Found, JobDeleted, JobEnded, JobPacked, JobSaved, Outcome, Record, Retention, TextAdded
+from .core.records import (
+    Found,
+    JobDeleted,
+    JobEnded,
+    JobImported,
+    JobPacked,
+    JobSaved,
+    Outcome,
+    Record,
+    Retention,
+    TextAdded,
+)
 from .inputs import Inputs
 from .logs import log
 from .store_reasons import BROKEN, NOT_THE_RECORD, explain
@@ -28,6 +39,10 @@ GROUP = 256
 """Most commits in one transaction."""
 
 _ROW_BYTES = 20_000  # of log for a small record: a few pages
+
+
+def _texts(record: Record) -> tuple[bytes, ...]:
+    return record.texts if isinstance(record, JobImported) else (getattr(record, "text", b""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +167,7 @@ class Writer:
 
     def _commit(self, batch: list[Asked]) -> None:
         outcomes = self._group(batch, self._clock())
-        self._upkeep.written += sum(_ROW_BYTES + 2 * len(getattr(asked.record, "text", b"")) for asked in batch)
+        self._upkeep.written += sum(_ROW_BYTES + 2 * sum(map(len, _texts(asked.record))) for asked in batch)
         self._tell(self._purged(batch, outcomes))
 
     def _group(self, batch: list[Asked], now: float) -> list[Outcome]:
@@ -196,6 +211,8 @@ class Writer:
         record = asked.record
         if isinstance(record, JobEnded):
             self._sync(record)
+        elif isinstance(record, JobImported) and record.audio != "missing":
+            self._sync(record.ended)
         elif isinstance(record, JobPacked):
             self._sync_log(record.log)
         elif isinstance(record, JobSaved | TextAdded) and record.recorded is not None:

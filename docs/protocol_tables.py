@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from voicebus.bus import errors, messages
+from voicebus.bus import archived, errors, messages
 
 DOCUMENT = Path(__file__).with_name("protocol.md")
 
@@ -138,6 +138,9 @@ PARTS = {
     "mark_row": messages.MarkRow,
     "heard_row": messages.HeardRow,
     "word_row": messages.WordRow,
+    "archived_job": archived.ArchivedJob,
+    "archived_segment": archived.ArchivedSegment,
+    "archived_request": archived.ArchivedRequest,
 }
 
 
@@ -180,7 +183,7 @@ def default_text(value: Any) -> str:
         return {True: "true", False: "false", None: "nil"}[value]
     if isinstance(value, str):
         return f'"{value}"'
-    if value in ([], {}) or isinstance(value, messages.Style | messages.Hearing):
+    if value in ([], {}) or isinstance(value, msgspec.Struct):
         return "[]" if isinstance(value, list) else "{}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 

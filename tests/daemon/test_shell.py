@@ -29,6 +29,7 @@ from voicebus.daemon.core.effects import (
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -47,6 +48,7 @@ from voicebus.daemon.packer import Packer
 from voicebus.daemon.processes import Processes
 from voicebus.daemon.shell import Shell
 from voicebus.daemon.store import MemoryStore
+from voicebus.daemon.syncer import Syncer
 
 from .fakes import FakeCore
 
@@ -67,6 +69,7 @@ class World:
         self.store = MemoryStore()
         self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
         self.told = []
+        self.syncer = Syncer(self.journals.sync)
         files = Files(tmp_path)
         self.shell = Shell(
             self.core,
@@ -76,6 +79,7 @@ class World:
             self.journals,
             self.store,
             self.packer,
+            self.syncer,
             files,
             Inputs(tmp_path / "logs"),
         )
@@ -125,6 +129,7 @@ class World:
 
     def close(self):
         self.processes.kill_all()
+        self.syncer.close()
         self.journals.close()
         self.selector.close()
         for open_socket in (*self.clients, self.router):
@@ -522,6 +527,14 @@ def test_a_service_manager_that_is_gone_is_no_error(tmp_path):
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     notifier.ready()
     notifier.close()
+
+
+def test_a_journal_is_synced_aside_and_the_core_is_told(world):
+    """The loop's thread never waits for the disk: another does, and what comes of it is an event."""
+    world.selector.register(world.syncer.fileno(), selectors.EVENT_READ, lambda: world.shell.synced(0.0))
+    world.do(WriteTake("log", "t", {}, b"", [b"pcm!"]), SyncLog("log"), SyncLog("a/b"))
+    world.until(lambda: len(world.core.named("synced")) == 2)
+    assert world.core.named("synced") == [("log", ""), ("a/b", "'a/b' cannot be the name of a journal")]
 
 
 def test_a_message_that_the_core_stumbles_over_harms_nobody_else(world):

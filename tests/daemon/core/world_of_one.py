@@ -58,6 +58,7 @@ from voicebus.daemon.core.effects import (
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -68,6 +69,7 @@ from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
     JobEnded,
+    JobImported,
     JobPacked,
     JobPinned,
     JobSaved,
@@ -395,6 +397,8 @@ class FakeStore:
             self.jobs[key] = SavedJob(record, (record.text,), record.submit.complete)
             self.order = max(self.order, record.order)
             return "done"
+        if isinstance(record, JobImported):
+            return self._import(record)
         key = self._key(record)
         if key not in self.jobs:
             return "missing"
@@ -414,6 +418,17 @@ class FakeStore:
         else:
             del self.jobs[key]
             self.deleted.add(key)
+        return "done"
+
+    def _import(self, record: JobImported) -> str:
+        job = record.job
+        key = (job.uid, job.id)
+        if key in self.deleted or key in self.jobs:
+            return "deleted" if key in self.deleted else "exists"
+        self.jobs[key] = SavedJob(
+            job, record.texts, True, record.ended, record.pinned, job.created, record.ended.finished, record.audio
+        )
+        self.order = max(self.order, job.order)
         return "done"
 
     def _key(self, record: Any) -> tuple[int, str]:
@@ -484,6 +499,8 @@ class Stage:
         self.commits_fail = ""
         self.held: deque[Commit] = deque()
         self.asked: list[Ask | Expire] = []
+        self.hold_syncs = False
+        self.syncing: deque[str] = deque()
         self.hold_helpers = False
         self.helpers_fail = ""
         self.helping: list[Pack | Unpack] = []
@@ -594,6 +611,10 @@ class Stage:
             self.killed.append(effect.worker)
         elif isinstance(effect, WriteTake):
             self._write(effect)
+        elif isinstance(effect, SyncLog):
+            self.syncing.append(effect.log)
+            if not self.hold_syncs:
+                self.sync()
         elif isinstance(effect, DropLog):
             self.journals.pop(effect.log, None)
             self.packs.pop(effect.log, None)
@@ -636,6 +657,11 @@ class Stage:
                 file = self.files.setdefault(f"logs/{record.log}.input", bytearray())
                 file[getattr(record, "at", 0) :] = record.recorded
         self.core.committed(Outcome(effect.ticket, state, reason), self.now)
+
+    def sync(self, reason: str = "") -> None:
+        """The disk has caught up with the journal that is being synced, or cannot."""
+        self.core.synced(self.syncing.popleft(), reason, self.now)
+        self.run()
 
     def answer(self) -> None:
         """Answer what the core has asked the store."""
