@@ -245,7 +245,7 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     job.rate, job.trail = ended.rate, list(ended.trail)
     job.missing = saved.audio == "missing"
     job.audio.state = "packed" if saved.audio == "packed" else "plain"
-    job.disk, job.has_audio_log = ended.disk, ended.disk > 0
+    job.disk, job.has_audio_log = ended.disk, True  # where there is no audio there may be notes
     job.segments = [_segment(row) for row in ended.segments]
     _lay(job)
     job.verdict = job.terminal = _terminal(job, ended)

@@ -6,7 +6,19 @@ from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
-from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Choice, Error, Notice, Query, Rewind, Terminal
+from voicebus.bus.messages import (
+    UNLIMITED,
+    Accepted,
+    Attached,
+    Choice,
+    Delete,
+    Deleted,
+    Error,
+    Notice,
+    Query,
+    Rewind,
+    Terminal,
+)
 from voicebus.daemon.core.settings import Limits, Settings
 
 from .scenes import heard, lose, speak_all
@@ -384,6 +396,19 @@ def test_a_journal_of_before_there_were_checksums() -> None:
     assert client.terminals["j"].segments == 3 and heard(client) == 900
     assert next(take for _, _, take in client.takes["j"]) == old["take"]
     assert "e0.7" not in {take for _, _, take in client.takes["j"]}
+
+
+def test_a_job_without_audio_is_deleted_with_its_notes() -> None:
+    """Also of a job that nobody could say a journal may be there, with what failed; it goes with the job."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    client.cancel("j")
+    worker.answer_stops()
+    assert stage.notes and stage.store.jobs[1000, "j"].ended.disk == 0
+    stage.journals["e1-1"] = bytearray(b"a note")
+    later, client = reborn(stage, client)
+    client.say(Delete(job="j"))
+    assert client.last(Deleted).job == "j" and later.journals == {}
 
 
 def test_a_job_is_heard_again_when_its_provider_is_there_no_more() -> None:
