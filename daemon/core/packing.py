@@ -35,7 +35,7 @@ MISSES = 3
 
 def sweep(world: World, now: float) -> None:
     """Once a second: close what nobody reads, and see whether there is something to pack."""
-    for key in list(world.opened):
+    for key in sorted(world.opened):  # in an order that is the same in every run
         job = world.jobs.get(key)
         if job is None or job.audio.state != "open":
             world.opened.discard(key)

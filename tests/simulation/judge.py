@@ -379,6 +379,15 @@ class Judge:
         if self._looks % 8 == 0:
             sums.check(world)
 
+    def in_one_form(self) -> None:
+        """While nobody asks for anything: audio that is packed and not being read is there once."""
+        assert self._core is not None
+        for key, saved in self._store.jobs.items():
+            job = self._core.world.jobs.get(key)
+            opened = job is not None and job.audio.state in ("open", "opening")
+            if saved.audio == "packed" and saved.job.log in self._store.disk.files and not opened:
+                raise Wrong(f"{key} is packed, and its journal is there as well")
+
     def at_the_end(self) -> None:
         """Nothing is left over when all is healed and everybody had time."""
         assert self._core is not None

@@ -140,6 +140,7 @@ class Simulation:
         while clock.now < until and not self._all_over():
             clock.run(clock.now + 5.0, STEPS)
         self._check_alive()
+        self.judge.in_one_form()
         auditors = [self._auditor(user) for user in range(USERS)]
         clock.run(clock.now + QUIET_S, STEPS)
         for auditor in auditors:

@@ -65,7 +65,11 @@ def nothing_left(world: World) -> None:
         expect(not getattr(world, what), f"{what} is not empty: {getattr(world, what)}")
     for worker in world.workers.values():
         expect(not worker.leases, f"{worker.id} holds {list(worker.leases)}")
+        expect(not worker.external or worker.state != "stopping", f"{worker.id} is on its way out for ever")
     for provider in world.providers.values():
+        own = [name for name in provider.workers if not world.workers[name].external]
+        wanted = provider.settings.workers
+        expect(len(own) == wanted, f"{provider.name} is to have {wanted} workers, and has {own}")
         for queue in provider.queues.values():
             expect(not queue.clients, f"somebody is queued at {provider.name}")
     for job in world.jobs.values():
