@@ -50,7 +50,7 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
     job.committed_chars = job.text.length
     world.text_chars += job.text.length
     world.charge_disk(job, found.disk)
-    job.has_audio_log = bool(found.records)
+    job.has_audio_log = True  # a torn one with nothing in it is one as well
     if problem is not None:
         job.cut = True
         ending.end(world, job, "failed", problem.code, problem.message, now)
@@ -237,7 +237,8 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     chain = [Entry(choice.provider, choice.voice) for choice in saved.job.submit.chain] or [_NOBODY]
     job = _job(world, saved, chain, NO_SPLITTER, now)
     job.state = ended.state
-    job.committed = job.complete = job.cut = True
+    job.committed = job.cut = True
+    job.complete = saved.complete  # not where it failed because that could not be written down
     for text in saved.texts:
         job.text.append(text.decode())
     job.committed_chars = job.text.length
