@@ -274,8 +274,10 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
 
 
 def attach(world: World, client: Client, job: Job, message: Attach, body: bytes, now: float) -> None:
-    """Read a job that is there."""
-    if packing.closed(job) and message.read != "none":
+    """Read a job that is there; one that is just being deleted, when it is known what came of that."""
+    if job.deleters and job.terminal is not None:
+        job.bereft.append(client.peer)
+    elif packing.closed(job) and message.read != "none":
         packing.open_for(world, client, job, message)
     elif readers.attach(world, client, job, message) is not None:
         schedule.update(world, job)

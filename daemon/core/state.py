@@ -119,8 +119,8 @@ class Job:
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
     are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet.
     recording: of a job that transcribes, None of one that speaks. verdict: how it ends, once decided; its state says so
-    only when that is committed. openers: who waits until its audio is unpacked. expired: the store does not have it any
-    more, but somebody reads it.
+    only when that is committed. openers: who waits until its audio is unpacked. bereft: who read it or waited for it
+    when its deletion began. expired: the store does not have it any more, but somebody reads it.
     """
 
     key: JobKey
@@ -174,6 +174,7 @@ class Job:
     released: int = 0
     missing: bool = False
     deleters: list[bytes] = field(default_factory=list)
+    bereft: list[bytes] = field(default_factory=list)
     audio: Audio = field(default_factory=Audio)
     openers: dict[bytes, Attach] = field(default_factory=dict)
     expired: bool = False
