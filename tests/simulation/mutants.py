@@ -24,6 +24,7 @@ from voicebus.daemon.core import (
     deleting,
     effects,
     ending,
+    flaws,
     fleet,
     jobs,
     leases,
@@ -162,7 +163,7 @@ def _short_takes_are_whole() -> list[Swap]:
     def flaw(provider: Any, attempt: Any, message: Any) -> None:
         return None
 
-    return [(attempts, "_flaw", flaw)]
+    return [(flaws, "flaw", flaw)]
 
 
 def _any_take_will_do() -> list[Swap]:
