@@ -18,7 +18,6 @@ from voicebus.bus.codec import encode
 from voicebus.bus.messages import UNLIMITED
 from voicebus.daemon.core import (
     aging,
-    attempts,
     clientele,
     deadlines,
     deleting,
