@@ -93,7 +93,7 @@ class _Writer:
             if row["samples"] and self._audio(job, audio, marks):
                 sums["audio.flac"] = self._put(f"{folder}/audio.flac", audio)
         record = {**row, "segments": segments, "marks": marks}
-        if row["request"].get("kind") == "transcribe":
+        if row.get("request", {}).get("kind") == "transcribe":
             record["transcript"] = transcripts.of_job(self._client, job)
         for name, content in (("text.txt", text), ("record.json", json.dumps(record, ensure_ascii=False, indent=1))):
             self._archive.writestr(f"{folder}/{name}", content)

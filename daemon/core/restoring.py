@@ -16,10 +16,11 @@ from ...bus.codec import encode
 from ...bus.messages import Terminal
 from . import cutting, ending, keeping, log, recordings, routing, schedule
 from .catalogue import Problem
+from .contents import Recording
 from .jobs import splitter
 from .records import Found, JobEnded, SavedJob, SegmentSaved, TakeFound, Unfinished
 from .segmentation import Splitter
-from .state import Entry, Job, Recording, Segment, Take
+from .state import Entry, Job, Segment, Take
 from .world import World
 
 NO_SPLITTER = Splitter("en", limit=1)

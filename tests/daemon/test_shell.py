@@ -20,6 +20,7 @@ from voicebus.daemon.core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Expire,
     FeedWorker,
@@ -352,6 +353,15 @@ def test_a_range_of_a_file_goes_to_a_worker(world, tmp_path):
     world.do(FeedWorker(world.peer, b"run", b"none", "a.wav", 2, 5), FeedWorker(world.peer, b"run", b"none", "b", 0, 5))
     assert world.received() == [b"run", b"23456"]
     assert world.received() == [b"none"]
+
+
+def test_a_recording_is_removed(world, tmp_path):
+    """The recording of a job that is over goes; where it cannot, that is logged and nobody is held up."""
+    path = tmp_path / "logs" / "e-1.input"
+    path.write_bytes(b"x")
+    world.do(DropInput("e-1"), DropInput("../e"), ToClient(world.peer, b"ok"))
+    assert not path.exists()
+    assert world.received() == [b"ok"]
 
 
 def test_audio_that_cannot_be_read_breaks_the_connection_not_the_audio(world):
