@@ -132,7 +132,8 @@ class QwenMlxEngine(Engine):
         does not count to the process, so nothing else would see it grow. May be called on any thread."""
         from . import _qwen_mlx_device
 
-        return _qwen_mlx_device.held() if self._device.kind != "cpu" else 0
+        loaded = hasattr(self, "_device") and self._device.kind != "cpu"
+        return _qwen_mlx_device.held() if loaded else 0
 
     # ------------------------------------------------------------------------------------------- speaking
 
