@@ -17,9 +17,12 @@ TORCH_TESTS := tests/workers/qwen tests/faults/test_torch_worker.py
 MLX_VENV := .venv-mlx
 MLX_READY := $(MLX_VENV)/ready.stamp
 MLX_TESTS := tests/workers/qwen_mlx tests/faults/test_mlx_worker.py
+WHISPER_VENV := .venv-whisper
+WHISPER_READY := $(WHISPER_VENV)/ready.stamp
+WHISPER_TESTS := tests/workers/whisper tests/faults/test_whisper_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test test-torch test-mlx bench-torch bench-mlx lint format types coverage-core wheel fuzz soak crash-points \
+.PHONY: help .venv demo test test-torch test-mlx test-whisper bench-torch bench-mlx bench-whisper lint format types coverage-core wheel fuzz soak crash-points \
 	simulate mutants bench clean
 
 help: ## list the targets
@@ -88,6 +91,20 @@ test-mlx: $(MLX_READY) ## the MLX engine on tiny models, in .venv-mlx (0.5 GB; A
 bench-mlx: $(MLX_READY) ## measure the MLX engine alone and through the bus (ARGS=)
 	@$(MLX_VENV)/bin/python benchmarks/qwen_engine.py mlx $(ARGS)
 
+$(WHISPER_READY): pyproject.toml $(DEV)
+	@$(PIP) install 'uv>=0.5'
+	@$(BIN)/uv venv -q --allow-existing $(WHISPER_VENV)
+	@install="$(BIN)/uv pip install -q --compile-bytecode --python $(WHISPER_VENV)/bin/python"; \
+	$$install 'setuptools>=77' && \
+	$$install --no-build-isolation --editable '.[whisper]' pytest pytest-timeout
+	@touch $@
+
+test-whisper: $(WHISPER_READY) ## the transcribing engine on a tiny model, in .venv-whisper (0.5 GB; ARGS=)
+	@$(WHISPER_VENV)/bin/pytest -q $(WHISPER_TESTS) $(ARGS)
+
+bench-whisper: $(WHISPER_READY) ## measure the transcribing engine alone and through the bus (ARGS=)
+	@$(WHISPER_VENV)/bin/python benchmarks/whisper_engine.py $(ARGS)
+
 lint: $(DEV) ## check style and layout
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -135,5 +152,5 @@ bench: $(BENCH_READY) ## measure (ARGS= for more options)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) $(TORCH_VENV) $(MLX_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
+	rm -rf $(VENV) $(TORCH_VENV) $(MLX_VENV) $(WHISPER_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -62,6 +62,12 @@ class _Mark(msgspec.Struct):
     method: str = ""
 
 
+class _Asked(msgspec.Struct):
+    """Of what was asked for, what decides whether it can come back."""
+
+    kind: str = "speak"
+
+
 class Archive:
     """An archive that is open for reading, a context manager. Raises InvalidRequest where it is none, OSError."""
 
@@ -144,6 +150,8 @@ class _Record:
             raw = msgspec.json.decode(data, type=Raw)
             rows = msgspec.json.decode(raw.pop("segments"), type=list[Raw])
             marks = msgspec.json.decode(raw.get("marks", b"[]"), type=list[_Mark])
+            if msgspec.json.decode(raw.get("request", b"{}"), type=_Asked).kind == "transcribe":
+                raise Damaged("it is a transcript, which can be read in the archive, and not come back yet")
             self.job = _typed(ArchivedJob, raw, segments=len(rows))
             self.segments = list(map(_segment, rows))
             if msgspec.json.decode(raw.get("job", b'""'), type=str) != name:

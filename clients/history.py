@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ..bus.codec import decode_rows
-from ..bus.errors import NotFound, VoicebusError
+from ..bus.errors import InvalidRequest, NotFound, VoicebusError
 from ..bus.messages import Delete, Deposit, Import, Pin, Query
 from . import asking
 
@@ -75,6 +75,8 @@ def options_again(
     them; a voice or a provider replaces the whole chain. providers: as listed: the seed that was used, if none was
     asked for, goes only to those who take one."""
     asked = row["request"]
+    if asked.get("kind") == "transcribe":
+        raise InvalidRequest(f"{row['job']} is the transcript of a recording; what is in it can be spoken as a text.")
     style = asked["style"]
     chain = [(choice["provider"], choice["voice"]) for choice in asked["chain"]]
     same: asking.Options = {

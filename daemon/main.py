@@ -37,7 +37,9 @@ from . import activation, logs, memory, trying
 from .config import ConfigError, describe, load
 from .core.settings import Settings
 from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
+from .files import Files
 from .inbox import Inbox
+from .inputs import Inputs
 from .journal import Journals
 from .lanes import Lanes
 from .lock import AlreadyRunning, Lock
@@ -182,7 +184,8 @@ class _Daemon:
             log.error("%s", describe(where.config, problem))
         journals = Journals(where.state / "logs", open_files=min(256, self._descriptors // 8))
         leaving.callback(journals.close)
-        store = open_store(where.state / DATABASE, journals.sync)
+        inputs = Inputs(where.state / "logs")
+        store = open_store(where.state / DATABASE, journals.sync, inputs=inputs)
         leaving.callback(store.close)
         others = selectors.DefaultSelector()
         leaving.callback(others.close)
@@ -195,8 +198,9 @@ class _Daemon:
         packer = Packer(processes, journals, self._helped)
         syncer = Syncer(journals.sync)
         leaving.callback(syncer.close)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, syncer)
-        owned = take_up(core, store, journals)
+        files = Files(where.state)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, syncer, files, inputs)
+        owned = take_up(core, store, journals, inputs)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
         inboxes = (

@@ -18,9 +18,11 @@ from .core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Effect,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
@@ -35,7 +37,9 @@ from .core.effects import (
 )
 from .core.records import Found, Outcome, Unfinished
 from .core.settings import Settings
+from .files import Files
 from .inbox import Deliver
+from .inputs import Inputs
 from .journal import Journals
 from .lanes import Hears, Lanes
 from .logs import log
@@ -95,6 +99,8 @@ class Shell:
         store: Store,
         packer: Packer,
         syncer: Syncer,
+        files: Files,
+        inputs: Inputs,
     ) -> None:
         self.leaving: int | None = None
         self._core = core
@@ -105,15 +111,19 @@ class Shell:
         self._store = store
         self._packer = packer
         self._syncer = syncer
+        self._files = files
+        self._inputs = inputs
         self._do: dict[type, Callable[[Any, float], None]] = {
             ToClient: lanes.send,
             ToWorker: self._to_worker,
+            FeedWorker: self._feed_worker,
             Spawn: self._spawn,
             Kill: self._kill,
             WriteTake: self._write_take,
             WriteNote: self._write_note,
             SyncLog: self._sync_log,
             DropLog: self._drop_log,
+            DropInput: self._drop_input,
             DropFile: self._drop_file,
             Pack: self._pack,
             Unpack: self._pack,
@@ -181,6 +191,15 @@ class Shell:
             send(effect.header, _MORE)
             send(body, _NOBLOCK)
 
+    def _feed_worker(self, effect: FeedWorker, now: float) -> None:
+        try:
+            body = self._files.read(effect.file, effect.at, effect.length)
+        except (OSError, ValueError) as error:
+            log.error("%s cannot be read for a worker: %s", effect.file, error)
+            self._to_worker(ToWorker(effect.peer, effect.missing), now)
+        else:
+            self._to_worker(ToWorker(effect.peer, effect.header, body), now)
+
     def _spawn(self, effect: Spawn, now: float) -> None:
         try:
             pid = self._processes.spawn(effect.worker, effect.provider, effect.ticket)
@@ -239,6 +258,12 @@ class Shell:
             self._journals.drop(effect.log)
         except (OSError, ValueError) as error:
             log.warning("journal %s cannot be removed: %s", effect.log, error)
+
+    def _drop_input(self, effect: DropInput, now: float) -> None:
+        try:
+            self._inputs.drop(effect.log)
+        except (OSError, ValueError) as error:
+            log.warning("the recording of log %s cannot be removed: %s", effect.log, error)
 
     def _commit(self, effect: Commit, now: float) -> None:
         if effect.record is None:

@@ -20,6 +20,8 @@ from ...bus.messages import (
     Done,
     Failed,
     Greet,
+    Heard,
+    Need,
     Ready,
     Register,
     Stopped,
@@ -32,6 +34,7 @@ from . import (
     attempts,
     clientele,
     ending,
+    feeding,
     fleet,
     importing,
     log,
@@ -41,6 +44,7 @@ from . import (
     stopping,
     supervise,
     syncing,
+    transcripts,
     upkeep,
     waiting,
 )
@@ -84,7 +88,7 @@ class Core:
     @property
     def hungry(self) -> bool:
         """Whether there is more to be sent right now."""
-        return bool(self.world.hungry)
+        return bool(self.world.hungry or self.world.feeding)
 
     # ---------------------------------------------------------------------------------------------- life as a whole
 
@@ -141,6 +145,8 @@ class Core:
             self._sweep(now)
         if world.hungry:
             self._feed_hungry()
+        if world.feeding:
+            feeding.go_on(world)
         if world.again:
             outcomes.again(world, now)
         if world.draining:
@@ -359,6 +365,7 @@ class Core:
         if reason and job is not None and not job.over:
             text = f"The audio could not be brought to the disk: {reason}. keep=nothing works without."
             ending.end(self.world, job, "failed", "storage", text, now)
+        importing.synced(self.world, name, reason, now)
         self._settle(now)
 
     def packed(self, log: str, size: int, reason: str, now: float) -> None:
@@ -407,7 +414,9 @@ _FROM_WORKER: dict[type, Callable[..., str]] = {
     Ready: supervise.ready,
     Begun: attempts.begun,
     TakeMarks: attempts.take_marks,
+    Heard: transcripts.heard,
     Done: attempts.done,
     Failed: attempts.failed,
     Stopped: attempts.stopped,
+    Need: feeding.need,
 }

@@ -20,8 +20,10 @@ from voicebus.daemon.core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
@@ -37,7 +39,9 @@ from voicebus.daemon.core.effects import (
 )
 from voicebus.daemon.core.records import Found, JobEnded, JobPinned, JobSaved, Outcome, Retention, SavedJob, Wanted
 from voicebus.daemon.core.settings import Provider
+from voicebus.daemon.files import Files
 from voicebus.daemon.inbox import DRAIN, Inbox
+from voicebus.daemon.inputs import Inputs
 from voicebus.daemon.journal import Journals, scan
 from voicebus.daemon.lanes import RETRY_MAX_S, RETRY_S, Lanes
 from voicebus.daemon.notify import Notifier
@@ -67,6 +71,7 @@ class World:
         self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
         self.told = []
         self.syncer = Syncer(self.journals.sync)
+        files = Files(tmp_path)
         self.shell = Shell(
             self.core,
             self.lanes,
@@ -76,6 +81,8 @@ class World:
             self.store,
             self.packer,
             self.syncer,
+            files,
+            Inputs(tmp_path / "logs"),
         )
         self.inbox = Inbox(
             "clients",
@@ -338,6 +345,23 @@ def test_a_worker_that_does_not_read_is_gone(world):
     while not world.core.named("worker_gone"):
         world.do(ToWorker(world.peer, b"h", b"x" * 100_000))
     assert world.core.named("worker_gone") == [(world.peer,)]
+
+
+def test_a_range_of_a_file_goes_to_a_worker(world, tmp_path):
+    """A worker is sent bytes of a file as they are now; where they cannot be read, it is told so instead."""
+    (tmp_path / "a.wav").write_bytes(b"0123456789")
+    world.do(FeedWorker(world.peer, b"run", b"none", "a.wav", 2, 5), FeedWorker(world.peer, b"run", b"none", "b", 0, 5))
+    assert world.received() == [b"run", b"23456"]
+    assert world.received() == [b"none"]
+
+
+def test_a_recording_is_removed(world, tmp_path):
+    """The recording of a job that is over goes; where it cannot, that is logged and nobody is held up."""
+    path = tmp_path / "logs" / "e-1.input"
+    path.write_bytes(b"x")
+    world.do(DropInput("e-1"), DropInput("../e"), ToClient(world.peer, b"ok"))
+    assert not path.exists()
+    assert world.received() == [b"ok"]
 
 
 def test_audio_that_cannot_be_read_breaks_the_connection_not_the_audio(world):
