@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _qwen_files, _qwen_package, _qwen_request, _qwen_voices
-from ._qwen_packets import Packets, packed
+from ._qwen_packets import Packets, Packing, packed
 from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Voice
 
 if TYPE_CHECKING:
@@ -145,16 +145,19 @@ class QwenEngine(Engine):
     # ------------------------------------------------------------------------------------------- speaking
 
     def synthesize(self, request: Request) -> Generator[Chunk, None, None]:
+        self._known(request.voice)
+        if request.instruct and not self._files.takes_instruct:
+            raise EngineError("invalid_input", f"{self._files.name} takes no instructions")
         if not _qwen_request.sayable(request.text):
-            self._known(request.voice)
             return
         utterance, window = self._begin(request)
         try:
+            most = _qwen_request.most_frames(request)
+            packing = Packing(request.text, window, self._packets, self.sample_rate, most)
             with _translated():
-                most = _qwen_request.most_frames(request)
-                yield from packed(utterance.frame, window, request.text, self._packets, self.sample_rate, most)
+                yield from packed(utterance.frame, packing)
         finally:
-            del utterance, window
+            del utterance, window, packing
             self._release()
 
     def _begin(self, request: Request) -> tuple[Utterance, Window]:
