@@ -19,14 +19,15 @@ from typing import IO, Any, Self, Unpack
 
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link
 from .events import Event, Frame, Result
 from .history import AsyncKept
 from .reading import Reading
-from .session import Session
+from .session import Named, OfJob, Session
 from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
+from .voices import AsyncVoiced
 
 
 class AsyncSpeech(SpeechBase):
@@ -138,7 +139,7 @@ async def _each(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncIterator[str
             await asyncio.sleep(0)
 
 
-class AsyncClient(AsyncKept, ClientBase):
+class AsyncClient(AsyncKept, AsyncVoiced, ClientBase):
     """A connection to the speech service of this machine, opened by ``async with``; see `Client` for its arguments.
 
     ::
@@ -287,9 +288,11 @@ class AsyncClient(AsyncKept, ClientBase):
         """The processes that make audio, as rows."""
         return await self._list("workers")
 
-    async def voices(self, provider: str | None = None, language: str | None = None) -> list[dict[str, Any]]:
-        """The voices, as rows."""
-        return await self._list("voices", provider=provider, language=language)
+    async def voices(
+        self, provider: str | None = None, language: str | None = None, kind: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The voices, as rows; see `Client.voices`."""
+        return await self._list("voices", provider=provider, language=language, kind=kind)
 
     async def jobs(self, state: str | None = None) -> list[dict[str, Any]]:
         """This user's jobs, as rows."""
@@ -309,8 +312,8 @@ class AsyncClient(AsyncKept, ClientBase):
             if not cursor:
                 return rows
 
-    async def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
-        asked = self._session.ask(message, time.monotonic())
+    async def _ask(self, message: Named | OfJob, body: bytes = b"") -> Any:
+        asked = self._session.ask(message, time.monotonic(), body)
         self._serve()
         while not asked.over:
             await self._changed()

@@ -24,6 +24,8 @@ from ..bus.messages import (
     Deleted,
     Detach,
     Error,
+    Fetch,
+    Fetched,
     Greet,
     Hello,
     Message,
@@ -32,8 +34,12 @@ from ..bus.messages import (
     Pinned,
     Query,
     Refused,
+    Sample,
+    SampleHeld,
     Terminal,
     ToClient,
+    Voice,
+    VoiceDone,
     Welcome,
 )
 from .reading import Reading
@@ -52,6 +58,9 @@ SILENCE_S = 3.0
 OF_READING = frozenset({"not_reading", "out_of_order", "gone"})
 """Errors about a job that are no answer to what was asked about it."""
 
+Named = Query | CancelAll | Sample | Voice | Fetch
+"""Questions that carry a name of their own, which their answer repeats."""
+
 OfJob = Cancel | Delete | Pin
 """Questions about a job: they have no name of their own, so one of them at a time is asked about the same job."""
 
@@ -59,10 +68,11 @@ _ANSWERS: dict[type, type] = {Cancel: Terminal, Delete: Deleted, Pin: Pinned}
 
 
 class Asked:
-    """One question: its message, and in the end `answer` or `error`."""
+    """One question: its message with a body, and in the end `answer` or `error`."""
 
-    def __init__(self, message: Message, now: float) -> None:
+    def __init__(self, message: Message, now: float, body: bytes = b"") -> None:
         self.message = message
+        self.body = body
         self.answer: Any = None
         self.error: VoicebusError | None = None
         self.repeat_at = now
@@ -137,9 +147,10 @@ class Session:
         if not reading.over and self.ready:
             self._put(Detach(job=job))
 
-    def ask(self, message: Query | CancelAll | OfJob, now: float) -> Asked:
-        """Put a question. Its answer is the pair (Page, body), CancelledAll, Terminal, Deleted or Pinned."""
-        asked = Asked(message, now)
+    def ask(self, message: Named | OfJob, now: float, body: bytes = b"") -> Asked:
+        """Put a question. Its answer is the pair (Page, SampleHeld or Fetched; its body), CancelledAll, VoiceDone,
+        Terminal, Deleted or Pinned."""
+        asked = Asked(message, now, body)
         asked.error = self.error
         if isinstance(message, OfJob):
             self._of_jobs.setdefault(message.job, deque()).append(asked)
@@ -209,7 +220,7 @@ class Session:
             if not asked.over and now >= asked.repeat_at:
                 asked.repeat_at = now + asked.pause
                 asked.pause = min(2 * asked.pause, REPEAT_MAX_S)
-                self._put(asked.message)
+                self._put(asked.message, asked.body)
         for reading in self.readings.values():
             reading.tick(now)
         self.collect()
@@ -334,8 +345,11 @@ class Session:
             self._route(message, parts[1] if len(parts) > 1 else b"", now)
 
     def _route(self, message: ToClient, body: bytes, now: float) -> None:
-        if isinstance(message, Page | CancelledAll):
-            self._answer(message.request, (message, body) if isinstance(message, Page) else message)
+        if isinstance(message, Page | SampleHeld | Fetched):
+            self._answer(message.request, (message, body))
+            return
+        if isinstance(message, CancelledAll | VoiceDone):
+            self._answer(message.request, message)
             return
         if isinstance(message, Error) and self._refuse(message):
             return

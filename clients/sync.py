@@ -19,14 +19,15 @@ from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
 from .history import Kept
 from .reading import Reading
-from .session import Asked
+from .session import Asked, Named, OfJob
 from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
+from .voices import Voiced
 
 if TYPE_CHECKING:
     from .playing import Player
@@ -168,7 +169,7 @@ class Speech(SpeechBase):
             self._act(lambda reading, now: reading.cancel(now))
 
 
-class Client(Kept, ClientBase):
+class Client(Kept, Voiced, ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
@@ -335,9 +336,12 @@ class Client(Kept, ClientBase):
         """The processes that make audio, as rows with worker, provider, pid, state, restarts, last_failure ..."""
         return self._list("workers")
 
-    def voices(self, provider: str | None = None, language: str | None = None) -> list[dict[str, Any]]:
-        """The voices, as rows with provider, voice, languages, gender, description, variants."""
-        return self._list("voices", provider=provider, language=language)
+    def voices(
+        self, provider: str | None = None, language: str | None = None, kind: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The voices, as rows with provider, voice, kind, languages, gender, description, variants; those of your own
+        first, with more. kind: "preset", "cloned", "designed", or "mine" for all that are your own."""
+        return self._list("voices", provider=provider, language=language, kind=kind)
 
     def jobs(self, state: str | None = None) -> list[dict[str, Any]]:
         """This user's jobs, as rows with job, state, segments, done, samples, rate ..."""
@@ -357,9 +361,9 @@ class Client(Kept, ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
+    def _ask(self, message: Named | OfJob, body: bytes = b"") -> Any:
         asked: list[Asked] = []
-        self._service.post(lambda session, now: asked.append(session.ask(message, now)))
+        self._service.post(lambda session, now: asked.append(session.ask(message, now, body)))
         self._wait_for(lambda: asked and asked[0].over)
         if asked[0].error is not None:
             raise asked[0].error

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import apsw
 
-from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, Wanted
+from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, VoiceSaved, Wanted
 from .store_opening import mark_suspect
 from .store_purge import Purge
 from .store_reader import Reader
-from .store_records import audio_bytes, logs, next_order, unfinished
+from .store_records import audio_bytes, logs, next_order, unfinished, voices
 from .store_schema import connect
-from .store_thread import Asked, Writer
+from .store_thread import Asked, SyncSamples, Writer
 from .store_upkeep import Upkeep
 
 
@@ -81,6 +81,7 @@ class DiskStore:
         path: Path,
         *,
         sync_log: Callable[[str], None],
+        sync_samples: SyncSamples = lambda _uid, _samples: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         elapsed: Callable[[], float] = since_start,
@@ -106,6 +107,7 @@ class DiskStore:
             tell=self._outcomes,
             found=self._found,
             sync_log=sync_log,
+            sync_samples=sync_samples,
             clock=clock,
             careful_clock=_Careful(clock, elapsed),
             complain=self._broken,
@@ -144,6 +146,11 @@ class DiskStore:
         """Raises apsw.Error."""
         with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
             return next_order(db), unfinished(db)
+
+    def voices(self) -> list[VoiceSaved]:
+        """Raises apsw.Error."""
+        with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
+            return voices(db)
 
     def logs(self) -> dict[str, str] | None:
         """Raises apsw.Error."""

@@ -16,7 +16,18 @@ from dataclasses import dataclass, field, replace
 
 import apsw
 
-from .core.records import Found, JobDeleted, JobEnded, JobPacked, Outcome, Record, Retention
+from .core.records import (
+    Found,
+    JobDeleted,
+    JobEnded,
+    JobPacked,
+    Outcome,
+    Record,
+    Retention,
+    VoiceRemoved,
+    VoiceRenamed,
+    VoiceSaved,
+)
 from .logs import log
 from .store_reasons import BROKEN, NOT_THE_RECORD, explain
 from .store_records import Refused, apply
@@ -27,6 +38,10 @@ GROUP = 256
 """Most commits in one transaction."""
 
 _ROW_BYTES = 20_000  # of log for a small record: a few pages
+
+
+SyncSamples = Callable[[int, tuple[str, ...]], None]
+"""Brings recordings of a user to the disk, by their names; raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +73,8 @@ class Writer:
     """The storage thread and its queue.
 
     tell: takes outcomes, in order. found: takes what was expired. sync_log: brings a journal to the disk, by its name;
-    raises OSError. clock: seconds since 1970. careful_clock: the same, for what is past its time. complain: takes why
-    nothing can be committed any more.
+    raises OSError. sync_samples: the same for recordings of voices. clock: seconds since 1970. careful_clock: the same,
+    for what is past its time. complain: takes why nothing can be committed any more.
     """
 
     def __init__(
@@ -70,6 +85,7 @@ class Writer:
         tell: Callable[[list[Outcome]], None],
         found: Callable[[Found], None],
         sync_log: Callable[[str], None],
+        sync_samples: SyncSamples,
         clock: Callable[[], float],
         careful_clock: Callable[[], float],
         complain: Callable[[str], None],
@@ -79,6 +95,7 @@ class Writer:
         self._tell = tell
         self._found = found
         self._sync_log = sync_log
+        self._sync_samples = sync_samples
         self._clock = clock
         self._careful_clock = careful_clock
         self._complain = complain
@@ -193,7 +210,9 @@ class Writer:
             self._sync(record)
         elif isinstance(record, JobPacked):
             self._sync_log(record.log)
-        return Outcome(asked.ticket, apply(self._db, record, now))
+        elif isinstance(record, VoiceSaved):
+            self._sync_voice(record)
+        return Outcome(asked.ticket, apply(self._db, record, now), at=now)
 
     def _apply_apart(self, asked: Asked, now: float) -> Outcome:
         self._db.execute("SAVEPOINT one")
@@ -219,6 +238,13 @@ class Writer:
             why = f"the audio of job number {end.order} cannot be brought to the disk: {explain(error)}"
             raise Refused(why) from None
 
+    def _sync_voice(self, voice: VoiceSaved) -> None:
+        """A voice's recordings reach the disk before it does."""
+        try:
+            self._sync_samples(voice.uid, tuple(each.sample for each in voice.samples))
+        except OSError as error:
+            raise Refused(f"its recordings cannot be brought to the disk: {explain(error)}") from None
+
     def _failed(self, asked: Asked, error: Exception) -> Outcome:
         reason = str(error) if isinstance(error, Refused) else explain(error)
         log.error("store: %s of ticket %d failed: %s", type(asked.record).__name__, asked.ticket, reason)
@@ -235,8 +261,9 @@ class Writer:
 
     def _purged(self, batch: list[Asked], outcomes: list[Outcome]) -> list[Outcome]:
         """The outcomes, once what was deleted is gone for good."""
-        told = {"done", "deleted"}
-        gone = [isinstance(a.record, JobDeleted) and o.state in told for a, o in zip(batch, outcomes, strict=True)]
+        told = {"done", "deleted", "missing"}
+        for_good = JobDeleted | VoiceSaved | VoiceRenamed | VoiceRemoved
+        gone = [isinstance(a.record, for_good) and o.state in told for a, o in zip(batch, outcomes, strict=True)]
         reason = self._upkeep.purge() if any(gone) else ""
         if not reason:
             return outcomes

@@ -12,7 +12,7 @@ import re
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, estimating, failing, keeping, leases, log, readers, schedule
+from . import ending, estimating, failing, keeping, leases, log, own, readers, schedule
 from .failing import Failure
 from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
@@ -76,7 +76,7 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
     source = job.text.slice(segment.start, segment.end)
     said = Respelled(source) if job.submit.ssml else world.pronunciations.respell(source)
     take = Take(
-        world.attempt_name(), provider.name, provider.version, job.entry.resolved, seed=keeping.seed(job, segment)
+        world.attempt_name(), provider.name, provider.version, job.entry.spoken, seed=keeping.seed(job, segment)
     )
     expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
     granted = leases.window(job.rate)
@@ -101,20 +101,21 @@ def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Seg
     work = Work(
         session=worker.session,
         attempt=attempt.name,
-        voice=attempt.take.voice,
+        voice=job.entry.resolved,
         language=job.language,
         rate=job.rate,
         ssml=job.submit.ssml,
-        style=job.submit.style,
+        style=own.style(job.entry, job.submit.style),
         seed=attempt.take.seed,
         credit=attempt.granted,
+        prompt=job.entry.prompt,
     )
     world.to_worker(worker.peer, work, attempt.said.text.encode())
 
 
 def _announce(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment) -> None:
     """Tell the readers who speaks, when that has changed, and how fast he is: a player of a slow engine waits."""
-    name, voice = speaker = (provider.name, job.entry.resolved)
+    name, voice = speaker = (provider.name, job.entry.spoken)
     if job.spoken != speaker:
         kind = "started" if job.spoken == ("", "") else "moved"
         reason = job.trail[-1] if job.trail else ""

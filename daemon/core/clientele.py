@@ -22,15 +22,18 @@ from ...bus.messages import (
     Delete,
     Detach,
     End,
+    Fetch,
     Greet,
     Hello,
     Pin,
     Query,
     Refused,
+    Sample,
     Submit,
+    Voice,
     Welcome,
 )
-from . import asking, deleting, jobs, queries, quotas, readers
+from . import asking, deleting, jobs, queries, quotas, readers, samples, voices
 from .state import Client
 from .world import World
 
@@ -165,5 +168,8 @@ _ANSWERS: dict[type, Handler] = {
     Pin: _own(deleting.pin),
     CancelAll: jobs.cancel_all,
     Query: _query,
+    Sample: samples.piece,
+    Voice: voices.do,
+    Fetch: samples.fetch,
     Bye: _bye,
 }

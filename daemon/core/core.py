@@ -37,13 +37,15 @@ from . import (
     outcomes,
     packing,
     restoring,
+    samples,
     stopping,
     supervise,
     upkeep,
+    voices,
     waiting,
 )
 from .effects import Effect
-from .records import Found, Outcome, Unfinished
+from .records import Found, Outcome, SampleFacts, Unfinished, VoiceSaved
 from .settings import Settings
 from .state import Worker
 from .world import Chance, World
@@ -94,6 +96,10 @@ class Core:
         unfinished, self._unfinished = self._unfinished, ()
         restoring.restore(world, unfinished, now)
         self._settle(now)
+
+    def restore_voices(self, found: Sequence[VoiceSaved], files: Mapping[tuple[int, str], int], now: float) -> None:
+        """Before `start`: users' own voices, and the sizes of the files beside them, by uid and name."""
+        voices.restore(self.world, found, files, now)
 
     def restore(self, order: int, unfinished: Sequence[Unfinished], disk: Mapping[int, int]) -> None:
         """Before `start`: what the store has. order: the first number that no job has had; unfinished: jobs to go on
@@ -186,6 +192,7 @@ class Core:
         upkeep.sweep(world, now)
         aging.sweep(world, now)
         packing.sweep(world, now)
+        samples.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -350,6 +357,21 @@ class Core:
     def unpacked(self, log: str, size: int, reason: str, now: float) -> None:
         """A log has been unpacked, or why not."""
         packing.unpacked(self.world, log, size, reason, now)
+        self._settle(now)
+
+    def sample_written(self, uid: int, sample: str, have: int, reason: str, now: float) -> None:
+        """A piece of a recording is on the disk, or why not. have: bytes that are there."""
+        samples.written(self.world, uid, sample, have, reason, now)
+        self._settle(now)
+
+    def sample_checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str, now: float) -> None:
+        """A helper has looked at a recording. facts: None where it cannot be used, for that reason."""
+        samples.checked(self.world, uid, sample, facts, reason, now)
+        self._settle(now)
+
+    def voice_files_dropped(self, ticket: int, reason: str, now: float) -> None:
+        """Files beside the voices are gone, or why not."""
+        voices.files_dropped(self.world, ticket, reason, now)
         self._settle(now)
 
     def committed(self, outcome: Outcome, now: float) -> None:

@@ -22,7 +22,7 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
-from . import cutting, ending, keeping, log, packing, quotas, readers, routing, schedule
+from . import cutting, ending, keeping, log, own, packing, quotas, readers, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextAdded, TextClosed
@@ -61,8 +61,8 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
         problem = Problem("empty_text", "There is nothing to say: the text is empty.")
     if problem is None and message.ssml and len(text) > SSML_CHARS:
         problem = Problem("too_long", f"SSML of {len(text)} characters; at most {SSML_CHARS} fit into one document.")
-    language = _language(world, message, text)
-    chain = routing.chain_for(world, message.chain, language) if problem is None else []
+    language = _language(world, client.uid, message, text)
+    chain = routing.chain_for(world, client.uid, message.chain) if problem is None else []
     if isinstance(chain, Problem):
         problem = chain
     elif problem is None:
@@ -220,10 +220,10 @@ def _retry_after(world: World) -> float:
     return round(max(WAIT_S, min(min(rest, default=WAIT_S), 60.0)), 1)
 
 
-def _language(world: World, message: Submit, text: str) -> str:
+def _language(world: World, uid: int, message: Submit, text: str) -> str:
     if message.language == "auto":
         return detect_language(text[:2000], ()) or world.settings.language
-    return message.language or world.settings.language
+    return message.language or own.language(world, uid, message.chain) or world.settings.language
 
 
 # ------------------------------------------------------------------------------------------------------------ text

@@ -34,7 +34,7 @@ def restore(world: World, found: Sequence[Unfinished], now: float) -> None:
 
 def _restore(world: World, found: Unfinished, now: float) -> None:
     saved = found.saved.job
-    chain = routing.chain_for(world, saved.submit.chain, saved.language)
+    chain = routing.chain_for(world, saved.uid, saved.submit.chain)
     problem = chain if isinstance(chain, Problem) else None
     entries = [Entry("", "")] if isinstance(chain, Problem) else chain
     job = _job(world, found.saved, entries, now)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ...bus.messages import Choice, Submit
-from . import keeping
-from .catalogue import Problem
+from . import keeping, own
+from .catalogue import Catalogue, Problem
+from .records import VoiceSaved
 from .state import Entry, Job, ProviderState
 from .world import World
 
@@ -21,17 +22,14 @@ HEARD_PATIENCE_S = 1.0
 """Patience once audio is there: long enough for a small worker to be started again (espeak takes 0.2 s)."""
 
 
-def chain_for(world: World, asked: Sequence[Choice], language: str) -> list[Entry] | Problem:
-    """The chain that a request may use, or what is wrong with it."""
-    settings = world.settings
+def chain_for(world: World, uid: int, asked: Sequence[Choice]) -> list[Entry] | Problem:
+    """The chain that a request of this user may use, or what is wrong with it."""
     entries: list[Entry] = []
-    for choice in asked or settings.chain:
-        if not choice.provider and choice.voice in settings.chains:
-            entries += [Entry(c.provider, c.voice) for c in settings.chains[choice.voice]]
-        elif not choice.provider:
-            entries += [Entry(c.provider, choice.voice or c.voice) for c in settings.chain]
-        else:
-            entries.append(Entry(choice.provider, choice.voice))
+    for choice in asked or world.settings.chain:
+        found = _entries(world, uid, choice)
+        if isinstance(found, Problem):
+            return found
+        entries += found
     for entry in entries:
         if entry.provider not in world.providers:
             near = get_close_matches(entry.provider, list(world.providers), 1)
@@ -42,6 +40,19 @@ def chain_for(world: World, asked: Sequence[Choice], language: str) -> list[Entr
     if not entries:
         return Problem("unknown_provider", f"No provider is configured.{_mistake(world)}")
     return entries
+
+
+def _entries(world: World, uid: int, choice: Choice) -> list[Entry] | Problem:
+    """What one choice stands for: a voice of the user's own goes before a chain of that name, and that before all."""
+    settings = world.settings
+    mine = own.voice(world, uid, choice)
+    if mine is not None:
+        return own.entries(world, mine, choice.provider)
+    if choice.provider:
+        return [Entry(choice.provider, choice.voice)]
+    if choice.voice in settings.chains:
+        return [Entry(c.provider, c.voice) for c in settings.chains[choice.voice]]
+    return [Entry(c.provider, choice.voice or c.voice) for c in settings.chain]
 
 
 def _mistake(world: World) -> str:
@@ -63,17 +74,29 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
     if rate not in (0, provider.rate) and not catalogue.capabilities["resamples"]:
         why = f"{entry.provider} makes {provider.rate} samples a second, and its environment has no soxr to make {rate}"
         entry.refusal, entry.code = why, "unsupported"
-    if entry.resolved or entry.refusal:
+    if entry.refusal or (entry.resolved and entry.own is None):
         return
     lacking = catalogue.lacks(submit)
     if lacking:
         entry.refusal, entry.code = f"{entry.provider} cannot do {lacking}", "unsupported"
+        return
+    if entry.own is not None:
+        _as_own(entry, entry.own, catalogue)
         return
     answer = catalogue.resolve(entry.voice, language)
     if isinstance(answer, Problem):
         entry.refusal, entry.code = f"{entry.provider}: {answer.message}", answer.code
     else:
         entry.resolved = answer
+
+
+def _as_own(entry: Entry, mine: VoiceSaved, catalogue: Catalogue) -> None:
+    """Looked at each time: a worker with another model needs another voice prompt."""
+    found = own.realize(mine, entry.provider, catalogue)
+    if isinstance(found, Problem):
+        entry.refusal, entry.code = found.message, found.code
+    else:
+        entry.resolved, entry.prompt = found
 
 
 def refusal(world: World, chain: list[Entry], submit: Submit, language: str) -> Problem | None:

@@ -60,7 +60,8 @@ class Provider:
 class Limits:
     """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. Those for one user may be 0, which is as
     much as there is for all. memory_budget_bytes: what all workers together may use (0: not known, so taken for
-    enough); vram_budget_bytes: the same for each device by its name."""
+    enough); vram_budget_bytes: the same for each device by its name. voices: of one user; voice_bytes: what all
+    recordings and voice prompts take on the disk; sample_bytes: one recording."""
 
     clients: int = 1000
     jobs: int = 2000
@@ -84,6 +85,10 @@ class Limits:
     jobs_per_user: int = 0
     texts_bytes_per_user: int = 0
     disk_bytes_per_user: int = 0
+    voices: int = 500
+    voice_bytes: int = 1024 * 1024 * 1024
+    voice_bytes_per_user: int = 0
+    sample_bytes: int = 32 * 1024 * 1024
 
     def shared(self) -> Limits:
         """The same where several users share the daemon: one that says nothing else gets a quarter of the whole."""
@@ -93,6 +98,7 @@ class Limits:
             jobs_per_user=self.jobs_per_user or max(self.jobs // 4, 1),
             texts_bytes_per_user=self.texts_bytes_per_user or max(self.texts_bytes // 4, 1),
             disk_bytes_per_user=self.disk_bytes_per_user or max(self.disk_bytes // 4, 1),
+            voice_bytes_per_user=self.voice_bytes_per_user or max(self.voice_bytes // 4, 1),
         )
 
 

@@ -16,6 +16,7 @@ from ...bus.messages import Attach, JobState, MarkRow, Submit, Terminal
 from .breaker import Breaker
 from .catalogue import Catalogue
 from .pronunciations import Respelled
+from .records import VoiceSaved
 from .restart import RestartPolicy
 from .segmentation import Splitter
 from .settings import Provider
@@ -134,13 +135,21 @@ class Segment:
 @dataclass(slots=True)
 class Entry:
     """One entry of a job's chain. voice: what was asked for; resolved: the provider's own name for it, "" until its
-    catalogue is known. refusal: why this entry is out for this job, "" while it is not."""
+    catalogue is known. refusal: why this entry is out for this job, "" while it is not. own: the user's own voice that
+    it is, as it was when the job came; prompt: the key of the voice prompt that the provider needs for it."""
 
     provider: str
     voice: str
     resolved: str = ""
     refusal: str = ""
     code: str = ""
+    own: VoiceSaved | None = None
+    prompt: str = ""
+
+    @property
+    def spoken(self) -> str:
+        """The voice that is heard, as people are told."""
+        return self.own.name if self.own is not None else self.resolved
 
 
 @dataclass(slots=True)
