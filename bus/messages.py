@@ -620,6 +620,20 @@ class Stopped(Message, tag="stopped"):
     attempt: str = ""
 
 
+class Need(Message, tag="need"):
+    """Send bytes `offset` up to `up_to` of what `key` names. Asking again does no harm: the same comes again.
+
+    key: "input:ATTEMPT" for the recording that an attempt is to transcribe, "sample:SHA256" for a voice's recording,
+    "prompt:KEY" for a voice prompt. up_to: bytes may come up to here; at most 262 144 come for one NEED. offset: of the
+    first byte that is wanted.
+    """
+
+    session: Name = ""
+    key: Name = ""
+    up_to: Count = 0
+    offset: Count = 0
+
+
 # ------------------------------------------------------------------------------------------- daemon to worker
 
 
@@ -657,6 +671,17 @@ class Stop(Message, tag="stop"):
 
     session: str = ""
     attempt: str = ""
+
+
+class Feed(Message, tag="feed"):
+    """A run of bytes of `key`, in the body. offset: of its first byte. size: of the whole, 0 while nobody knows it; the
+    last run ends there. missing: why none will come, "" where they do."""
+
+    session: str = ""
+    key: str = ""
+    offset: Count = 0
+    size: Count = 0
+    missing: str = ""
 
 
 class Quit(Message, tag="quit"):
@@ -704,5 +729,5 @@ ToClient = (
     | Fetched
     | Page
 )
-WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Done | Failed | Stopped
-ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Quit
+WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Done | Failed | Stopped | Need
+ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Quit

@@ -38,6 +38,7 @@ from .config import ConfigError, describe, load
 from .core.records import SampleFacts
 from .core.settings import Settings
 from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
+from .files import Files
 from .inbox import Inbox
 from .journal import Journals
 from .lanes import Lanes
@@ -197,8 +198,9 @@ class _Daemon:
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals, voices)
         packer = Packer(processes, journals, self._helped)
+        files = Files(where.state)
         checker = VoiceChecker(processes, voices, self._checked)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, voices, checker)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files, voices, checker)
         owned = take_up(core, store, journals) | take_up_voices(core, store, voices)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))

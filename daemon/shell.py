@@ -23,6 +23,7 @@ from .core.effects import (
     DropVoiceFiles,
     Effect,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
@@ -38,6 +39,7 @@ from .core.effects import (
 from .core.personal import sample_file
 from .core.records import Found, Outcome, SampleFacts, Unfinished, VoiceSaved
 from .core.settings import Settings
+from .files import Files
 from .inbox import Deliver
 from .journal import Journals
 from .lanes import Hears, Lanes
@@ -102,6 +104,7 @@ class Shell:
         journals: Journals,
         store: Store,
         packer: Packer,
+        files: Files,
         voices: VoiceFiles,
         checker: VoiceChecker,
     ) -> None:
@@ -113,11 +116,13 @@ class Shell:
         self._journals = journals
         self._store = store
         self._packer = packer
+        self._files = files
         self._voices = voices
         self._checker = checker
         self._do: dict[type, Callable[[Any, float], None]] = {
             ToClient: lanes.send,
             ToWorker: self._to_worker,
+            FeedWorker: self._feed_worker,
             Spawn: self._spawn,
             Kill: self._kill,
             WriteTake: self._write_take,
@@ -192,6 +197,15 @@ class Shell:
         else:
             send(effect.header, _MORE)
             send(body, _NOBLOCK)
+
+    def _feed_worker(self, effect: FeedWorker, now: float) -> None:
+        try:
+            body = self._files.read(effect.file, effect.at, effect.length)
+        except (OSError, ValueError) as error:
+            log.error("%s cannot be read for a worker: %s", effect.file, error)
+            self._to_worker(ToWorker(effect.peer, effect.missing), now)
+        else:
+            self._to_worker(ToWorker(effect.peer, effect.header, body), now)
 
     def _spawn(self, effect: Spawn, now: float) -> None:
         try:

@@ -100,6 +100,7 @@ OWN = {
     ("failed", "code"): "a failure class",
     ("notice", "kind"): "one of the kinds below",
     ("notice", "segment"): "number of the segment, -1: the whole job",
+    ("feed", "key"): "as in NEED",
     ("accepted", "keep"): "what will stay of it, never empty",
     ("accepted", "rate"): "samples a second of this job; 0 while nobody knows it, and ATTACHED tells it then",
     ("accepted", "pieces"): "how many pieces of its text have come",
@@ -116,6 +117,7 @@ BODIES = {
     "chunk": "PCM",
     "take_marks": "MessagePack array of mark rows",
     "work": "text, UTF-8",
+    "feed": "bytes",
 }
 
 GROUPS = {

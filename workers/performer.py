@@ -22,6 +22,7 @@ from typing import Any
 
 from ..bus import messages as m
 from .engine import Chunk, Engine, EngineError, Mark, Request
+from .fetching import Fetches
 from .registry import missing
 from .selftest import Tested, measure
 from .take import Post, Take
@@ -84,6 +85,7 @@ class Performer:
         self._report = report
         self._clock = clock
         self._changed = threading.Condition()
+        self.fetches = Fetches(self._changed, post)
         self._settings: dict[str, Any] | None = None
         self._finished = False
         self._new: deque[_Job] = deque()

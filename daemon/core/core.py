@@ -20,6 +20,7 @@ from ...bus.messages import (
     Done,
     Failed,
     Greet,
+    Need,
     Ready,
     Register,
     Stopped,
@@ -32,6 +33,7 @@ from . import (
     attempts,
     clientele,
     ending,
+    feeding,
     fleet,
     log,
     outcomes,
@@ -84,7 +86,7 @@ class Core:
     @property
     def hungry(self) -> bool:
         """Whether there is more to be sent right now."""
-        return bool(self.world.hungry)
+        return bool(self.world.hungry or self.world.feeding)
 
     # ---------------------------------------------------------------------------------------------- life as a whole
 
@@ -145,6 +147,8 @@ class Core:
             self._sweep(now)
         if world.hungry:
             self._feed_hungry()
+        if world.feeding:
+            feeding.go_on(world)
         if world.again:
             outcomes.again(world, now)
         if world.draining:
@@ -412,4 +416,5 @@ _FROM_WORKER: dict[type, Callable[..., str]] = {
     Done: attempts.done,
     Failed: attempts.failed,
     Stopped: attempts.stopped,
+    Need: feeding.need,
 }

@@ -57,6 +57,19 @@ class ToWorker:
 
 
 @dataclass(slots=True)
+class FeedWorker:
+    """Send a worker a range of a file, read at the moment of sending. file: its name below the state directory.
+    missing: the header to send instead, without a body, where it cannot be read. Otherwise as `ToWorker`."""
+
+    peer: bytes
+    header: bytes
+    missing: bytes
+    file: str
+    at: int
+    length: int
+
+
+@dataclass(slots=True)
 class Spawn:
     """Start a worker's process; the ticket goes down its standard input. Comes back as `spawned` or `spawn_failed`,
     and in the end as `exited`."""
@@ -199,6 +212,7 @@ class Leave:
 Effect = (
     ToClient
     | ToWorker
+    | FeedWorker
     | Spawn
     | Kill
     | WriteTake

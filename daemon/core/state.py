@@ -307,6 +307,15 @@ class Attempt:
 
 
 @dataclass(slots=True)
+class Need:
+    """Bytes that a worker has asked for and was not sent yet: from `at` up to `up_to` of what `key` names."""
+
+    key: str
+    at: int
+    up_to: int
+
+
+@dataclass(slots=True)
 class Worker:
     """A place for a worker's process, and the process that is in it now. state: see `lifecycle.WORKER`. wanted: what
     it should become: "up", "restart", "sleep", "recycle" (finish what it has, then make room for a fresh one), "down".
@@ -330,6 +339,7 @@ class Worker:
     version: str = ""
     slots: int = 1
     leases: dict[str, Attempt] = field(default_factory=dict)
+    needs: deque[Need] = field(default_factory=deque)
     spawned_at: float = 0.0
     heard_at: float = 0.0
     ready_at: float | None = None

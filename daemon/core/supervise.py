@@ -155,6 +155,7 @@ def drop_session(world: World, worker: Worker) -> None:
     """Whoever speaks under this session from now on is a stranger."""
     world.by_peer.pop(worker.peer, None)
     worker.session, worker.peer = "", b""
+    worker.needs.clear()
 
 
 # ------------------------------------------------------------------------------------------------ what a worker says

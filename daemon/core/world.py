@@ -109,6 +109,7 @@ class World:
     tended: set[str] = field(default_factory=set)
     reroute: set[str] = field(default_factory=set)
     hungry: dict[tuple[bytes, JobKey], None] = field(default_factory=dict)
+    feeding: dict[str, None] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     pronunciations: Pronunciations = field(default_factory=lambda: Pronunciations({}))
     text_chars: int = 0

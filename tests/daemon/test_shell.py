@@ -22,6 +22,7 @@ from voicebus.daemon.core.effects import (
     DropFile,
     DropLog,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
@@ -36,6 +37,7 @@ from voicebus.daemon.core.effects import (
 )
 from voicebus.daemon.core.records import Found, JobEnded, JobPinned, JobSaved, Outcome, Retention, SavedJob, Wanted
 from voicebus.daemon.core.settings import Provider
+from voicebus.daemon.files import Files
 from voicebus.daemon.inbox import DRAIN, Inbox
 from voicebus.daemon.journal import Journals, scan
 from voicebus.daemon.lanes import RETRY_MAX_S, RETRY_S, Lanes
@@ -64,7 +66,10 @@ class World:
         self.store = MemoryStore()
         self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
         self.told = []
-        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store, self.packer)
+        files = Files(tmp_path)
+        self.shell = Shell(
+            self.core, self.lanes, self.router, self.processes, self.journals, self.store, self.packer, files
+        )
         self.inbox = Inbox(
             "clients",
             self.router,
@@ -325,6 +330,14 @@ def test_a_worker_that_does_not_read_is_gone(world):
     while not world.core.named("worker_gone"):
         world.do(ToWorker(world.peer, b"h", b"x" * 100_000))
     assert world.core.named("worker_gone") == [(world.peer,)]
+
+
+def test_a_range_of_a_file_goes_to_a_worker(world, tmp_path):
+    """A worker is sent bytes of a file as they are now; where they cannot be read, it is told so instead."""
+    (tmp_path / "a.wav").write_bytes(b"0123456789")
+    world.do(FeedWorker(world.peer, b"run", b"none", "a.wav", 2, 5), FeedWorker(world.peer, b"run", b"none", "b", 0, 5))
+    assert world.received() == [b"run", b"23456"]
+    assert world.received() == [b"none"]
 
 
 def test_audio_that_cannot_be_read_breaks_the_connection_not_the_audio(world):

@@ -17,6 +17,7 @@ from voicebus.daemon.core.effects import (
     DropFile,
     DropLog,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
@@ -66,6 +67,7 @@ class Hands:
         return {
             ToClient: self._to_client,
             ToWorker: self._to_worker,
+            FeedWorker: self._feed_worker,
             Spawn: self._spawn,
             Kill: self._kill,
             WriteTake: self._write_take,
@@ -160,6 +162,14 @@ class Hands:
             self.core.worker_gone(effect.peer, self._clock.now)
         told = self._judge.to_worker(effect.peer, effect.header, data)
         self._clock.trace(">", effect.header, effect.peer, told)
+
+    def _feed_worker(self, effect: FeedWorker) -> None:
+        try:
+            data = self._disk.read_file(effect.file, effect.at, effect.length)
+        except OSError:
+            self._to_worker(ToWorker(effect.peer, effect.missing))
+        else:
+            self._to_worker(ToWorker(effect.peer, effect.header, data))
 
     def _spawn(self, effect: Spawn) -> None:
         assert self.core is not None

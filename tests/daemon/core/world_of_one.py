@@ -47,6 +47,7 @@ from voicebus.daemon.core.effects import (
     DropFile,
     DropLog,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
@@ -431,6 +432,7 @@ class Stage:
         self.unreachable: set[bytes] = set()
         self.full: set[bytes] = set()
         self.journals: dict[str, bytearray] = before.journals if before else {}
+        self.files: dict[str, bytearray] = before.files if before else {}
         self.store = before.store if before else FakeStore()
         self.reports: list[str] = []
         self.left: int | None = None
@@ -516,6 +518,10 @@ class Stage:
                 self.core.worker_gone(effect.peer, self.now)
             else:
                 worker.receive(codec.decode_to_worker(effect.header), self._bytes(effect.body))
+        elif isinstance(effect, FeedWorker):
+            data = self.files.get(effect.file, b"")[effect.at : effect.at + effect.length]
+            whole = len(data) == effect.length
+            self._do(ToWorker(effect.peer, effect.header if whole else effect.missing, bytes(data) if whole else None))
         elif isinstance(effect, Spawn):
             self.processes[effect.worker] = FakeWorker(self, effect.worker, effect.ticket, effect.provider.name)
             self.core.spawned(effect.worker, 1000 + len(self.processes), self.now)
