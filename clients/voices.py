@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bus.messages import Consent
-from . import asking, voice_file, voicing
+from . import asking, voicing
 from .asking import Entry
 from .voicing import Added, Given, Recording, Row, Steps
 
@@ -96,11 +96,15 @@ class Voiced:
 
     def export_voice(self, name: str, target: str | Path) -> Path:
         """Write a voice with its recordings and its consent into one file. Raises NotFound, OSError."""
+        from . import voice_file
+
         return Path(self._run(voice_file.export(name, Path(target))))
 
     def import_voice(self, source: str | Path, name: str = "") -> Added:
         """Add a voice from such a file, under its own name or another. Raises InvalidRequest where it is none, and as
         `add_voice`."""
+        from . import voice_file
+
         added: Added = self._run(voice_file.bring_in(Path(source), name))
         return added
 
@@ -172,9 +176,13 @@ class AsyncVoiced:
 
     async def export_voice(self, name: str, target: str | Path) -> Path:
         """Write a voice into one file; see `Client.export_voice`."""
+        from . import voice_file
+
         return Path(await self._run(voice_file.export(name, Path(target))))
 
     async def import_voice(self, source: str | Path, name: str = "") -> Added:
         """Add a voice from such a file; see `Client.import_voice`."""
+        from . import voice_file
+
         added: Added = await self._run(voice_file.bring_in(Path(source), name))
         return added

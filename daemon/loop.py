@@ -90,7 +90,7 @@ class Loop:
 
     def checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str) -> None:
         """A helper has looked at a recording (from `VoiceChecker`)."""
-        self._shell.checked(uid, sample, facts, reason, self._now)
+        self._core.sample_checked(uid, sample, facts, reason, self._now)
         self._shell.carry_out(self._now)
 
     def collect(self) -> None:

@@ -54,6 +54,7 @@ from .taking_up import take_up, take_up_voices
 from .tidy import tidy
 from .voice_checker import VoiceChecker
 from .voice_files import VoiceFiles
+from .voice_hands import VoiceHands
 
 DATABASE = "voicebus.db"
 VOICES = "voices"
@@ -200,7 +201,8 @@ class _Daemon:
         packer = Packer(processes, journals, self._helped)
         files = Files(where.state)
         checker = VoiceChecker(processes, voices, self._checked)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files, voices, checker)
+        hands = VoiceHands(core, voices, checker)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files, hands)
         owned = take_up(core, store, journals) | take_up_voices(core, store, voices)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))

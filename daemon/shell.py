@@ -16,11 +16,9 @@ import zmq
 from ..bus import sockets
 from .core.effects import (
     Ask,
-    CheckSample,
     Commit,
     DropFile,
     DropLog,
-    DropVoiceFiles,
     Effect,
     Expire,
     FeedWorker,
@@ -33,11 +31,9 @@ from .core.effects import (
     ToWorker,
     Unpack,
     WriteNote,
-    WriteSample,
     WriteTake,
 )
-from .core.personal import sample_file
-from .core.records import Found, Outcome, SampleFacts, Unfinished, VoiceSaved
+from .core.records import Found, Outcome, Unfinished
 from .core.settings import Settings
 from .files import Files
 from .inbox import Deliver
@@ -47,16 +43,14 @@ from .logs import log
 from .packer import Packer, not_started
 from .processes import Processes, unstartable
 from .store import Store
-from .voice_checker import VoiceChecker
-from .voice_checker import not_started as no_checker
-from .voice_files import VoiceFiles
+from .voice_hands import HearsOfVoices, VoiceHands
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class Core(Hears, Protocol):
+class Core(Hears, HearsOfVoices, Protocol):
     """The decisions, as the shell sees them (`daemon/core`)."""
 
     effects: list[Effect]
@@ -80,10 +74,6 @@ class Core(Hears, Protocol):
     def packed(self, log: str, size: int, reason: str, now: float) -> None: ...
     def unpacked(self, log: str, size: int, reason: str, now: float) -> None: ...
     def found(self, found: Found, now: float) -> None: ...
-    def sample_written(self, uid: int, sample: str, have: int, reason: str, now: float) -> None: ...
-    def sample_checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str, now: float) -> None: ...
-    def voice_files_dropped(self, ticket: int, reason: str, now: float) -> None: ...
-    def restore_voices(self, found: Sequence[VoiceSaved], files: Mapping[tuple[int, str], int], now: float) -> None: ...
     def restore(self, order: int, unfinished: Sequence[Unfinished], disk: Mapping[int, int]) -> None: ...
     def late(self, by: float, now: float) -> None: ...
     def tick(self, now: float) -> None: ...
@@ -105,8 +95,7 @@ class Shell:
         store: Store,
         packer: Packer,
         files: Files,
-        voices: VoiceFiles,
-        checker: VoiceChecker,
+        voices: VoiceHands,
     ) -> None:
         self.leaving: int | None = None
         self._core = core
@@ -117,8 +106,6 @@ class Shell:
         self._store = store
         self._packer = packer
         self._files = files
-        self._voices = voices
-        self._checker = checker
         self._do: dict[type, Callable[[Any, float], None]] = {
             ToClient: lanes.send,
             ToWorker: self._to_worker,
@@ -134,9 +121,7 @@ class Shell:
             Commit: self._commit,
             Ask: self._ask,
             Expire: self._expire,
-            WriteSample: self._write_sample,
-            CheckSample: self._check_sample,
-            DropVoiceFiles: self._drop_voice_files,
+            **voices.does,
             Report: self._report,
             Leave: self._leave,
         }
@@ -257,34 +242,6 @@ class Shell:
             self._journals.drop(effect.log)
         except (OSError, ValueError) as error:
             log.warning("journal %s cannot be removed: %s", effect.log, error)
-
-    def _write_sample(self, effect: WriteSample, now: float) -> None:
-        have, reason = 0, ""
-        try:
-            have = self._voices.write(effect.uid, sample_file(effect.sample), effect.offset, effect.data)
-        except OSError as error:
-            reason = error.strerror or str(error)
-        self._core.sample_written(effect.uid, effect.sample, have, reason, now)
-
-    def checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str, now: float) -> None:
-        """A helper has looked at a recording."""
-        self._core.sample_checked(uid, sample, facts, reason, now)
-
-    def _check_sample(self, effect: CheckSample, now: float) -> None:
-        try:
-            self._checker.begin(effect.uid, effect.sample)
-        except OSError as error:
-            self.checked(effect.uid, effect.sample, None, no_checker(error), now)
-
-    def _drop_voice_files(self, effect: DropVoiceFiles, now: float) -> None:
-        reason = ""
-        try:
-            self._voices.drop(effect.uid, effect.names)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            log.warning("files of a voice cannot be removed: %s", reason)
-        if effect.ticket:
-            self._core.voice_files_dropped(effect.ticket, reason, now)
 
     def _commit(self, effect: Commit, now: float) -> None:
         if effect.record is None:
