@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from .errors import BadMessage
-from .messages import ClientMessage, MarkRow, Message, ToClient, ToWorker, WorkerMessage
+from .messages import ClientMessage, HeardRow, MarkRow, Message, ToClient, ToWorker, WorkerMessage
 
 HEADER_BYTES = 64 * 1024
 """Longest header."""
@@ -30,6 +30,9 @@ first."""
 
 MARKS = 16 * 1024
 """Most timings in one body."""
+
+ROW_BYTES = 256 * 1024
+"""Longest row of a transcript."""
 
 PAGE_ROWS = 1000
 """Most rows in one page of a list, whatever was asked for."""
@@ -51,6 +54,7 @@ _from_client: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(C
 _to_client: msgspec.msgpack.Decoder[ToClient] = msgspec.msgpack.Decoder(ToClient)
 _from_worker: msgspec.msgpack.Decoder[WorkerMessage] = msgspec.msgpack.Decoder(WorkerMessage)
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_heard = msgspec.msgpack.Decoder(HeardRow)
 _mark_rows = msgspec.msgpack.Decoder(Annotated[list[MarkRow], msgspec.Meta(max_length=MARKS)])
 _rows = msgspec.msgpack.Decoder(Annotated[list[dict[str, Any]], msgspec.Meta(max_length=PAGE_ROWS)])
 _map = msgspec.msgpack.Decoder(dict[str, Any])
@@ -89,6 +93,11 @@ def decode_to_worker(header: bytes) -> ToWorker:
 def decode_marks(body: bytes | memoryview) -> list[MarkRow]:
     """The body of MARKS or TAKE_MARKS. Raises BadMessage."""
     return _decode(_mark_rows, body, BODY_BYTES, "list of marks")
+
+
+def decode_heard(body: bytes | memoryview) -> HeardRow:
+    """The body of HEARD or TRANSCRIPT. Raises BadMessage."""
+    return _decode(_heard, body, ROW_BYTES, "row of a transcript")
 
 
 def decode_rows(body: bytes | memoryview) -> list[dict[str, Any]]:

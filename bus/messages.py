@@ -121,6 +121,45 @@ class VoiceSpec(msgspec.Struct, omit_defaults=True, frozen=True):
     consent: Consent = Consent()
 
 
+class Hearing(msgspec.Struct, omit_defaults=True, frozen=True):
+    """How to transcribe. words: time each word. translate: into English. vad: leave out what is no speech before
+    listening to it. prompt: words that are likely to occur, or the style to write in.
+    """
+
+    words: bool = False
+    translate: bool = False
+    vad: bool = True
+    prompt: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+
+
+class WordRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One word of a passage. start, end: seconds from the recording's beginning. confidence: 0 to 1."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+    confidence: Factor = 0.0
+
+
+class HeardRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One row of a transcript, as it stands in the body of HEARD and TRANSCRIPT.
+
+    kind: "about" (the first row: of the recording as a whole) or "passage". start, end: seconds from the recording's
+    beginning; of "about" 0 and its length. text: what was said. language: BCP 47, of the passage or, as far as it was
+    found out, the recording. confidence: 0 to 1; of "about" that of the language. words: timings of words, where they
+    were asked for. speech_s: of "about": seconds in which somebody speaks, -1 where nobody looked.
+    """
+
+    kind: Literal["about", "passage"]
+    start: Seconds = 0.0
+    end: Seconds = 0.0
+    text: str = ""
+    language: Name = ""
+    confidence: Factor = 0.0
+    words: Annotated[list[WordRow], msgspec.Meta(max_length=4096)] = []
+    speech_s: Annotated[float, msgspec.Meta(ge=-1.0, le=1e9)] = -1.0
+
+
 class MarkRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """One timing inside a take, as it stands in the body of MARKS.
 
@@ -192,18 +231,18 @@ class Hello(Message, tag="hello"):
 
 class Submit(Message, tag="submit"):
     """Start a job. The body is the text, or its first piece (number 0, which may be empty) when `complete` is
-    false.
+    false; of a job of kind "transcribe" it is the recording, a file in any common format.
 
     job: the client's own name for it, 1 to 64 characters of ``A-Z a-z 0-9 _ . -``. chain: whom to ask, best
     first; empty for the daemon's own. language: BCP 47, "" for the daemon's default, "auto" to be found out.
     rate: samples a second, 0 for the native rate of the chain's first provider. patience_s: how long to wait
     for a better entry of the chain. read, credit: as in ATTACH, so that audio needs no second round trip.
     keep: what stays of the job, "" for what is configured. skip_bad: leave out a segment that nobody can say instead of
-    failing.
+    failing. hearing: how to transcribe. first: what the daemon notes of a recording's first piece, for itself.
     """
 
     job: Name = ""
-    kind: Literal["speak"] = "speak"
+    kind: Literal["speak", "transcribe"] = "speak"
     chain: Annotated[list[Choice], msgspec.Meta(max_length=64)] = []
     language: Name = ""
     complete: bool = True
@@ -218,10 +257,12 @@ class Submit(Message, tag="submit"):
     read: Read = "live"
     credit: Count = 0
     skip_bad: bool = False
+    hearing: Hearing = Hearing()
+    first: Name = ""
 
 
 class Append(Message, tag="append"):
-    """Piece `n` of a job's text, in the body. Piece 0 came with SUBMIT."""
+    """Piece `n` of a job's text, or of its recording, in the body. Piece 0 came with SUBMIT."""
 
     job: Name = ""
     n: Count = 0
@@ -401,6 +442,19 @@ class Marks(Message, tag="marks"):
     length: Count = 0
     provider: str = ""
     voice: str = ""
+
+
+class Transcript(Message, tag="transcript"):
+    """Row `n` of a transcript, the body, a MessagePack array. It is final, but for a power cut: see REWIND.
+
+    n: 0 is the row "about", of the recording as a whole. take: a name of this row. provider, model: who heard it.
+    """
+
+    job: str = ""
+    n: Count = 0
+    take: str = ""
+    provider: str = ""
+    model: str = ""
 
 
 class Rewind(Message, tag="rewind"):
@@ -590,6 +644,20 @@ class TakeMarks(Message, tag="take_marks"):
     attempt: str = ""
 
 
+class Heard(Message, tag="heard"):
+    """Of an attempt to transcribe: a row of the transcript, in the body, a MessagePack array; or no body, which says
+    only how far it has come.
+
+    n: 0, 1, 2 ... counts the rows of the attempt; without a body the number of the next. at_s: seconds of the recording
+    that are dealt with.
+    """
+
+    session: str = ""
+    attempt: str = ""
+    n: Count = 0
+    at_s: Seconds = 0.0
+
+
 class Done(Message, tag="done"):
     """The attempt is whole: so many samples, the largest absolute sample, the root mean square, seconds of
     work."""
@@ -638,15 +706,17 @@ class Need(Message, tag="need"):
 
 
 class Work(Message, tag="work"):
-    """Make this attempt. The body is the text. credit: audio may be sent up to this offset of the attempt.
+    """Make this attempt. The body is the text; of kind "transcribe" the end of what was heard before `from_s`.
 
-    rate: samples a second to be delivered. voice: a name from READY. language: BCP 47. prompt: the key of the voice
-    prompt to speak with, "" for none; a worker that does not have it asks for it with NEED.
+    credit: audio may be sent up to this offset of the attempt. rate: samples a second to be delivered. voice: a name
+    from READY, or a model. language: BCP 47. hearing: how to transcribe. from_s: seconds of the recording that are
+    dealt with; nothing that ends before is to be heard again. size: bytes of the recording, to be had by NEED. prompt:
+    the key of the voice prompt to speak with, to be had by NEED, "" for none.
     """
 
     session: str = ""
     attempt: str = ""
-    kind: Literal["speak", "probe"] = "speak"
+    kind: Literal["speak", "probe", "transcribe"] = "speak"
     voice: str = ""
     language: str = ""
     rate: Count = 0
@@ -654,6 +724,9 @@ class Work(Message, tag="work"):
     style: Style = Style()
     seed: Count = 0
     credit: Count = 0
+    hearing: Hearing = Hearing()
+    from_s: Seconds = 0.0
+    size: Count = 0
     prompt: str = ""
 
 
@@ -717,6 +790,7 @@ ToClient = (
     | Attached
     | Audio
     | Marks
+    | Transcript
     | Rewind
     | Notice
     | Terminal
@@ -729,5 +803,5 @@ ToClient = (
     | Fetched
     | Page
 )
-WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Done | Failed | Stopped | Need
+WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Done | Failed | Stopped | Need
 ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Quit

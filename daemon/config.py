@@ -36,6 +36,9 @@ ESPEAK = Provider(
 )
 """The provider that is there without any configuration; ``[providers.espeak]`` changes parts of it."""
 
+WHISPER = "whisper"
+"""The provider that transcribes where the configuration says nothing else."""
+
 _EXTRA = ("secrets", "key_env")
 _NOT_KEYS = ("name", "digest")
 _PROGRAMS = ("module", "script", "command")
@@ -45,7 +48,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "restart": tuple(field.name for field in fields(Restart)),
     "breaking": tuple(field.name for field in fields(Breaking)),
     "history": tuple(field.name for field in fields(History)),
-    "defaults": ("chain", "language"),
+    "defaults": ("chain", "transcribe", "language"),
     "providers": (*(field.name for field in fields(Provider) if field.name not in _NOT_KEYS), *_EXTRA),
     "chains": (),
     "pronunciations": (),
@@ -167,6 +170,7 @@ class _Reader:
         return Settings(
             providers=providers,
             chain=chain,
+            transcribe=self._transcribe_chain(defaults, providers),
             chains=chains,
             language=language,
             pronunciations=self._strings(("pronunciations",), self._section("pronunciations")),
@@ -230,6 +234,11 @@ class _Reader:
         if ESPEAK.name in providers:
             return (Choice(ESPEAK.name),)
         return tuple(Choice(name) for name in providers)
+
+    def _transcribe_chain(self, defaults: dict[str, Any], providers: dict[str, Provider]) -> tuple[Choice, ...]:
+        if "transcribe" in defaults:
+            return self._chain(("defaults", "transcribe"), defaults["transcribe"], providers)
+        return (Choice(WHISPER),) if WHISPER in providers else ()
 
     def _chain(self, path: tuple[str, ...], entries: Any, providers: dict[str, Provider]) -> tuple[Choice, ...]:
         if not isinstance(entries, list) or not entries:

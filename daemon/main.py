@@ -40,6 +40,7 @@ from .core.settings import Settings
 from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
 from .files import Files
 from .inbox import Inbox
+from .inputs import Inputs
 from .journal import Journals
 from .lanes import Lanes
 from .lock import AlreadyRunning, Lock
@@ -187,8 +188,8 @@ class _Daemon:
             log.error("%s", describe(where.config, problem))
         journals = Journals(where.state / "logs", open_files=min(256, self._descriptors // 8))
         leaving.callback(journals.close)
-        voices = VoiceFiles(where.state / VOICES)
-        store = open_store(where.state / DATABASE, journals.sync, voices.sync)
+        inputs, voices = Inputs(where.state / "logs"), VoiceFiles(where.state / VOICES)
+        store = open_store(where.state / DATABASE, journals.sync, voices.sync, inputs=inputs)
         leaving.callback(store.close)
         others = selectors.DefaultSelector()
         leaving.callback(others.close)
@@ -202,8 +203,8 @@ class _Daemon:
         files = Files(where.state)
         checker = VoiceChecker(processes, voices, self._checked)
         hands = VoiceHands(core, voices, checker)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files, hands)
-        owned = take_up(core, store, journals) | take_up_voices(core, store, voices)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files, inputs, hands)
+        owned = take_up(core, store, journals, inputs) | take_up_voices(core, store, voices)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
         inboxes = (

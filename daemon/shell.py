@@ -18,6 +18,7 @@ from .core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Effect,
     Expire,
@@ -37,6 +38,7 @@ from .core.records import Found, Outcome, Unfinished
 from .core.settings import Settings
 from .files import Files
 from .inbox import Deliver
+from .inputs import Inputs
 from .journal import Journals
 from .lanes import Hears, Lanes
 from .logs import log
@@ -95,6 +97,7 @@ class Shell:
         store: Store,
         packer: Packer,
         files: Files,
+        inputs: Inputs,
         voices: VoiceHands,
     ) -> None:
         self.leaving: int | None = None
@@ -106,6 +109,7 @@ class Shell:
         self._store = store
         self._packer = packer
         self._files = files
+        self._inputs = inputs
         self._do: dict[type, Callable[[Any, float], None]] = {
             ToClient: lanes.send,
             ToWorker: self._to_worker,
@@ -115,6 +119,7 @@ class Shell:
             WriteTake: self._write_take,
             WriteNote: self._write_note,
             DropLog: self._drop_log,
+            DropInput: self._drop_input,
             DropFile: self._drop_file,
             Pack: self._pack,
             Unpack: self._pack,
@@ -242,6 +247,12 @@ class Shell:
             self._journals.drop(effect.log)
         except (OSError, ValueError) as error:
             log.warning("journal %s cannot be removed: %s", effect.log, error)
+
+    def _drop_input(self, effect: DropInput, now: float) -> None:
+        try:
+            self._inputs.drop(effect.log)
+        except (OSError, ValueError) as error:
+            log.warning("the recording of log %s cannot be removed: %s", effect.log, error)
 
     def _commit(self, effect: Commit, now: float) -> None:
         if effect.record is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, VoiceSaved, Wanted
+from .inputs import Inputs
 from .logs import log
 from .store_disk import DiskStore, since_start
 from .store_opening import Unusable, check_library, kept_aside, open_database
@@ -124,6 +125,7 @@ def open_store(
     sync_log: Callable[[str], None],
     sync_samples: SyncSamples = lambda _uid, _samples: None,
     *,
+    inputs: Inputs | None = None,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     elapsed: Callable[[], float] = since_start,
@@ -133,8 +135,8 @@ def open_store(
     that cannot be.
 
     sync_log: brings the journal of that name to the disk; raises OSError. sync_samples: the same for recordings of
-    voices. clock: seconds since 1970. elapsed: seconds
-    that go on whatever is done to that. vfs: the SQLite file system to go through.
+    voices. inputs: where recordings go. clock: seconds since 1970. elapsed: seconds that go on whatever is done to
+    that. vfs: the SQLite file system to go through.
     """
     try:
         check_library()
@@ -150,6 +152,7 @@ def open_store(
         path,
         sync_log=sync_log,
         sync_samples=sync_samples,
+        inputs=inputs,
         clock=clock,
         monotonic=monotonic,
         elapsed=elapsed,

@@ -16,6 +16,7 @@ from pathlib import Path
 import apsw
 
 from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, VoiceSaved, Wanted
+from .inputs import Inputs
 from .store_opening import mark_suspect
 from .store_purge import Purge
 from .store_reader import Reader
@@ -87,6 +88,7 @@ class DiskStore:
         elapsed: Callable[[], float] = since_start,
         reason: str = "",
         whole: bool = True,
+        inputs: Inputs | None = None,
         vfs: str | None = None,
     ) -> None:
         self._path = path
@@ -108,6 +110,7 @@ class DiskStore:
             found=self._found,
             sync_log=sync_log,
             sync_samples=sync_samples,
+            inputs=inputs,
             clock=clock,
             careful_clock=_Careful(clock, elapsed),
             complain=self._broken,

@@ -119,6 +119,10 @@ def _ended(db: apsw.Connection, end: JobEnded, now: float) -> str:
         return "missing"
     if found[2] is not None:
         raise Refused(f"job number {end.order} is over already: {found[2]}")
+    if end.heard is not None:
+        # The notes on a recording's pieces have served; its text is what was heard.
+        db.execute("DELETE FROM pieces WHERE job = ? AND n > 0", (end.order,))
+        db.execute("UPDATE pieces SET text = ? WHERE job = ?", (end.heard, end.order))
     text = text_of(db, end.order)
     db.execute(
         "UPDATE jobs SET state = ?, code = ?, message = ?, final_rate = ?, samples = ?, skipped = ?, disk = ?,"

@@ -21,13 +21,16 @@ from .core.records import (
     JobDeleted,
     JobEnded,
     JobPacked,
+    JobSaved,
     Outcome,
     Record,
     Retention,
+    TextAdded,
     VoiceRemoved,
     VoiceRenamed,
     VoiceSaved,
 )
+from .inputs import Inputs
 from .logs import log
 from .store_reasons import BROKEN, NOT_THE_RECORD, explain
 from .store_records import Refused, apply
@@ -73,8 +76,9 @@ class Writer:
     """The storage thread and its queue.
 
     tell: takes outcomes, in order. found: takes what was expired. sync_log: brings a journal to the disk, by its name;
-    raises OSError. sync_samples: the same for recordings of voices. clock: seconds since 1970. careful_clock: the same,
-    for what is past its time. complain: takes why nothing can be committed any more.
+    raises OSError. sync_samples: the same for recordings of voices. inputs: takes recordings, a piece at a time; None
+    where there is no room for any. clock: seconds since 1970. careful_clock: the same, for what is past its time.
+    complain: takes why nothing can be committed any more.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Writer:
         found: Callable[[Found], None],
         sync_log: Callable[[str], None],
         sync_samples: SyncSamples,
+        inputs: Inputs | None = None,
         clock: Callable[[], float],
         careful_clock: Callable[[], float],
         complain: Callable[[str], None],
@@ -96,6 +101,7 @@ class Writer:
         self._found = found
         self._sync_log = sync_log
         self._sync_samples = sync_samples
+        self._inputs = inputs
         self._clock = clock
         self._careful_clock = careful_clock
         self._complain = complain
@@ -197,6 +203,7 @@ class Writer:
         try:
             one = self._apply if len(batch) == 1 else self._apply_apart
             outcomes = [one(asked, now) for asked in batch]
+            self._sync_inputs(batch, outcomes)
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -212,7 +219,29 @@ class Writer:
             self._sync_log(record.log)
         elif isinstance(record, VoiceSaved):
             self._sync_voice(record)
+        elif isinstance(record, JobSaved | TextAdded) and record.recorded is not None:
+            return self._recorded(asked, record, record.recorded, now)
         return Outcome(asked.ticket, apply(self._db, record, now), at=now)
+
+    def _recorded(self, asked: Asked, record: JobSaved | TextAdded, data: bytes, now: float) -> Outcome:
+        """A piece of a recording: into its file, if the job is one of ours and has no such piece."""
+        outcome = Outcome(asked.ticket, apply(self._db, record, now))
+        if outcome.state == "done":
+            try:
+                if self._inputs is None:
+                    raise Refused("there is no room for recordings")
+                self._inputs.write(record.log, 0 if isinstance(record, JobSaved) else record.at, data)
+            except OSError as error:
+                raise Refused(f"the recording cannot be written: {explain(error)}") from None
+        return outcome
+
+    def _sync_inputs(self, batch: list[Asked], outcomes: list[Outcome]) -> None:
+        """Recordings reach the disk before it is known that they have come. Raises OSError."""
+        done = (asked.record for asked, outcome in zip(batch, outcomes, strict=True) if outcome.state == "done")
+        logs = {r.log for r in done if isinstance(r, JobSaved | TextAdded) and r.recorded is not None}
+        for name in logs:
+            assert self._inputs is not None
+            self._inputs.sync(name)
 
     def _apply_apart(self, asked: Asked, now: float) -> Outcome:
         self._db.execute("SAVEPOINT one")

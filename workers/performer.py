@@ -23,8 +23,9 @@ from typing import Any
 from ..bus import messages as m
 from .engine import Chunk, Engine, EngineError, Mark, Request
 from .fetching import Fetches
+from .minutes import Minutes
 from .registry import missing
-from .selftest import Tested, measure
+from .selftest import Tested, measure, tried
 from .take import Post, Take
 
 PAUSE_S = 0.0008
@@ -56,9 +57,9 @@ Report = Progressed | Tested | Unusable
 
 @dataclass(slots=True)
 class _Job:
-    take: Take
+    take: Take | Minutes
     text: bytes
-    items: Generator[Chunk | Mark, None, None] | None = None
+    items: Generator[Any, None, None] | None = None
     started: float = 0.0
     waited: float = 0.0
     blocked: bool = False
@@ -89,9 +90,9 @@ class Performer:
         self._settings: dict[str, Any] | None = None
         self._finished = False
         self._new: deque[_Job] = deque()
-        self._takes: dict[str, Take] = {}
+        self._takes: dict[str, Take | Minutes] = {}
         self._native = 0
-        self._self_test = Request("", "")
+        self._self_test: Request | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -105,7 +106,11 @@ class Performer:
 
     def begin(self, work: m.Work, text: bytes) -> None:
         """Make this attempt when the engine is free."""
-        take = Take(work, self._native, self._post)
+        take: Take | Minutes
+        if work.kind == "transcribe":
+            take = Minutes(work, text, self._post, self.fetches)
+        else:
+            take = Take(work, self._native, self._post)
         with self._changed:
             self._takes[work.attempt] = take
             self._new.append(_Job(take, text))
@@ -188,7 +193,11 @@ class Performer:
             self._end(job, self._guarded(job, partial(self._perform, engine, job)))
 
     def _perform(self, engine: Engine, job: _Job) -> None:
-        request = self._start(job)
+        if isinstance(job.take, Minutes) or self._self_test is None:
+            while not (job.over or job.take.stopped):
+                self._step(engine, job)
+            return
+        request = self._start(job.take, job)
 
         def emit(item: Chunk | Mark) -> bool:
             job.take.add(item)
@@ -236,7 +245,7 @@ class Performer:
         if take.stopped:
             return
         if job.items is None:
-            job.items = engine.synthesize(self._start(job))
+            job.items = self._items(engine, job)
         # What is due already comes before making more.
         if not job.finishing and take.push(self._clock()):
             item = next(job.items, None)
@@ -249,17 +258,26 @@ class Performer:
         job.over = job.finishing and not job.blocked
         take.measure()
 
-    def _start(self, job: _Job) -> Request:
+    def _items(self, engine: Engine, job: _Job) -> Generator[Any, None, None]:
+        """What the engine makes for an attempt of any kind."""
         job.started = self._clock()
-        job.take.open()
+        if isinstance(job.take, Minutes):
+            return job.take.items(engine)
+        if self._self_test is None:
+            return tried(engine)
+        return engine.synthesize(self._start(job.take, job))
+
+    def _start(self, take: Take, job: _Job) -> Request:
+        job.started = self._clock()
+        take.open()
         try:
             text = job.text.decode()
         except UnicodeDecodeError:
             raise EngineError("invalid_input", "the text is not UTF-8") from None
-        if job.take.work.kind == "probe" and not text:
+        if take.work.kind == "probe" and not text and self._self_test is not None:
             return self._self_test
-        job.take.text = len(text)
-        return request_of(job.take.work, text)
+        take.text = len(text)
+        return request_of(take.work, text)
 
     def _guarded(self, job: _Job, call: Callable[[], None]) -> EngineError | None:
         """Run a call into the engine; what it raises is a failure of this attempt, with a class."""
@@ -283,6 +301,10 @@ class Performer:
         take = job.take
         with self._changed:
             self._takes.pop(take.work.attempt, None)
+        if isinstance(take, Minutes):
+            if job.items is not None:
+                job.items.close()
+            take.close()
         if take.stopped:
             take.ended()
         elif failure:

@@ -117,6 +117,13 @@ class DropLog:
 
 
 @dataclass(slots=True)
+class DropInput:
+    """Remove the recording that a job was to transcribe."""
+
+    log: str
+
+
+@dataclass(slots=True)
 class DropFile:
     """Remove the packed file of a log, or its journal; the other stays."""
 
@@ -218,6 +225,7 @@ Effect = (
     | WriteTake
     | WriteNote
     | DropLog
+    | DropInput
     | DropFile
     | Pack
     | Unpack

@@ -22,7 +22,7 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
-from . import cutting, ending, keeping, log, own, packing, quotas, readers, routing, schedule
+from . import cutting, ending, keeping, log, own, packing, quotas, readers, recordings, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextAdded, TextClosed
@@ -51,18 +51,9 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     problem = _unfit(world, client, message, now)
     text = ""
     if problem is None:
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            problem = Problem("invalid", "The text is not UTF-8.")
-    if problem is None and len(body) > world.settings.limits.text_bytes:
-        problem = Problem("too_long", f"A text of {len(body)} bytes; at most {world.settings.limits.text_bytes}.")
-    if problem is None and message.complete and not text.strip():
-        problem = Problem("empty_text", "There is nothing to say: the text is empty.")
-    if problem is None and message.ssml and len(text) > SSML_CHARS:
-        problem = Problem("too_long", f"SSML of {len(text)} characters; at most {SSML_CHARS} fit into one document.")
+        problem, text = _body(world, message, body)
     language = _language(world, client.uid, message, text)
-    chain = routing.chain_for(world, client.uid, message.chain) if problem is None else []
+    chain = routing.chain_for(world, client.uid, message.chain, message.kind) if problem is None else []
     if isinstance(chain, Problem):
         problem = chain
     elif problem is None:
@@ -73,13 +64,39 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
         return
     assert not isinstance(chain, Problem)
     job = _create(world, client, message, language, chain, now)
-    cutting.add(job, text, last=message.complete)
-    world.text_chars += len(text)
+    record = _take_in(world, job, text, body)
     if message.read != "none":
         readers.subscribe(world, client, job, message.read, message.credit)
     else:
         job.alone_since = now
-    _begin(world, client, job, body, now)
+    _begin(world, client, job, record, now)
+
+
+def _body(world: World, message: Submit, body: bytes) -> tuple[Problem | None, str]:
+    """What is wrong with the text or the recording of a request; and the text."""
+    if message.kind == "transcribe":
+        return recordings.unfit(world, message, body), ""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return Problem("invalid", "The text is not UTF-8."), ""
+    most, problem = world.settings.limits.text_bytes, None
+    if len(body) > most:
+        problem = Problem("too_long", f"A text of {len(body)} bytes; at most {most}.")
+    elif message.complete and not text.strip():
+        problem = Problem("empty_text", "There is nothing to say: the text is empty.")
+    elif message.ssml and len(text) > SSML_CHARS:
+        problem = Problem("too_long", f"SSML of {len(text)} characters; at most {SSML_CHARS} fit into one document.")
+    return problem, text
+
+
+def _take_in(world: World, job: Job, text: str, body: bytes) -> JobSaved:
+    """The job has its first piece. Returns what is to be written down of it."""
+    if job.submit.kind == "transcribe":
+        return recordings.begin(world, job, body)
+    cutting.add(job, text, last=job.submit.complete)
+    world.text_chars += len(text)
+    return JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
 
 
 def _create(world: World, client: Client, message: Submit, language: str, chain: list[Entry], now: float) -> Job:
@@ -95,7 +112,7 @@ def _create(world: World, client: Client, message: Submit, language: str, chain:
         splitter=splitter(world, chain, language),
         log=f"{world.epoch}-{world.order}",
         in_memory=message.keep == "nothing",
-        rate=message.rate or world.providers[chain[0].provider].rate,
+        rate=message.rate or world.providers[chain[0].provider].rate if message.kind == "speak" else 0,
         accepted_at=now,
         text_at=now,
     )
@@ -112,10 +129,9 @@ def splitter(world: World, chain: list[Entry], language: str) -> Splitter:
     return Splitter(language, limit=limits.segment_chars, first_limit=first)
 
 
-def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> None:
+def _begin(world: World, client: Client, job: Job, record: JobSaved, now: float) -> None:
     """Dispatch does not wait for the commit; the answer, and all audio, does."""
     nobody = routing.route(world, job, now)
-    record = JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
     pending = keeping.pending(job, "job", record, now, tell=client.peer)
     accepted = Accepted(1, "", job.id, False, job.told, job.rate, 1, _stays(world, job))
     world.after(pending, client.peer, accepted)
@@ -140,16 +156,16 @@ def _written_by(world: World, client: Client, job: Job) -> None:
 
 
 def _again(world: World, client: Client, job: Job, message: Submit, body: bytes) -> None:
-    if _parameters(message) != _parameters(job.submit) or not job.text.is_piece(0, body):
+    if _parameters(message) != _parameters(job.submit) or not job.is_piece(0, body):
+        what = "recording" if message.kind == "transcribe" else "text"
         world.error(
             client.peer,
             "conflict",
-            f"There is a job {job.id!r} already, with another text or other settings.",
+            f"There is a job {job.id!r} already, with another {what} or other settings.",
             job=job.id,
         )
         return
-    pieces = job.text.pieces
-    answer = Accepted(1, "", job.id, True, job.told, job.rate, pieces, _stays(world, job))
+    answer = Accepted(1, "", job.id, True, job.told, job.rate, job.pieces, _stays(world, job))
     world.behind("text", job, client.peer, answer)
     if message.read == "none" or client.peer in job.readers:
         return
@@ -168,7 +184,7 @@ def _parameters(message: Submit) -> bytes:
         Submit(
             1, "", message.job, message.kind, message.chain, message.language, message.complete, message.ssml,
             message.rate, message.style, message.priority, message.pace, message.keep, 0.0, message.seed, "none", 0,
-            message.skip_bad,
+            message.skip_bad, message.hearing,
         )
     )  # fmt: skip
 
@@ -221,6 +237,8 @@ def _retry_after(world: World) -> float:
 
 
 def _language(world: World, uid: int, message: Submit, text: str) -> str:
+    if message.kind == "transcribe":
+        return "" if message.language == "auto" else message.language
     if message.language == "auto":
         return detect_language(text[:2000], ()) or world.settings.language
     return message.language or own.language(world, uid, message.chain) or world.settings.language
@@ -231,18 +249,19 @@ def _language(world: World, uid: int, message: Submit, text: str) -> str:
 
 def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
-    have = job.text.pieces - 1
+    have = job.pieces - 1
     if job.torn:
         _torn(world, client, job)
         return
     if 1 <= message.n <= have:
-        if not job.text.is_piece(message.n, body):
+        if not job.is_piece(message.n, body):
             text = f"Piece {message.n} of {job.id} came before with other words."
             world.error(client.peer, "conflict", text, job=job.id)
         else:
             world.behind("text", job, client.peer, Appended(job=job.id, n=message.n))
         return
-    problem = _unfit_piece(world, job, message.n, have, body)
+    unfit = _unfit_piece if job.recording is None else recordings.unfit_piece
+    problem = unfit(world, job, message.n, have, body)
     if problem is not None:
         retry = _retry_after(world) if problem.code == "queue_full" else 0.0
         world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
@@ -250,13 +269,19 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     job.text_at = now
     if job.author != schedule.client_key(client):
         _written_by(world, client, job)
-    text = body.decode()
-    cutting.add(job, text)
-    world.text_chars += len(text)
-    pending = keeping.pending(job, "text", TextAdded(job.order, message.n, body), now)
+    pending = keeping.pending(job, "text", _added(world, job, message.n, body), now)
     world.after(pending, client.peer, Appended(job=job.id, n=message.n))
     world.commit(pending)
     schedule.update(world, job)
+
+
+def _added(world: World, job: Job, n: int, body: bytes) -> TextAdded:
+    if job.recording is not None:
+        return recordings.add(world, job, n, body)
+    text = body.decode()
+    cutting.add(job, text)
+    world.text_chars += len(text)
+    return TextAdded(job.order, n, body)
 
 
 def _torn(world: World, client: Client, job: Job) -> None:
@@ -288,7 +313,7 @@ def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Prob
 
 def end_text(world: World, client: Client, job: Job, message: End, body: bytes, now: float) -> None:
     """The text is complete."""
-    have = job.text.pieces
+    have = job.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
     if job.torn:
         _torn(world, client, job)

@@ -11,7 +11,7 @@ from zlib import crc32
 from ...bus.messages import Submit
 from .effects import WriteNote
 from .records import JobEnded, Record, SegmentSaved
-from .state import Job, Segment, Take
+from .state import Job, Recording, Segment, Take
 from .world import Pending, World
 
 SLOW_S = 1.0
@@ -90,7 +90,15 @@ def take_meta(job: Job, segment: Segment, take: Take) -> dict[str, object]:
         "stops": segment.stops,
         "deaths": segment.deaths,
         "trail": segment.trail[-8:],
+        **(_heard(job.recording, segment) if job.recording is not None else {}),
     }
+
+
+def _heard(recording: Recording, segment: Segment) -> dict[str, object]:
+    """What stands beside a row of a transcript: all that whoever goes on has to know without reading the row."""
+    if segment.number == 0:
+        return {"row": 0, "language": recording.language, "length_s": recording.length_s}
+    return {"row": segment.number, "text": recording.texts[segment.number - 1]}
 
 
 def ended(job: Job) -> JobEnded:
@@ -104,12 +112,13 @@ def ended(job: Job) -> JobEnded:
         verdict.code,
         verdict.message,
         job.rate,
-        verdict.samples,
+        verdict.samples if job.recording is None else 0,  # rows are no audio, and nothing to be packed
         verdict.skipped,
         job.disk,
         tuple(verdict.speakers),
         tuple(_saved(segment, segment.number < job.placed) for segment in job.segments),
         tuple(job.trail[-20:]),
+        heard="".join(job.recording.texts).strip().encode() if job.recording is not None else None,
     )
 
 

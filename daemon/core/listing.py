@@ -93,6 +93,6 @@ def _sample(world: World, voice: VoiceSaved, index: int) -> Row:
         "bytes": saved.bytes,
         "text": told.text,
         "heard": told.heard,
-        "missing": (voice.uid, saved.sample) not in world.recordings,
+        "missing": (voice.uid, saved.sample) not in world.uploads,
         **samples.told(saved.facts),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import asking, deleting, ending, leases, log, packing, readers, schedule, voices
+from . import asking, deleting, ending, leases, log, packing, readers, recordings, schedule, voices
 from .records import JobSaved, Outcome
 from .state import Job
 from .world import Pending, World
@@ -62,6 +62,9 @@ def _done(world: World, pending: Pending, job: Job | None, now: float) -> None:
     else:
         job.committed = True
         job.committed_chars = max(job.committed_chars, pending.chars)
+        if job.recording is not None:
+            recordings.ready(world, job)
+            schedule.update(world, job)
         readers.pump_all(world, job)
         ending.finish_if_done(world, job, now)
 

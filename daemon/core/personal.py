@@ -25,7 +25,7 @@ _MATERIAL = 32
 
 
 @dataclass(slots=True)
-class Recording:
+class Upload:
     """A recording that a user uploads or has. have: bytes that are there. state: "part", "checking" or "ready". facts:
     what was measured, once it is ready. askers: who waits for an answer, as (peer, request). touched: when somebody
     last wanted something of it."""

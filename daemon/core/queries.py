@@ -179,6 +179,7 @@ def _job(job: Job, now: float) -> Row:
     verdict = job.terminal
     return {
         "job": job.id,
+        "kind": job.submit.kind,
         "state": job.told,
         "code": verdict.code if verdict else "",
         "message": verdict.message if verdict else "",
@@ -193,7 +194,7 @@ def _job(job: Job, now: float) -> Row:
         "made": job.made,
         "heard": job.heard,
         "listeners": sum(reader.mode != "none" for reader in job.readers.values()),
-        "pieces": job.text.pieces,
+        "pieces": job.pieces,
         "complete": job.cut,
         "provider": job.spoken[0],
         "voice": job.spoken[1],

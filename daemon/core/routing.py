@@ -18,15 +18,22 @@ from .records import VoiceSaved
 from .state import Entry, Job, ProviderState
 from .world import World
 
+NOBODY_HEARS = (
+    "Nobody here transcribes. Set up whisper: make an environment with `pip install 'voicebus[whisper]'`, name it in "
+    "[providers.whisper] of the configuration, and see docs/providers.md."
+)
+
 HEARD_PATIENCE_S = 1.0
 """Patience once audio is there: long enough for a small worker to be started again (espeak takes 0.2 s)."""
 
 
-def chain_for(world: World, uid: int, asked: Sequence[Choice]) -> list[Entry] | Problem:
+def chain_for(world: World, uid: int, asked: Sequence[Choice], kind: str = "speak") -> list[Entry] | Problem:
     """The chain that a request of this user may use, or what is wrong with it."""
+    settings = world.settings
+    usual = settings.transcribe if kind == "transcribe" else settings.chain
     entries: list[Entry] = []
-    for choice in asked or world.settings.chain:
-        found = _entries(world, uid, choice)
+    for choice in asked or usual:
+        found = _entries(world, uid, choice, usual, kind)
         if isinstance(found, Problem):
             return found
         entries += found
@@ -37,22 +44,24 @@ def chain_for(world: World, uid: int, asked: Sequence[Choice]) -> list[Entry] | 
             known = ", ".join(sorted(world.providers)) or "none"
             text = f"There is no provider {entry.provider!r}{hint} Configured: {known}.{_mistake(world)}"
             return Problem("unknown_provider", text)
+    if not entries and kind == "transcribe":
+        return Problem("unknown_provider", f"{NOBODY_HEARS}{_mistake(world)}")
     if not entries:
         return Problem("unknown_provider", f"No provider is configured.{_mistake(world)}")
     return entries
 
 
-def _entries(world: World, uid: int, choice: Choice) -> list[Entry] | Problem:
+def _entries(world: World, uid: int, choice: Choice, usual: Sequence[Choice], kind: str) -> list[Entry] | Problem:
     """What one choice stands for: a voice of the user's own goes before a chain of that name, and that before all."""
     settings = world.settings
-    mine = own.voice(world, uid, choice)
+    mine = own.voice(world, uid, choice) if kind == "speak" else None
     if mine is not None:
         return own.entries(world, mine, choice.provider)
     if choice.provider:
         return [Entry(choice.provider, choice.voice)]
     if choice.voice in settings.chains:
         return [Entry(c.provider, c.voice) for c in settings.chains[choice.voice]]
-    return [Entry(c.provider, choice.voice or c.voice) for c in settings.chain]
+    return [Entry(c.provider, choice.voice or c.voice) for c in usual]
 
 
 def _mistake(world: World) -> str:
@@ -71,10 +80,16 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
     if entry.refusal or catalogue is None:
         return
     # Looked at each time: the rate may have become known only with the first entry's audio.
-    if rate not in (0, provider.rate) and not catalogue.capabilities["resamples"]:
+    if submit.kind == "speak" and rate not in (0, provider.rate) and not catalogue.capabilities["resamples"]:
         why = f"{entry.provider} makes {provider.rate} samples a second, and its environment has no soxr to make {rate}"
         entry.refusal, entry.code = why, "unsupported"
     if entry.refusal or (entry.resolved and entry.own is None):
+        return
+    if submit.kind == "transcribe":
+        _resolve_hearing(entry, catalogue, submit)
+        return
+    if not catalogue.capabilities["speak"]:
+        entry.refusal, entry.code = f"{entry.provider} transcribes, and does not speak", "unsupported"
         return
     lacking = catalogue.lacks(submit)
     if lacking:
@@ -97,6 +112,14 @@ def _as_own(entry: Entry, mine: VoiceSaved, catalogue: Catalogue) -> None:
         entry.refusal, entry.code = found.message, found.code
     else:
         entry.resolved, entry.prompt = found
+
+
+def _resolve_hearing(entry: Entry, catalogue: Catalogue, submit: Submit) -> None:
+    answer = catalogue.transcriber(entry.voice, submit)
+    if isinstance(answer, Problem):
+        entry.refusal, entry.code = f"{entry.provider} {answer.message}", answer.code
+    else:
+        entry.resolved = answer
 
 
 def refusal(world: World, chain: list[Entry], submit: Submit, language: str) -> Problem | None:

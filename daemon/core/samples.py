@@ -15,7 +15,7 @@ from ...bus.codec import encode
 from ...bus.messages import Fetch, Fetched, Sample, SampleHeld
 from . import judging
 from .effects import CheckSample, DropVoiceFiles, Filed, WriteSample
-from .personal import DIGEST, Recording, sample_file
+from .personal import DIGEST, Upload, sample_file
 from .records import SampleFacts
 from .state import Client
 from .world import World
@@ -36,9 +36,9 @@ def piece(world: World, client: Client, said: Sample, body: bytes, now: float) -
         world.error(client.peer, *why, request=said.request)
         return
     key = (client.uid, said.sample)
-    recording = world.recordings.get(key)
+    recording = world.uploads.get(key)
     if recording is None:
-        recording = world.recordings[key] = Recording(said.size)
+        recording = world.uploads[key] = Upload(said.size)
     recording.touched = now
     recording.askers[client.peer, said.request] = None
     if recording.state == "ready":
@@ -57,7 +57,7 @@ def _unfit(world: World, client: Client, said: Sample, body: bytes) -> tuple[str
         return "too_long", f"A recording of {said.size} bytes; at most {limits.sample_bytes} are taken."
     if said.offset + len(body) > said.size:
         return "invalid", f"A piece that ends at {said.offset + len(body)} of {said.size} bytes."
-    known = world.recordings.get((client.uid, said.sample))
+    known = world.uploads.get((client.uid, said.sample))
     if known is not None:
         same = known.size == said.size
         return None if same else ("conflict", f"That recording has {known.size} bytes, not {said.size}.")
@@ -70,14 +70,14 @@ def _over(world: World, uid: int, size: int) -> tuple[str, str] | None:
     if taken(world) + size > limits.voice_bytes or (mine and taken(world, uid) + size > mine):
         return "queue_full", "Recordings of voices are at their limit of disk; remove voices that are not needed."
     used = in_voices(world, uid)
-    if sum(key[0] == uid and key[1] not in used for key in world.recordings) >= UPLOADS:
+    if sum(key[0] == uid and key[1] not in used for key in world.uploads) >= UPLOADS:
         return "queue_full", f"{UPLOADS} recordings belong to no voice yet; add their voices first."
     return None
 
 
 def taken(world: World, uid: int | None = None) -> int:
     """Bytes of disk that recordings and voice prompts take, of one user or of all."""
-    recordings = sum(each.size for key, each in world.recordings.items() if uid in (None, key[0]))
+    recordings = sum(each.size for key, each in world.uploads.items() if uid in (None, key[0]))
     return recordings + sum(size for key, size in world.prompts.items() if uid in (None, key[0]))
 
 
@@ -88,7 +88,7 @@ def in_voices(world: World, uid: int) -> set[str]:
 
 def written(world: World, uid: int, sample: str, have: int, reason: str, now: float) -> None:
     """A piece is on the disk, or could not be put there."""
-    recording = world.recordings.get((uid, sample))
+    recording = world.uploads.get((uid, sample))
     if recording is None or recording.state != "part":
         return
     if reason:
@@ -105,7 +105,7 @@ def written(world: World, uid: int, sample: str, have: int, reason: str, now: fl
 def checked(world: World, uid: int, sample: str, facts: SampleFacts | None, reason: str, now: float) -> None:
     """A helper has looked at a recording. facts: None where it cannot be read, for that reason."""
     key = (uid, sample)
-    recording = world.recordings.get(key)
+    recording = world.uploads.get(key)
     if recording is None or recording.state != "checking":
         return
     bad = judging.refusal(facts) if facts is not None else None
@@ -117,14 +117,14 @@ def checked(world: World, uid: int, sample: str, facts: SampleFacts | None, reas
     _answer(world, key, recording)
 
 
-def _refuse(world: World, key: tuple[int, str], recording: Recording, code: str, text: str) -> None:
-    del world.recordings[key]
+def _refuse(world: World, key: tuple[int, str], recording: Upload, code: str, text: str) -> None:
+    del world.uploads[key]
     world.effects.append(DropVoiceFiles(key[0], (sample_file(key[1]),)))
     for peer, request in recording.askers:
         world.error(peer, code, text, request=request)
 
 
-def _answer(world: World, key: tuple[int, str], recording: Recording) -> None:
+def _answer(world: World, key: tuple[int, str], recording: Upload) -> None:
     ready = recording.state == "ready"
     body = encode(told(recording.facts)) if recording.facts is not None else None
     for peer, request in recording.askers:
@@ -140,7 +140,7 @@ def told(facts: SampleFacts) -> dict[str, Any]:
 
 def fetch(world: World, client: Client, said: Fetch, body: bytes, now: float) -> None:
     """Send some of a recording to whoever it belongs to."""
-    recording = world.recordings.get((client.uid, said.sample))
+    recording = world.uploads.get((client.uid, said.sample))
     if recording is None or recording.state != "ready" or said.offset >= recording.size:
         text = "There is no such recording of yours, or not so much of it."
         world.error(client.peer, "not_found", text, request=said.request)
@@ -153,8 +153,8 @@ def fetch(world: World, client: Client, said: Fetch, body: bytes, now: float) ->
 
 def sweep(world: World, now: float) -> None:
     """Recordings that no voice has and nobody has touched for long go."""
-    for uid in {key[0] for key in world.recordings}:
-        old = {key[1] for key, each in world.recordings.items() if key[0] == uid and now - each.touched > UNUSED_S}
+    for uid in {key[0] for key in world.uploads}:
+        old = {key[1] for key, each in world.uploads.items() if key[0] == uid and now - each.touched > UNUSED_S}
         for sample in sorted(old - in_voices(world, uid)):
-            del world.recordings[uid, sample]
+            del world.uploads[uid, sample]
             world.effects.append(DropVoiceFiles(uid, (sample_file(sample),)))

@@ -85,10 +85,43 @@ def _sum(body: bytes) -> tuple[int, int]:
 
 
 @dataclass(slots=True)
+class Recording:
+    """What a job is to transcribe, as far as it has come. sums: length and checksum of each piece. data, starts: the
+    pieces in memory and each one's first byte, of a job of which nothing is to be on the disk; else they are in its
+    input log. about: the transcript has its first row, which said language and length_s. texts: all that was heard."""
+
+    in_memory: bool
+    sums: list[tuple[int, int]] = field(default_factory=list)
+    size: int = 0
+    data: list[bytes] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    charged: int = 0
+    about: bool = False
+    language: str = ""
+    length_s: float = 0.0
+    texts: list[str] = field(default_factory=list)
+    text_chars: int = 0
+    noticed_at: float = 0.0
+
+    def is_piece(self, number: int, body: bytes) -> bool:
+        """Whether piece `number` has these bytes."""
+        return self.sums[number] == _sum(body)
+
+    def tail(self, chars: int) -> str:
+        """The end of what was heard."""
+        kept: list[str] = []
+        for text in reversed(self.texts):
+            if sum(map(len, kept)) >= chars:
+                break
+            kept.append(text)
+        return "".join(reversed(kept))[-chars:]
+
+
+@dataclass(slots=True)
 class Take:
-    """The audio of one attempt. chunks, starts: the PCM in memory and each chunk's first sample; empty once the take
-    is in a journal, at pcm_at and marks_at there. first_audio_s, made_s: from WORK to the first sound, and to DONE;
-    work_s: of the engine's own work."""
+    """The audio of one attempt; or one row of a transcript, which counts as one sample. chunks, starts: the PCM in
+    memory and each chunk's first sample; empty once the take is in a journal, at pcm_at and marks_at there.
+    first_audio_s, made_s: from WORK to the first sound, and to DONE; work_s: of the engine's own work."""
 
     name: str
     provider: str
@@ -184,8 +217,9 @@ class Job:
     placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
     are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet.
-    verdict: how it ends, once decided; its state says so only when that is committed. openers: who waits until its
-    audio is unpacked. expired: the store does not have it any more, but somebody reads it.
+    recording: of a job that transcribes, None of one that speaks. verdict: how it ends, once decided; its state says so
+    only when that is committed. openers: who waits until its audio is unpacked. expired: the store does not have it any
+    more, but somebody reads it.
     """
 
     key: JobKey
@@ -242,11 +276,21 @@ class Job:
     audio: Audio = field(default_factory=Audio)
     openers: dict[bytes, Attach] = field(default_factory=dict)
     expired: bool = False
+    recording: Recording | None = None
 
     @property
     def id(self) -> str:
         """The name its owner gave it."""
         return self.key[1]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces of its text, or of its recording, have come."""
+        return self.text.pieces if self.recording is None else len(self.recording.sums)
+
+    def is_piece(self, number: int, body: bytes) -> bool:
+        """Whether piece `number` of its text, or of its recording, has these bytes."""
+        return (self.text if self.recording is None else self.recording).is_piece(number, body)
 
     @property
     def over(self) -> bool:
@@ -283,7 +327,8 @@ class Attempt:
     """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED.
 
     job: None for a probe. granted: up to which sample its audio may come. said: the text as it was sent, with words
-    respelled. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why:
+    respelled. rows: how many rows of a transcript it has brought; asked: bytes of the recording that its worker has
+    asked for. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why:
     what for.
     """
 
@@ -302,6 +347,8 @@ class Attempt:
     seq: int = 0
     begun: bool = False
     first_at: float | None = None
+    rows: int = 0
+    asked: int = -1
     stopping: float | None = None
     why: str = ""
 

@@ -16,7 +16,7 @@ from ...bus.messages import Voice, VoiceDone, VoiceSpec
 from . import failing, samples, waiting
 from .catalogue import Problem
 from .effects import DropVoiceFiles
-from .personal import DIGEST, PROMPT_SUFFIX, Recording, material, sample_file, voice_key
+from .personal import DIGEST, PROMPT_SUFFIX, Upload, material, sample_file, voice_key
 from .records import Outcome, SampleSaved, VoiceRemoved, VoiceRenamed, VoiceSaved
 from .state import Client
 from .world import Pending, World
@@ -41,8 +41,8 @@ def restore(world: World, found: Sequence[VoiceSaved], files: Mapping[tuple[int,
         world.voices[voice_key(voice.uid, voice.name)] = voice
         for each in voice.samples:
             if files.get((voice.uid, sample_file(each.sample))) == each.bytes:
-                recording = Recording(each.bytes, each.bytes, "ready", each.facts, touched=now)
-                world.recordings[voice.uid, each.sample] = recording
+                recording = Upload(each.bytes, each.bytes, "ready", each.facts, touched=now)
+                world.uploads[voice.uid, each.sample] = recording
     world.prompts.update({key: size for key, size in files.items() if key[1].endswith(PROMPT_SUFFIX)})
 
 
@@ -106,7 +106,7 @@ def _with_consent(spec: VoiceSpec, before: VoiceSaved | None) -> VoiceSpec:
 
 
 def _saved(world: World, uid: int, sample: str) -> SampleSaved:
-    recording = world.recordings[uid, sample]
+    recording = world.uploads[uid, sample]
     assert recording.facts is not None
     return SampleSaved(sample, recording.size, recording.facts)
 
@@ -167,7 +167,7 @@ def _samples_problem(world: World, uid: int, spec: VoiceSpec) -> Problem | None:
     if len(set(named)) < len(named):
         return Problem("invalid", "The same recording is there twice.")
     for name in named:
-        recording = world.recordings.get((uid, name)) if DIGEST.match(name) else None
+        recording = world.uploads.get((uid, name)) if DIGEST.match(name) else None
         if recording is None or recording.state != "ready":
             return Problem("not_found", f"The recording {name[:12]} is not there; send it first.")
     return None
@@ -274,7 +274,7 @@ def _unneeded(world: World, before: VoiceSaved) -> tuple[str, ...]:
     names = []
     for each in before.samples:
         if each.sample not in used:
-            world.recordings.pop((uid, each.sample), None)
+            world.uploads.pop((uid, each.sample), None)
             names.append(sample_file(each.sample))
     if material(before.spec) not in made:
         mine = [key for key in world.prompts if key[0] == uid and key[1].startswith(material(before.spec))]

@@ -39,6 +39,7 @@ from voicebus.daemon.core.records import Found, JobEnded, JobPinned, JobSaved, O
 from voicebus.daemon.core.settings import Provider
 from voicebus.daemon.files import Files
 from voicebus.daemon.inbox import DRAIN, Inbox
+from voicebus.daemon.inputs import Inputs
 from voicebus.daemon.journal import Journals, scan
 from voicebus.daemon.lanes import RETRY_MAX_S, RETRY_S, Lanes
 from voicebus.daemon.notify import Notifier
@@ -68,7 +69,15 @@ class World:
         self.told = []
         files = Files(tmp_path)
         self.shell = Shell(
-            self.core, self.lanes, self.router, self.processes, self.journals, self.store, self.packer, files
+            self.core,
+            self.lanes,
+            self.router,
+            self.processes,
+            self.journals,
+            self.store,
+            self.packer,
+            files,
+            Inputs(tmp_path / "logs"),
         )
         self.inbox = Inbox(
             "clients",
