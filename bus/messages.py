@@ -681,6 +681,16 @@ class Failed(Message, tag="failed"):
     retry_after: Seconds = 0.0
 
 
+class Prompt(Message, tag="prompt"):
+    """A run of bytes of the voice prompt that an attempt of kind "prompt" was to make, in the body. offset: of its
+    first byte. size: of the whole, in the format that `docs/voices.md` describes. DONE follows behind the last."""
+
+    session: Name = ""
+    attempt: Name = ""
+    offset: Count = 0
+    size: Count = 0
+
+
 class Stopped(Message, tag="stopped"):
     """The attempt that was to be stopped has ended and its slot is free."""
 
@@ -706,7 +716,8 @@ class Need(Message, tag="need"):
 
 
 class Work(Message, tag="work"):
-    """Make this attempt. The body is the text; of kind "transcribe" the end of what was heard before `from_s`.
+    """Make this attempt. The body is the text; of kind "transcribe" the end of what was heard before `from_s`; of kind
+    "prompt" a MessagePack map, as `docs/protocol.md` describes it.
 
     credit: audio may be sent up to this offset of the attempt. rate: samples a second to be delivered. voice: a name
     from READY, or a model. language: BCP 47. hearing: how to transcribe. from_s: seconds of the recording that are
@@ -716,7 +727,7 @@ class Work(Message, tag="work"):
 
     session: str = ""
     attempt: str = ""
-    kind: Literal["speak", "probe", "transcribe"] = "speak"
+    kind: Literal["speak", "probe", "transcribe", "prompt"] = "speak"
     voice: str = ""
     language: str = ""
     rate: Count = 0
@@ -803,5 +814,5 @@ ToClient = (
     | Fetched
     | Page
 )
-WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Done | Failed | Stopped | Need
+WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Prompt | Done | Failed | Stopped | Need
 ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Quit

@@ -163,6 +163,8 @@ def voice_spec(
 ) -> VoiceSpec:
     """A voice without its recordings. Raises InvalidRequest."""
     kind: Literal["cloned", "designed"] = "cloned" if cloned else "designed"
+    if cloned and not consent.statement.strip():  # before anything is sent
+        raise InvalidRequest("Recordings need the word of whoever is heard, or may speak for them (`consent`).")
     tags = [_name("language", tag) for tag in languages]
     return VoiceSpec(kind, description, tags, [_choice(entry) for entry in chain], [], consent)
 

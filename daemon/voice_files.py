@@ -14,6 +14,9 @@ import os
 import re
 from pathlib import Path
 
+from ..bus import prompts
+from .core.personal import PROMPT_SUFFIX
+
 NAME = re.compile(r"([0-9a-f]{64}\.sample|[0-9a-f]{32}\.[0-9a-f]{64}\.prompt)\Z")
 PART = ".part"
 
@@ -101,6 +104,7 @@ class VoiceFiles:
         folder = self.directory / str(int(uid))
         with contextlib.suppress(OSError):
             folder.rmdir()  # when it was the last
+            self.directory.rmdir()
         if folder.is_dir():
             _sync(folder)
         if failed is not None:
@@ -114,13 +118,14 @@ class VoiceFiles:
             _sync(self.directory / str(int(uid)))
 
     def found(self) -> dict[tuple[int, str], int]:
-        """All files that have their names, with their sizes in bytes."""
+        """All files that have their names, with their sizes in bytes. A voice prompt that a power cut has damaged is
+        not among them: it can be made again."""
         return {
             (int(folder.name), entry.name): entry.stat(follow_symlinks=False).st_size
             for folder in _entries(self.directory)
             if folder.name.isdecimal() and folder.is_dir(follow_symlinks=False)
             for entry in _entries(Path(folder.path))
-            if NAME.match(entry.name) and entry.is_file(follow_symlinks=False)
+            if NAME.match(entry.name) and entry.is_file(follow_symlinks=False) and _sound(Path(entry.path))
         }
 
 
@@ -130,6 +135,17 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError:
         return []
+
+
+def _sound(path: Path) -> bool:
+    if path.suffix != PROMPT_SUFFIX:
+        return True
+    try:
+        with path.open("rb") as file:
+            prompts.check(file.read(prompts.PROMPT_BYTES + 1))
+    except (OSError, prompts.BadPrompt):
+        return False
+    return True
 
 
 def _sync(path: Path) -> None:

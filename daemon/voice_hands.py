@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from .core.effects import CheckSample, DropVoiceFiles, WriteSample
+from .core.effects import CheckSample, DropVoiceFiles, StorePrompt, WriteSample
 from .core.personal import sample_file
 from .core.records import SampleFacts, VoiceSaved
 from .logs import log
@@ -22,6 +22,7 @@ class HearsOfVoices(Protocol):
 
     def sample_written(self, uid: int, sample: str, have: int, reason: str, now: float) -> None: ...
     def sample_checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str, now: float) -> None: ...
+    def prompt_stored(self, uid: int, name: str, size: int, reason: str, now: float) -> None: ...
     def voice_files_dropped(self, ticket: int, reason: str, now: float) -> None: ...
     def restore_voices(self, found: Sequence[VoiceSaved], files: Mapping[tuple[int, str], int], now: float) -> None: ...
 
@@ -36,6 +37,7 @@ class VoiceHands:
         self.does: dict[type, Callable[[Any, float], None]] = {
             WriteSample: self._write_sample,
             CheckSample: self._check_sample,
+            StorePrompt: self._store_prompt,
             DropVoiceFiles: self._drop_files,
         }
 
@@ -52,6 +54,14 @@ class VoiceHands:
             self._checker.begin(effect.uid, effect.sample)
         except OSError as error:
             self._core.sample_checked(effect.uid, effect.sample, None, not_started(error), now)
+
+    def _store_prompt(self, effect: StorePrompt, now: float) -> None:
+        reason = ""
+        try:
+            self._files.store(effect.uid, effect.name, effect.data)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        self._core.prompt_stored(effect.uid, effect.name, len(effect.data), reason, now)
 
     def _drop_files(self, effect: DropVoiceFiles, now: float) -> None:
         reason = ""

@@ -67,6 +67,9 @@ COMMON = {
     "pinned": "whether the job is exempt from retention",
     "retry_after": "seconds, 0 where retrying is no use",
     "code": "name of the reason",
+    "size": "of the whole, bytes",
+    "action": "as in VOICE",
+    "found": "whether it was there",
 }
 
 # Where a field means something else than elsewhere, and its class does not say so.
@@ -127,7 +130,14 @@ GROUPS = {
     "daemon to worker": messages.ToWorker,
 }
 
-PARTS = {"choice": messages.Choice, "style": messages.Style, "mark_row": messages.MarkRow}
+PARTS = {
+    "voice_spec": messages.VoiceSpec,
+    "sample_spec": messages.SampleSpec,
+    "consent": messages.Consent,
+    "choice": messages.Choice,
+    "style": messages.Style,
+    "mark_row": messages.MarkRow,
+}
 
 
 def type_name(hint: Any) -> str:
@@ -169,7 +179,7 @@ def default_text(value: Any) -> str:
         return {True: "true", False: "false", None: "nil"}[value]
     if isinstance(value, str):
         return f'"{value}"'
-    if value in ([], {}) or isinstance(value, messages.Style):
+    if value in ([], {}) or isinstance(value, msgspec.Struct):
         return "[]" if isinstance(value, list) else "{}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 

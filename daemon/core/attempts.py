@@ -12,7 +12,7 @@ import re
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, estimating, failing, keeping, leases, log, own, readers, schedule, transcripts
+from . import ending, estimating, failing, keeping, leases, log, own, prompts, readers, schedule, transcripts
 from .failing import Failure
 from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
@@ -52,6 +52,10 @@ def fill(world: World, provider: ProviderState, now: float) -> None:
         job, shared = schedule.next_job(world, provider, now)
         if job is None:
             return
+        own.renew(job.entry, provider)
+        if not own.equipped(world, job.entry):
+            prompts.start(world, provider, worker, job, now)
+            continue
         segment = schedule.take_segment(job)
         start(world, provider, worker, job, segment, now)
         if segment.attempt in worker.leases:
@@ -162,7 +166,7 @@ def probe(world: World, provider: ProviderState, worker: Worker, now: float) -> 
             rate=rate,
             credit=attempt.granted,
         ),
-        said.text.encode(),
+        said.text.encode() if provider.catalogue.voices else b"",
     )
 
 
@@ -292,6 +296,8 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
     if attempt.stopping is not None:
         return ""
     provider = world.providers[worker.provider]
+    if attempt.making is not None:
+        return prompts.done(world, worker, attempt, now)
     if attempt.job is None or attempt.segment is None:
         assert provider.catalogue is not None
         silent = message.peak < SILENT_PEAK and provider.catalogue.capabilities["speak"]
@@ -400,7 +406,7 @@ def failed(world: World, worker: Worker, message: Failed, body: bytes, now: floa
     if attempt.stopping is None:
         code = message.code if message.code in FAILURES else "unavailable"
         told = Failure(code, message.message[:500], max(message.retry_after, 0.0), told=True)
-        failing.fail(world, attempt, told, now)
+        prompts.fail(world, attempt, told, now)
     return ""
 
 

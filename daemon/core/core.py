@@ -22,6 +22,7 @@ from ...bus.messages import (
     Greet,
     Heard,
     Need,
+    Prompt,
     Ready,
     Register,
     Stopped,
@@ -39,6 +40,7 @@ from . import (
     log,
     outcomes,
     packing,
+    prompts,
     restoring,
     samples,
     stopping,
@@ -375,6 +377,11 @@ class Core:
         samples.checked(self.world, uid, sample, facts, reason, now)
         self._settle(now)
 
+    def prompt_stored(self, uid: int, name: str, size: int, reason: str, now: float) -> None:
+        """A voice prompt is on the disk, or why not."""
+        prompts.stored(self.world, uid, name, size, reason, now)
+        self._settle(now)
+
     def voice_files_dropped(self, ticket: int, reason: str, now: float) -> None:
         """Files beside the voices are gone, or why not."""
         voices.files_dropped(self.world, ticket, reason, now)
@@ -418,6 +425,7 @@ _FROM_WORKER: dict[type, Callable[..., str]] = {
     Heard: transcripts.heard,
     Done: attempts.done,
     Failed: attempts.failed,
+    Prompt: prompts.came,
     Stopped: attempts.stopped,
     Need: feeding.need,
 }

@@ -192,6 +192,15 @@ class CheckSample:
 
 
 @dataclass(slots=True)
+class StorePrompt:
+    """Keep a voice prompt. Comes back as `prompt_stored`."""
+
+    uid: int
+    name: str
+    data: bytes
+
+
+@dataclass(slots=True)
 class DropVoiceFiles:
     """Remove files beside the voices, and what there is of recordings under way. Comes back as `voice_files_dropped`
     with the same ticket, unless that is 0."""
@@ -234,6 +243,7 @@ Effect = (
     | Expire
     | WriteSample
     | CheckSample
+    | StorePrompt
     | DropVoiceFiles
     | Report
     | Leave

@@ -11,9 +11,9 @@ import msgspec
 
 from ...bus.messages import Choice, Style
 from .catalogue import Catalogue, Problem
-from .personal import digest, voice_key
+from .personal import digest, prompt_file, voice_key
 from .records import VoiceSaved
-from .state import Entry
+from .state import Entry, ProviderState
 from .world import World
 
 _SEE = "See `voicebus providers --all` for one that can."
@@ -75,6 +75,47 @@ def prompt_key(own: VoiceSaved, catalogue: Catalogue) -> str:
     the model, its revision or the way of making it is another."""
     words = [word for each in own.spec.samples for word in (each.sample, each.text)]
     return digest([*words, *catalogue.prompts])
+
+
+def prompt_of(entry: Entry) -> tuple[int, str]:
+    """Which voice prompt an entry needs: of whom, and in which file."""
+    assert entry.own is not None
+    return entry.own.uid, prompt_file(entry.own.spec, entry.prompt)
+
+
+def equipped(world: World, entry: Entry) -> bool:
+    """Whether all is there that a worker needs to speak with this voice."""
+    return not entry.prompt or prompt_of(entry) in world.prompts
+
+
+def startable(world: World, entry: Entry) -> bool:
+    """Whether a worker can be given something to do for this entry: to speak, or first to make what that needs."""
+    if equipped(world, entry):
+        return True
+    making = world.makings.get(prompt_of(entry))
+    return making is None or making.open
+
+
+def renew(entry: Entry, provider: ProviderState) -> None:
+    """The prompt that an entry needs now: a worker with another model may have taken the place of one since."""
+    if entry.prompt and entry.own is not None and provider.catalogue is not None:
+        entry.prompt = prompt_key(entry.own, provider.catalogue)
+
+
+def refused(world: World, entry: Entry) -> Problem | None:
+    """Why this voice is not made any more for this entry, None if it may be."""
+    making = world.makings.get(prompt_of(entry)) if entry.prompt else None
+    if making is not None and making.refusal:
+        return Problem(making.code, making.refusal)
+    missing = (
+        [each.sample for each in entry.own.samples if (entry.own.uid, each.sample) not in world.uploads]
+        if entry.own is not None and not equipped(world, entry)
+        else []
+    )
+    if missing:
+        name = entry.own.name if entry.own is not None else ""
+        return Problem("not_found", f"A recording of {name} is missing from the disk; add it again.")
+    return None
 
 
 def style(entry: Entry, asked: Style) -> Style:

@@ -19,6 +19,9 @@ from .records import SampleFacts, VoiceSaved
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 """SHA-256, as it names a recording."""
 
+FOLDER = "voices/"
+"""Where all this is, below the state directory."""
+
 SAMPLE_SUFFIX, PROMPT_SUFFIX = ".sample", ".prompt"
 
 _MATERIAL = 32
@@ -36,6 +39,29 @@ class Upload:
     facts: SampleFacts | None = None
     askers: dict[tuple[bytes, str], None] = field(default_factory=dict)
     touched: float = 0.0
+
+
+@dataclass(slots=True)
+class Making:
+    """A voice prompt that is made. voice: as it is made from. attempt: who is at it, "" for nobody. data, size: what
+    has come of it, of so many bytes. storing: it is being written down. deaths: workers that died of it; tries: that
+    failed otherwise. refusal, code: why it is not made any more, "" while it may be."""
+
+    voice: VoiceSaved
+    key: str
+    attempt: str = ""
+    data: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    storing: bool = False
+    deaths: int = 0
+    tries: int = 0
+    refusal: str = ""
+    code: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody is wanted to make it."""
+        return not (self.attempt or self.storing or self.refusal)
 
 
 def voice_key(uid: int, name: str) -> tuple[int, str]:

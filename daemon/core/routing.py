@@ -96,7 +96,7 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
         entry.refusal, entry.code = f"{entry.provider} cannot do {lacking}", "unsupported"
         return
     if entry.own is not None:
-        _as_own(entry, entry.own, catalogue)
+        _as_own(world, entry, entry.own, catalogue)
         return
     answer = catalogue.resolve(entry.voice, language)
     if isinstance(answer, Problem):
@@ -105,13 +105,15 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
         entry.resolved = answer
 
 
-def _as_own(entry: Entry, mine: VoiceSaved, catalogue: Catalogue) -> None:
+def _as_own(world: World, entry: Entry, mine: VoiceSaved, catalogue: Catalogue) -> None:
     """Looked at each time: a worker with another model needs another voice prompt."""
     found = own.realize(mine, entry.provider, catalogue)
     if isinstance(found, Problem):
         entry.refusal, entry.code = found.message, found.code
     else:
         entry.resolved, entry.prompt = found
+        if problem := own.refused(world, entry):
+            entry.refusal, entry.code = problem.message, problem.code
 
 
 def _resolve_hearing(entry: Entry, catalogue: Catalogue, submit: Submit) -> None:

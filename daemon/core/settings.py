@@ -25,11 +25,12 @@ class Provider:
     worker. settings: handed to the engine over the bus, secrets included, never on a command line. key: for workers
     that the daemon does not start ("" lets none in). workers: how many. rate: native samples a second, where the
     provider's manifest says so before a worker is up (0: unknown). load_s: longest time from start to READY.
-    first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which
-    a *big* worker's attempt goes to a spare already. stop_s: grace between STOP and kill. beat_s: between beats.
-    idle_unload_s: a worker without work for so long is let sleep (0: never), except that keep_warm of them stay up.
-    recycle_jobs, recycle_rss_bytes, recycle_vram_bytes: a worker that has made so many takes, or whose memory has
-    grown by so much since it was ready, is replaced by a fresh one (0: never).
+    first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which a
+    *big* worker's attempt goes to a spare already. stop_s: grace between STOP and kill. prompt_s: longest time for
+    making a voice prompt. beat_s: between beats. idle_unload_s: a worker without work for so long is let sleep (0:
+    never), except that keep_warm of them stay up. recycle_jobs, recycle_rss_bytes, recycle_vram_bytes: a worker that
+    has made so many takes, or whose memory has grown by so much since it was ready, is replaced by a fresh one (0:
+    never).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Provider:
     chunk_s: float = 5.0
     fence_s: float = 0.1
     stop_s: float = 2.0
+    prompt_s: float = 60.0
     beat_s: float = 1.0
     idle_unload_s: float = 0.0
     keep_warm: int = 0

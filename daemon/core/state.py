@@ -326,10 +326,10 @@ class Client:
 class Attempt:
     """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED.
 
-    job: None for a probe. granted: up to which sample its audio may come. said: the text as it was sent, with words
-    respelled. rows: how many rows of a transcript it has brought; asked: bytes of the recording that its worker has
-    asked for. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why:
-    what for.
+    job: None for a probe, and where a voice prompt is made; making: which. granted: up to which sample its audio may
+    come. said: the text as it was sent, with words respelled. rows: how many rows of a transcript it has brought;
+    asked: bytes of the recording that its worker has asked for. shared: it is its class's share, which nothing stops.
+    stopping: when STOP was sent, None before; why: what for.
     """
 
     name: str
@@ -351,6 +351,7 @@ class Attempt:
     asked: int = -1
     stopping: float | None = None
     why: str = ""
+    making: JobKey | None = None
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from ...bus.codec import HEADER_BYTES, VOICE_NAME, encode
 from ...bus.messages import Voice, VoiceDone, VoiceSpec
-from . import failing, samples, waiting
+from . import failing, prompts, samples, waiting
 from .catalogue import Problem
 from .effects import DropVoiceFiles
 from .personal import DIGEST, PROMPT_SUFFIX, Upload, material, sample_file, voice_key
@@ -255,6 +255,10 @@ def settled(world: World, pending: Pending, outcome: Outcome, now: float) -> Non
             world.error(peer, "storage", text, request=request)
         return
     before = voice if removed else world.voices.pop(pending.old, None)
+    if before is not None and (removed or material(before.spec) != material(voice.spec)):
+        prompts.forget(world, before, now)
+        if not removed:
+            _unspoken(world, before, f"the voice {before.name} was changed", now)
     if not removed:
         world.voices[voice_key(voice.uid, voice.name)] = voice.dated(outcome.at)
     names = _unneeded(world, before) if before is not None else ()

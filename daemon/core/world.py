@@ -15,7 +15,7 @@ from ...bus.codec import encode
 from ...bus.errors import CALLER_CODES
 from ...bus.messages import Error, Message, Notice
 from .effects import Ask, Body, Commit, Effect, Report, ToClient, ToWorker
-from .personal import Upload
+from .personal import Making, Upload
 from .pronunciations import Pronunciations
 from .records import Record, VoiceSaved, Wanted
 from .settings import Settings
@@ -131,6 +131,7 @@ class World:
     voices: dict[JobKey, VoiceSaved] = field(default_factory=dict)
     uploads: dict[JobKey, Upload] = field(default_factory=dict)
     prompts: dict[JobKey, int] = field(default_factory=dict)
+    makings: dict[JobKey, Making] = field(default_factory=dict)
     changing: dict[JobKey, Pending] = field(default_factory=dict)
     removing: dict[int, Pending] = field(default_factory=dict)
     removed: dict[JobKey, None] = field(default_factory=dict)
