@@ -14,9 +14,12 @@ WHEEL := $(VENV)/wheel
 TORCH_VENV := .venv-torch
 TORCH_READY := $(TORCH_VENV)/ready.stamp
 TORCH_TESTS := tests/workers/qwen tests/faults/test_torch_worker.py
+WHISPER_VENV := .venv-whisper
+WHISPER_READY := $(WHISPER_VENV)/ready.stamp
+WHISPER_TESTS := tests/workers/whisper tests/faults/test_whisper_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test test-torch bench-torch lint format types coverage-core wheel fuzz soak crash-points \
+.PHONY: help .venv demo test test-torch bench-torch test-whisper bench-whisper lint format types coverage-core wheel fuzz soak crash-points \
 	simulate mutants bench clean
 
 help: ## list the targets
@@ -71,6 +74,20 @@ test-torch: $(TORCH_READY) ## the PyTorch engine on tiny models, in .venv-torch 
 bench-torch: $(TORCH_READY) ## measure the PyTorch engine alone and through the bus (ARGS=)
 	@$(TORCH_VENV)/bin/python benchmarks/torch_engine.py $(ARGS)
 
+$(WHISPER_READY): pyproject.toml $(DEV)
+	@$(PIP) install 'uv>=0.5'
+	@$(BIN)/uv venv -q --allow-existing $(WHISPER_VENV)
+	@install="$(BIN)/uv pip install -q --compile-bytecode --python $(WHISPER_VENV)/bin/python"; \
+	$$install 'setuptools>=77' && \
+	$$install --no-build-isolation --editable '.[whisper]' pytest pytest-timeout
+	@touch $@
+
+test-whisper: $(WHISPER_READY) ## the transcribing engine on a tiny model, in .venv-whisper (0.5 GB; ARGS=)
+	@$(WHISPER_VENV)/bin/pytest -q $(WHISPER_TESTS) $(ARGS)
+
+bench-whisper: $(WHISPER_READY) ## measure the transcribing engine alone and through the bus (ARGS=)
+	@$(WHISPER_VENV)/bin/python benchmarks/whisper_engine.py $(ARGS)
+
 lint: $(DEV) ## check style and layout
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -118,5 +135,5 @@ bench: $(BENCH_READY) ## measure (ARGS= for more options)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) $(TORCH_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
+	rm -rf $(VENV) $(TORCH_VENV) $(WHISPER_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -110,7 +110,9 @@ class Consent(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class VoiceSpec(msgspec.Struct, omit_defaults=True, frozen=True):
-    """A voice of a user's own. kind: made from recordings, or from a description. languages: BCP 47, best first, none
+    """A voice of a user's own. kind: made from recordings, or from a description. description: how it sounds, in words;
+    of a designed one what it is made from. samples: the recordings. consent: that it may be cloned, needed where there
+    are recordings. languages: BCP 47, best first, none
     for any. chain: who speaks it, best first, an entry without a voice meaning this one; empty for whoever can."""
 
     kind: Literal["cloned", "designed"] = "cloned"

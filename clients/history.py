@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ..bus.codec import decode_rows
-from ..bus.errors import NotFound
+from ..bus.errors import InvalidRequest, NotFound
 from ..bus.messages import Delete, Pin, Query
 from . import asking
 
@@ -70,6 +70,8 @@ def options_again(
     them; a voice or a provider replaces the whole chain. providers: as listed: the seed that was used, if none was
     asked for, goes only to those who take one."""
     asked = row["request"]
+    if asked.get("kind") == "transcribe":
+        raise InvalidRequest(f"{row['job']} is the transcript of a recording; what is in it can be spoken as a text.")
     style = asked["style"]
     chain = [(choice["provider"], choice["voice"]) for choice in asked["chain"]]
     same: asking.Options = {

@@ -141,7 +141,8 @@ class Recording:
     `Capabilities.models`. language: BCP 47, "" where it is to be found out. words: time each word. translate: into
     English. vad: leave out what is no speech. prompt: words that are likely to occur. from_s: seconds that are dealt
     with: no passage begins before; before: the end of what was heard there. options: what this engine alone
-    understands. stopped: whether nobody wants it any more; ask where the work can be given up.
+    understands. stopped: whether nobody wants it any more; ask where the work can be given up. reached: tell that so
+    many seconds are dealt with, from within a step that yields nothing for long.
     """
 
     audio: BinaryIO
@@ -156,6 +157,7 @@ class Recording:
     seed: int = 0
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     stopped: Callable[[], bool] = lambda: False
+    reached: Callable[[float], None] = lambda _at_s: None
 
 
 @dataclass(frozen=True, slots=True)

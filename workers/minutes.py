@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import math
 import tempfile
+import time
 from collections.abc import Generator
 from typing import IO, BinaryIO, cast
 
@@ -24,6 +25,9 @@ from .take import Post, Reports
 
 SPOOL_BYTES = 8 * 1024 * 1024
 """A recording larger than this is on the disk while it is heard, in a file without a name that dies with the worker."""
+
+TELL_S = 0.5
+"""Between two signs of progress that an engine gives while it yields nothing."""
 
 SLACK_S = 0.001
 """Times are rounded to milliseconds on the way."""
@@ -43,6 +47,7 @@ class Minutes(Reports):
         self._rows = 0
         self._end = work.from_s
         self._file: IO[bytes] | None = None
+        self._told_at = 0.0
 
     def items(self, engine: Engine) -> Generator[About | Passage | Reached, None, None]:
         """What the engine hears, once the recording is here. Raises EngineError."""
@@ -65,8 +70,16 @@ class Minutes(Reports):
                 work.seed,
                 dict(work.style.options),
                 lambda: self.stopped,
+                self._reached,
             )
         )
+
+    def _reached(self, at_s: float) -> None:
+        """A sign of progress, now and then."""
+        now = time.monotonic()
+        if now - self._told_at >= TELL_S:
+            self._told_at = now
+            self._put(_seconds(at_s), b"")
 
     def _fetched(self) -> IO[bytes] | None:
         """The recording, None where the attempt was stopped before it was here."""

@@ -5,8 +5,8 @@ what comes is exactly `expected(data, ...)` from the passage in which `from_s` l
 attempts.
 
 A "recording" is any bytes: each `bytes_per_passage` of them are a passage of one second, whose text names its number
-and a checksum of its bytes. Bytes that begin with ``NOT AUDIO`` are no recording, and those that begin with ``SILENCE``
-have nothing in them.
+and a checksum of its bytes. Bytes that begin with ``NOT AUDIO`` are no recording; those that begin with ``SILENCE``,
+and wav files, have nothing in them.
 
 Settings, all optional:
 
@@ -28,10 +28,13 @@ before the passage in whose bytes they begin.
 from __future__ import annotations
 
 import hashlib
+import io
+import math
 import os
 import re
 import sys
 import threading
+import wave
 import zlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -42,7 +45,7 @@ from ._tone_markers import Act, act
 from .engine import About, Capabilities, Engine, EngineError, Passage, Progress, Reached, Recording, Transcriber, Word
 
 _MARKER = re.compile(rb"\{\{\s*(\w+)\s*([^{}]*?)\s*\}\}")
-NOT_AUDIO = b"NOT AUDIO"
+NO_AUDIO = (b"NOT AUDIO", b"#EXTM3U", b"/etc/")
 SILENCE = b"SILENCE"
 
 
@@ -108,12 +111,9 @@ class ScribeEngine(Transcriber):
         data = recording.audio.read()
         if model not in settings.models:
             raise EngineError("invalid_input", f"scribe has no model {model!r}")
-        if data.startswith(NOT_AUDIO) or not data:
-            raise EngineError("invalid_input", "this is no recording that scribe can read")
-        count = passages(data, settings.bytes_per_passage)
-        length_s = float(max(count, 1))
+        count, length_s = _measured(data, settings.bytes_per_passage)
         yield About(length_s, recording.language or "en", 1.0 if recording.language else 0.9, float(count))
-        for number in range(int(recording.from_s), count):
+        for number in range(math.ceil(recording.from_s), count):
             _wait(settings.factor)
             self._obey(data, number)
             if settings.unsaid and number % settings.unsaid == 0:
@@ -147,6 +147,20 @@ class ScribeEngine(Transcriber):
         except FileExistsError:
             return False
         return True
+
+
+def _measured(data: bytes, size: int) -> tuple[int, float]:
+    """How many passages a recording has, and how long it is. Raises EngineError for what is none."""
+    if not data.strip(b"\0") or data.startswith(NO_AUDIO):
+        raise EngineError("invalid_input", "this is no recording that scribe can read")
+    if data.startswith(b"RIFF"):
+        try:
+            with wave.open(io.BytesIO(data)) as file:
+                return 0, file.getnframes() / file.getframerate()
+        except (wave.Error, EOFError) as error:
+            raise EngineError("invalid_input", f"this wav file cannot be read: {error}") from None
+    count = passages(data, size)
+    return count, float(max(count, 1))
 
 
 def _wait(seconds: float) -> None:

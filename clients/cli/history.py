@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import NotFound
-from . import output, seam
+from . import history_transcript, output, seam
 from .exits import USAGE, Failure
 from .listings import json_option
 from .names import Name, complete, did_you_mean
@@ -198,11 +198,16 @@ def show(job: str, as_json: bool) -> None:
     with seam.connect(start=True) as client:
         row = kept(client, job)
         text, segments = client.text(job), client.segments(job)
+        heard = history_transcript.transcript_of(client, job) if history_transcript.is_transcript(row) else None
     if as_json:
-        output.emit_json({**row, "text": text, "segments": segments})
+        more = {} if heard is None else {"transcript": heard}
+        output.emit_json({**row, "text": text, "segments": segments, **more})
         return
     for line in _about(row):
         click.echo(line)
+    if heard is not None:
+        history_transcript.show(row, text, heard)
+        return
     click.echo(f"\n{text.rstrip()}\n")
     _show_segments(segments, row["rate"], text)
 

@@ -200,6 +200,8 @@ class Catalogue:
             return Problem("unsupported", "cannot translate what it hears")
         if submit.hearing.words and "word" not in able["marks"]:
             return Problem("unsupported", "cannot time single words")
+        if submit.seed is not None and not able["seed"]:
+            return Problem("unsupported", "cannot do seed")
         missing = next((name for name in submit.style.options if name not in able["options"]), "")
         if missing:
             return Problem("unsupported", f"cannot do the option {missing}")
