@@ -3,7 +3,8 @@
 Owns: when one is made, by whom, what becomes of it, and who may have its bytes. Must not know: files, what is in a
 prompt. Invariant: of what several jobs need one is made, once, and kept; a sentence is sent to a worker only when the
 prompt that it needs is there; a worker that dies of making one costs another try elsewhere, and recordings that bring
-down two are left alone; nobody is sent a recording or a prompt but a worker that has just been given work with it.
+down two are left alone; whoever makes one that is not wanted any more has been told to stop; nobody is sent a recording
+or a prompt but a worker that has just been given work with it.
 """
 
 from __future__ import annotations
@@ -68,9 +69,7 @@ def came(world: World, worker: Worker, message: Prompt, body: bytes, now: float)
     if attempt.making is None:
         return "a voice prompt that nobody asked for"
     attempt.progress_at = now
-    making = world.makings.get(attempt.making)
-    if making is None:  # the voice is gone
-        return ""
+    making = world.makings[attempt.making]
     if message.offset != len(making.data) or not body or not 0 < message.size <= PROMPT_BYTES:
         return f"a piece of a voice prompt at {message.offset} of {message.size} bytes, with {len(making.data)} there"
     making.data += body
@@ -81,9 +80,7 @@ def came(world: World, worker: Worker, message: Prompt, body: bytes, now: float)
 def done(world: World, worker: Worker, attempt: Attempt, now: float) -> str:
     """A worker says that a prompt is whole; its slot is free. Returns what is wrong with that."""
     assert attempt.making is not None
-    making = world.makings.get(attempt.making)
-    if making is None:
-        return ""
+    making = world.makings[attempt.making]
     data = bytes(making.data)
     try:
         wrong = "" if len(data) == making.size and check(data) == making.key else "it is not what was asked for"
@@ -139,10 +136,8 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     provider, rule = world.providers[worker.provider], RULES[failure.code]
     worker.last_failure = f"{failure.code}: {failure}"
     failing.tell_breaker(world, provider, rule, failure, now)
-    making = world.makings.get(attempt.making)
+    making = world.makings[attempt.making]
     world.unsettled.add(provider.name)
-    if making is None:
-        return
     line = f"{provider.name}: {failure.code} ({failure}), on making the voice {making.voice.name}"
     world.count("failed attempts", line)
     making.attempt = ""
@@ -161,12 +156,11 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
 
 def lost(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     """A worker is gone with an attempt that it had not begun."""
-    making = world.makings.get(attempt.making) if attempt.making is not None else None
-    if making is not None:
-        making.attempt = ""
-        world.unsettled.update(world.providers)
-    elif attempt.making is None:
+    if attempt.making is None:
         failing.probed(world, world.providers[world.workers[attempt.worker].provider], attempt, failure, now)
+        return
+    world.makings[attempt.making].attempt = ""
+    world.unsettled.update(world.providers)
 
 
 def _refuse(world: World, key: tuple[int, str], why: str, code: str, now: float) -> None:
@@ -178,8 +172,6 @@ def _refuse(world: World, key: tuple[int, str], why: str, code: str, now: float)
         if mine and job.entry in mine and not job.over:
             for attempt in list(job.attempts.values()):
                 failing.void(world, attempt, why, now)
-            if why not in job.trail:
-                job.trail.append(why)
             waiting.reroute(world, job, now)
 
 

@@ -189,8 +189,6 @@ def _rename(world: World, client: Client, said: Voice, now: float) -> None:
     problem = _unknown(said.name) if voice is None else None
     if problem is None and to != key:
         problem = _name_problem(world, client.uid, said.to)
-    elif problem is None and not VOICE_NAME.match(said.to):
-        problem = Problem("invalid", f"{said.to!r} cannot be the name of a voice.")
     if problem is not None:
         world.error(client.peer, problem.code, problem.message, request=said.request)
         return

@@ -47,6 +47,9 @@ from voicebus.daemon.packer import Packer
 from voicebus.daemon.processes import Processes
 from voicebus.daemon.shell import Shell
 from voicebus.daemon.store import MemoryStore
+from voicebus.daemon.voice_checker import VoiceChecker
+from voicebus.daemon.voice_files import VoiceFiles
+from voicebus.daemon.voice_hands import VoiceHands
 
 from .fakes import FakeCore
 
@@ -67,7 +70,7 @@ class World:
         self.store = MemoryStore()
         self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
         self.told = []
-        files = Files(tmp_path)
+        files, voices = Files(tmp_path), VoiceFiles(tmp_path / "voices")
         self.shell = Shell(
             self.core,
             self.lanes,
@@ -78,6 +81,7 @@ class World:
             self.packer,
             files,
             Inputs(tmp_path / "logs"),
+            VoiceHands(self.core, voices, VoiceChecker(self.processes, voices, lambda *told: self.told.append(told))),
         )
         self.inbox = Inbox(
             "clients",
