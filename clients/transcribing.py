@@ -38,7 +38,7 @@ class HearingOptions(TypedDict, total=False):
     language: BCP 47; left out or "auto", it is found out. words: time each word. translate: into English. vad: leave
     out what is no speech before listening to it (true). prompt: words that are likely to occur, or the style to write.
     options: what one engine alone understands. pace: "render" (to the end, listener or none) or "listen" (only while
-    somebody reads). priority, keep, patience, seed, job: as for `speak`.
+    somebody reads). priority, keep, patience, job: as for `speak`.
     """
 
     provider: str
@@ -54,7 +54,6 @@ class HearingOptions(TypedDict, total=False):
     pace: Pace
     keep: Keep
     patience: float
-    seed: int | None
     job: str
 
 

@@ -70,6 +70,7 @@ COMMON = {
     "size": "of the whole, bytes",
     "action": "as in VOICE",
     "found": "whether it was there",
+    "text": "the words",
 }
 
 # Where a field means something else than elsewhere, and its class does not say so.
@@ -92,11 +93,15 @@ OWN = {
     ("beat", "state"): '"loading", "ready" or "busy"',
     ("begun", "attempt"): "as in WORK",
     ("work", "attempt"): "its name: say it in everything about it",
-    ("work", "kind"): "`speak`: for a job; `probe`: the daemon's own trial, treated alike",
+    (
+        "work",
+        "kind",
+    ): "`speak`, `transcribe`: for a job; `prompt`: to make a voice prompt; `probe`: the daemon's own trial, treated alike",
+    ("submit", "kind"): "`speak` a text, or `transcribe` a recording",
     ("work", "ssml"): "whether the body is SSML",
     ("work", "seed"): "of the engine's randomness",
-    ("terminal", "samples"): "length of the audio",
-    ("done", "samples"): "length of the take; what was sent must be as much",
+    ("terminal", "samples"): "length of the audio; of a transcript, rows",
+    ("done", "samples"): "length of the take (of a transcript: rows); what was sent must be as much",
     ("done", "peak"): "largest absolute sample, 0 to 32768",
     ("done", "rms"): "root mean square of all samples, 0 to 32768",
     ("done", "work_s"): "seconds that the engine worked, waits for credit left out",
@@ -111,8 +116,8 @@ OWN = {
 }
 
 BODIES = {
-    "submit": "text, UTF-8 (the first piece of it, unless `complete`); may be empty only in a first piece",
-    "append": "text, UTF-8",
+    "submit": "text, UTF-8, or a recording (the first piece of it, unless `complete`); empty only as a first piece",
+    "append": "text, UTF-8, or a recording's bytes",
     "audio": "PCM",
     "marks": "MessagePack array of mark rows",
     "page": "MessagePack array of maps",
@@ -120,6 +125,8 @@ BODIES = {
     "chunk": "PCM",
     "take_marks": "MessagePack array of mark rows",
     "work": "text, UTF-8",
+    "transcript": "a row, MessagePack array",
+    "heard": "a row, MessagePack array, or none",
     "feed": "bytes",
 }
 
@@ -137,6 +144,9 @@ PARTS = {
     "choice": messages.Choice,
     "style": messages.Style,
     "mark_row": messages.MarkRow,
+    "hearing": messages.Hearing,
+    "heard_row": messages.HeardRow,
+    "word_row": messages.WordRow,
 }
 
 

@@ -172,8 +172,6 @@ def _put(world: World, job: Job, attempt: Attempt, end: int, body: bytes) -> Non
     job.made += 1
     job.memory += len(body)
     world.memory += len(body)
-    if number == job.placed:
-        row.offset = job.length
     log.complete(world, job, row)
 
 

@@ -27,6 +27,8 @@ from voicebus.bus.messages import (
     Done,
     End,
     Greet,
+    Heard,
+    HeardRow,
     Hello,
     Marks,
     Quit,
@@ -37,6 +39,7 @@ from voicebus.bus.messages import (
     Stopped,
     Submit,
     Terminal,
+    Transcript,
     Welcome,
     Work,
 )
@@ -46,6 +49,7 @@ from voicebus.daemon.core.effects import (
     CheckSample,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     DropVoiceFiles,
     Expire,
@@ -117,6 +121,20 @@ READY_BODY = {
 }
 
 
+HEARS = {
+    "voices": [],
+    "capabilities": {
+        "speak": False,
+        "transcribe": True,
+        "models": ["small", "large"],
+        "marks": ["word"],
+        "options": ["depth"],
+        "default_voices": {},
+    },
+}
+"""What READY of a worker that transcribes says other than others."""
+
+
 def settings(*names: str, workers: int = 1, limits: Limits | None = None, **changes: Any) -> Settings:
     """Settings with providers of these names, chained in this order."""
     names = names or ("a",)
@@ -147,6 +165,7 @@ class FakeWorker:
     texts: dict[str, str] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
     stops: list[str] = field(default_factory=list)
     quit: bool = False
 
@@ -169,6 +188,8 @@ class FakeWorker:
         """Be loaded."""
         more = {name: changes.pop(name) for name in ("voices", "prompts") if name in changes}
         body = {**READY_BODY, **more, "capabilities": {**READY_BODY["capabilities"], **changes.pop("capabilities", {})}}  # type: ignore[dict-item]
+        if changes.pop("hears", False):
+            body = {**body, **HEARS}
         told = {"rate": 1000, "load_s": 0.1, "first_audio_s": 0.01, "factor": 0.01, **changes}
         self.say(Ready(**told), codec.encode(body))
 
@@ -218,6 +239,29 @@ class FakeWorker:
             self.chunk(attempt)
         self.done(attempt)
 
+    def about(self, attempt: str, seconds: float = 10.0, language: str = "en") -> None:
+        """Say what a recording is."""
+        self.row(attempt, HeardRow("about", end=seconds, language=language, confidence=0.9))
+
+    def hear(self, attempt: str, start: float, end: float, text: str) -> None:
+        """Hear a passage."""
+        self.row(attempt, HeardRow("passage", start, end, text, "en", 0.8))
+
+    def row(self, attempt: str, row: Any) -> None:
+        """Send a row of a transcript."""
+        n = self.rows.get(attempt, 0)
+        self.rows[attempt] = n + 1
+        self.say(Heard(attempt=attempt, n=n, at_s=row.end), codec.encode(row))
+
+    def reach(self, attempt: str, at_s: float) -> None:
+        """Say how far it has come."""
+        self.say(Heard(attempt=attempt, n=self.rows.get(attempt, 0), at_s=at_s))
+
+    def heard(self, attempt: str, **changes: Any) -> None:
+        """All of a recording is dealt with."""
+        self.work.pop(attempt, None)
+        self.say(Done(attempt=attempt, **{"samples": self.rows.get(attempt, 0), "work_s": 0.5, **changes}))
+
     def answer_stops(self) -> None:
         """Say STOPPED to whatever was to be stopped."""
         stops, self.stops = self.stops, []
@@ -244,6 +288,7 @@ class FakeClient:
     takes: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
     segments: dict[str, dict[int, str]] = field(default_factory=dict)
     credit: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)
     terminals: dict[str, Terminal] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
 
@@ -261,6 +306,19 @@ class FakeClient:
         """Ask for a job and read it."""
         self.credit[job] = credit
         self.say(Submit(job=job, credit=credit, **changes), text.encode())
+
+    def record(self, job: str, data: bytes = b"a recording", **changes: Any) -> None:
+        """Ask for a recording to be transcribed, and read it."""
+        self.credit[job] = UNLIMITED
+        self.say(Submit(job=job, kind="transcribe", pace="render", credit=UNLIMITED, **changes), data)
+
+    def piece(self, job: str, n: int, data: bytes) -> None:
+        """Add to a recording."""
+        self.say(Append(job=job, n=n), data)
+
+    def text(self, job: str) -> str:
+        """What was heard so far."""
+        return "".join(row.text for _, row in self.rows.get(job, []))
 
     def grant(self, job: str, up_to: int, heard: int | None = None) -> None:
         """Consent to more."""
@@ -291,6 +349,12 @@ class FakeClient:
             self.accepted.add(message.job)
         elif isinstance(message, Audio):
             self._audio(message, body)
+        elif isinstance(message, Transcript):
+            rows = self.rows.setdefault(message.job, [])
+            assert message.n == len(rows), "a row is missing, or comes twice"
+            rows.append((message.take, codec.decode_heard(body)))
+        elif isinstance(message, Rewind) and message.job in self.rows:
+            del self.rows[message.job][message.offset :]
         elif isinstance(message, Rewind):
             self._rewind(message)
         elif isinstance(message, Terminal):
@@ -362,7 +426,8 @@ class FakeStore:
         elif isinstance(record, TextClosed):
             self.jobs[key] = replace(saved, complete=True)
         elif isinstance(record, JobEnded):
-            self.jobs[key] = replace(saved, ended=record, finished=self.now)
+            texts = saved.texts if record.heard is None else (record.heard,)
+            self.jobs[key] = replace(saved, ended=record, finished=self.now, texts=texts)
         elif isinstance(record, JobPinned):
             self.jobs[key] = replace(saved, pinned=record.pinned)
         elif isinstance(record, JobPacked):
@@ -593,6 +658,8 @@ class Stage:
             self.journals.pop(effect.log, None)
             self.packs.pop(effect.log, None)
             self.helping = [each for each in self.helping if each.log != effect.log]
+        elif isinstance(effect, DropInput):
+            self.files.pop(f"logs/{effect.log}.input", None)
         elif isinstance(effect, DropFile):
             (self.packs if effect.packed else self.journals).pop(effect.log)  # type: ignore[attr-defined]
         elif isinstance(effect, Pack | Unpack):
@@ -625,6 +692,9 @@ class Stage:
         elif record is not None:
             self.store.now = self.now
             state = self.store.commit(record)
+            if state == "done" and getattr(record, "recorded", None) is not None:
+                file = self.files.setdefault(f"logs/{record.log}.input", bytearray())
+                file[getattr(record, "at", 0) :] = record.recorded
         self.core.committed(Outcome(effect.ticket, state, reason, at=DATE), self.now)
 
     def _write_sample(self, effect: WriteSample) -> None:
