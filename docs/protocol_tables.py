@@ -93,10 +93,8 @@ OWN = {
     ("beat", "state"): '"loading", "ready" or "busy"',
     ("begun", "attempt"): "as in WORK",
     ("work", "attempt"): "its name: say it in everything about it",
-    (
-        "work",
-        "kind",
-    ): "`speak`, `transcribe`: for a job; `prompt`: to make a voice prompt; `probe`: the daemon's own trial, treated alike",
+    ("work", "kind"): "`speak`, `transcribe`: for a job; `prompt`: to make a voice prompt; `probe`: the daemon's own "
+    "trial, treated alike",
     ("submit", "kind"): "`speak` a text, or `transcribe` a recording",
     ("work", "ssml"): "whether the body is SSML",
     ("work", "seed"): "of the engine's randomness",

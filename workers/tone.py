@@ -65,9 +65,12 @@ from typing import Any
 from ..bus.prompts import Array, VoicePrompt
 from ._tone_audio import Tone
 from ._tone_markers import Act, act
-from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Sample, Voice
+from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Sample, Voice, hum
 
 DESCRIBED = "described"
+
+_AUDIO = (b"RIFF", b"fLaC", b"OggS", b"FORM")
+_LEAST = 100  # bytes of a recording
 
 _MARKER = re.compile(r"\{\{\s*(\w+)\s*([^{}]*?)\s*\}\}")
 _WORD = re.compile(r"\w+")
@@ -185,8 +188,8 @@ class ToneEngine(Engine):
     def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
         _wait(self._settings.clone_s)
         for sample in samples:
-            if not sample.data:
-                raise EngineError("invalid_input", "there is nothing in the recording")
+            if sample.data[:4] not in _AUDIO or len(sample.data) < _LEAST:
+                raise EngineError("invalid_input", "the recording is no audio that tone knows")
             for at, marker, words in _script(sample.text):
                 if self._settings.markers and self._first_time(sample.text, marker, words, at):
                     act(Act(marker, words), _wait)
@@ -197,7 +200,7 @@ class ToneEngine(Engine):
     def self_test(self) -> Request:
         voice, prompt = self._settings.voices[0], None
         if self._settings.only_cloned:
-            voice, prompt = "", self.create_voice_prompt([Sample(b"a test")])
+            voice, prompt = "", self.create_voice_prompt([Sample(hum())])
         return Request("{{silence}}one" if self._settings.silent_test else "one", voice, prompt=prompt)
 
     def synthesize(self, request: Request) -> Generator[Chunk | Mark, None, None]:
