@@ -6,8 +6,9 @@ BadPrompt; nothing in a prompt is ever run, imported or unpickled.
 
 The format is that of safetensors, so other programs can read it: the length of the header as eight bytes (little), the
 header as JSON, then the arrays, one behind the other. Each entry of the header names an array's `dtype`, `shape` and
-`data_offsets`; ``__metadata__`` maps words to words. Ours has `format` ("voicebus voice prompt 1"), `sha256` (of all
-bytes of the arrays), and `model`, `revision`, `mode` and `key`, for which it was made.
+`data_offsets`; ``__metadata__`` maps words to words. Ours has `format` ("voicebus voice prompt 1"), `sha256` (of the
+header as ``json.dumps(header, sort_keys=True)`` writes it with "" for this, and then the arrays), and `model`,
+`revision`, `mode` and `key`, for which it was made.
 """
 
 from __future__ import annotations
@@ -81,13 +82,14 @@ def pack(prompt: VoicePrompt) -> bytes:
     told = {
         **{f"word:{name}": value for name, value in prompt.words.items()},
         "format": _FORMAT,
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": "",
         "key": prompt.key,
         "model": prompt.model,
         "revision": prompt.revision,
         "mode": prompt.mode,
     }
-    header = json.dumps({"__metadata__": told, **entries}).encode()
+    told["sha256"] = _digest({"__metadata__": told, **entries}, data)
+    header = json.dumps({"__metadata__": told, **entries}, sort_keys=True).encode()
     header += b" " * (-len(header) % _LENGTH)
     if len(header) > _HEADER_BYTES or len(entries) > ARRAYS or len(header) + len(data) + _LENGTH > PROMPT_BYTES:
         raise BadPrompt(f"a voice prompt of {len(entries)} arrays and {len(data)} bytes is over the limit")
@@ -129,11 +131,18 @@ def _opened(data: bytes) -> tuple[dict[str, str], dict[str, _Entry], memoryview]
     body = memoryview(data)[_LENGTH + length :]
     if told.get("format") != _FORMAT or any(name not in told for name in _OWN):
         raise BadPrompt("it is a file of another kind, or of a newer voicebus")
-    if hashlib.sha256(body).hexdigest() != told["sha256"]:
+    if _digest({**header, "__metadata__": {**told, "sha256": ""}}, body) != told["sha256"]:
         raise BadPrompt("its checksum is wrong: it is damaged")
     if len(entries) > ARRAYS:
         raise BadPrompt(f"it has {len(entries)} arrays; at most {ARRAYS}")
     return told, entries, body
+
+
+def _digest(header: dict[str, Any], data: bytes | bytearray | memoryview) -> str:
+    """SHA-256 of a header, with no checksum in it yet, and of the arrays."""
+    made = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    made.update(data)
+    return made.hexdigest()
 
 
 def _entry(told: Any) -> _Entry:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...bus.errors import VoicebusError
+from ..comparing import ALIKE, likeness
 from . import output, seam
 from .exits import USAGE, Failure
 from .listings import start_option
 from .names import complete
 
 if TYPE_CHECKING:
+    from ..sync import Client
     from ..voices import Added, Recording
 
 QUESTION = (
@@ -81,12 +84,14 @@ consent_option = click.option("--consent", metavar="WORDS", help="Who allows it 
 @consent_option
 @how_spoken
 @click.pass_context
+@click.option("--no-check", is_flag=True, help="Do not have the recordings transcribed, to find or check the text.")
 def add(context: click.Context, /, name: str, sample: tuple[str, ...], text: tuple[str, ...], description: str,
         consent: str | None, providers: tuple[str, ...], languages: tuple[str, ...],
-        no_start: bool) -> None:  # fmt: skip
+        no_check: bool, no_start: bool) -> None:  # fmt: skip
     """Add voice NAME, cloned from recordings of it.
 
-    The recordings are looked at, and what would make them better is told. Consent is asked for, and kept with the
+    The recordings are looked at, and what would make them better is told. What is said in them is found out where no
+    --text says it, and checked where one does, if a provider here transcribes. Consent is asked for, and kept with the
     voice; in a script it must be given.
 
     \b
@@ -96,8 +101,11 @@ def add(context: click.Context, /, name: str, sample: tuple[str, ...], text: tup
         raise click.UsageError("Give at least one --sample FILE, or describe a voice: voicebus voices design NAME TEXT")
     said = consent_for(consent)
     with seam.connect(start=not no_start) as client:
+        given = recordings(context.meta["samples"])
+        if not no_check:
+            given = heard_in(client, given, languages)
         added = client.add_voice(
-            name, recordings(context.meta["samples"]), description=description, languages=languages, chain=providers,
+            name, given, description=description, languages=languages, chain=providers,
             consent=said, who=getpass.getuser(),
         )  # fmt: skip
         tell(client, added, [path for path, _ in context.meta["samples"]])
@@ -158,6 +166,39 @@ def recordings(pairs: Sequence[tuple[str, str]]) -> list[Recording]:
     from ..voices import Recording
 
     return [Recording(Path(path), text) for path, text in pairs]
+
+
+def heard_in(client: Client, given: Sequence[Recording], languages: Sequence[str]) -> list[Recording]:
+    """The recordings with what a recogniser hears in them, which is their text where none was given. Where nobody
+    listens, they are as they were."""
+    from ..voices import Recording
+
+    found: list[Recording] = []
+    for number, one in enumerate(given, 1):
+        heard, why = _heard(client, one, languages[0] if languages else "auto")
+        if why:
+            what = "checked" if one.text else "found out"
+            click.echo(f"What is said could not be {what}: {output.short(why, 200)}", err=True)
+            return [*found, *given[len(found) :]]
+        if heard and not one.text:
+            click.echo(f"Recording {number} says: {heard}", err=True)
+        elif heard and likeness(one.text, heard) < ALIKE:
+            click.echo(
+                f"Recording {number} does not seem to say its --text; what is heard there: {heard}\n"
+                f"  An engine speaks what does not fit into other sentences; mend it with: voicebus voices change",
+                err=True,
+            )
+        found.append(Recording(one.data, one.text or heard[:1000], heard[:1000]))
+    return found
+
+
+def _heard(client: Client, one: Recording, language: str) -> tuple[str, str]:
+    """What is heard in a recording, or why nobody can tell."""
+    try:
+        heard = client.transcribe(one.read(), language=language, keep="nothing", patience=5.0).wait()
+    except VoicebusError as error:
+        return "", error.message
+    return heard.text, ""
 
 
 def consent_for(given: str | None) -> str:

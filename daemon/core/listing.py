@@ -61,7 +61,13 @@ def _fits(voice: VoiceSaved, language: str) -> bool:
 
 def _own(world: World, voice: VoiceSaved) -> Row:
     found = own.entries(world, voice, "")
-    speakers = [entry.provider for entry in found] if not isinstance(found, Problem) else []
+    entries = found if not isinstance(found, Problem) else []
+    speakers = [entry.provider for entry in entries if own.can(world, entry)]
+    problem = found.message if isinstance(found, Problem) else ""
+    if not (speakers or problem):
+        problem = (
+            f"Whether {', '.join(entry.provider for entry in entries)} can speak it is not known yet, or it cannot."
+        )
     spec = voice.spec
     return {
         "provider": speakers[0] if speakers else "",
@@ -73,7 +79,7 @@ def _own(world: World, voice: VoiceSaved) -> Row:
         "variants": [],
         "chain": [{"provider": choice.provider, "voice": choice.voice} for choice in spec.chain],
         "speakers": speakers,
-        "problem": found.message if isinstance(found, Problem) else "",
+        "problem": problem,
         "samples": [_sample(world, voice, index) for index in range(len(voice.samples))],
         "prompts": sum(1 for key in world.prompts if _of(key, voice)),
         "consent": {"who": spec.consent.who, "statement": spec.consent.statement, "at": spec.consent.at},

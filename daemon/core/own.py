@@ -53,6 +53,17 @@ def _chain(world: World, own: VoiceSaved) -> list[Entry] | Problem:
     return [Entry(choice.provider, choice.voice or own.name, own=None if choice.voice else own) for choice in here]
 
 
+def can(world: World, entry: Entry) -> bool:
+    """Whether it is known that an entry can be spoken; one of a chosen chain counts until it is known that it
+    cannot."""
+    catalogue = world.providers[entry.provider].catalogue
+    if entry.own is None:
+        return True
+    if catalogue is None:
+        return bool(entry.own.spec.chain)
+    return not isinstance(realize(entry.own, entry.provider, catalogue), Problem)
+
+
 def _may(world: World, own: VoiceSaved, provider: str) -> bool:
     catalogue = world.providers[provider].catalogue
     return catalogue is None or not isinstance(realize(own, provider, catalogue), Problem)

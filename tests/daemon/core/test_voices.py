@@ -214,6 +214,13 @@ def test_nobody_sees_anothers_voices():
 def test_the_list_is_narrowed():
     """By provider (who can speak it), language, kind and name; presets have a kind too."""
     stage, client = cloning("a", "b")
+    add(client, "early", b"early" * 30)
+    assert "not known yet" in rows(client, voice="early")[0]["problem"]
+    assert rows(client, voice="early")[0]["speakers"] == []
+    ask(client, "remove", "early")
+    add(client, "early", b"early" * 30, chain=(Choice("a"), Choice("b", "en")))
+    assert rows(client, voice="early")[0]["speakers"] == ["a", "b"]
+    ask(client, "remove", "early")
     stage.worker("a/0", capabilities=CLONES)
     stage.worker("b/0")
     add(client, "anna", DATA, languages=["de"], chain=(Choice("a"), Choice("b", "en"), Choice("away")))
