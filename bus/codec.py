@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from .archived import ArchivedJob, ArchivedSegment
 from .errors import BadMessage
 from .messages import ClientMessage, HeardRow, MarkRow, Message, ToClient, ToWorker, WorkerMessage
 
@@ -58,6 +59,8 @@ _heard = msgspec.msgpack.Decoder(HeardRow)
 _mark_rows = msgspec.msgpack.Decoder(Annotated[list[MarkRow], msgspec.Meta(max_length=MARKS)])
 _rows = msgspec.msgpack.Decoder(Annotated[list[dict[str, Any]], msgspec.Meta(max_length=PAGE_ROWS)])
 _map = msgspec.msgpack.Decoder(dict[str, Any])
+_job = msgspec.msgpack.Decoder(ArchivedJob)
+_segment = msgspec.msgpack.Decoder(ArchivedSegment)
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | memoryview, limit: int, what: str) -> T:
@@ -108,6 +111,16 @@ def decode_rows(body: bytes | memoryview) -> list[dict[str, Any]]:
 def decode_map(body: bytes | memoryview) -> dict[str, Any]:
     """The body of READY. Raises BadMessage."""
     return _decode(_map, body, BODY_BYTES, "map")
+
+
+def decode_archived_job(body: bytes | memoryview) -> ArchivedJob:
+    """The body of IMPORT. Raises BadMessage."""
+    return _decode(_job, body, BODY_BYTES, "job")
+
+
+def decode_archived_segment(body: bytes | memoryview) -> ArchivedSegment:
+    """The body of DEPOSIT `segment`. Raises BadMessage."""
+    return _decode(_segment, body, BODY_BYTES, "segment")
 
 
 def encode_checked(message: Message, body: bytes | memoryview = b"") -> bytes:

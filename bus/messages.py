@@ -323,6 +323,27 @@ class Pin(Message, tag="pin"):
     pinned: bool = True
 
 
+class Import(Message, tag="import"):
+    """Bring a job that is over back from an archive, as one of the sender's own. The body is a map *ArchivedJob*.
+    Answered by DEPOSITED 0, or by IMPORTED where there is nothing to be brought. A client has one import at a time: the
+    next one takes the place of one that has not come to its end.
+    """
+
+    job: Name = ""
+
+
+class Deposit(Message, tag="deposit"):
+    """Piece `n` of the job that is being imported: "text" (UTF-8 in the body), a "segment" (a map *ArchivedSegment*),
+    or "audio" (PCM of the segment before, as much of it as fits). All text comes first, then each segment with its
+    audio behind it. Answered by DEPOSITED. last: and that is all; answered by IMPORTED.
+    """
+
+    job: Name = ""
+    n: Count = 0
+    kind: Literal["text", "segment", "audio"] = "text"
+    last: bool = False
+
+
 class CancelAll(Message, tag="cancel_all"):
     """End all jobs of the caller's uid that are not over."""
 
@@ -562,6 +583,21 @@ class Fetched(Message, tag="fetched"):
     offset: Count = 0
 
 
+class Deposited(Message, tag="deposited"):
+    """Answers IMPORT and DEPOSIT. n: how many pieces of the job have come, so which is the next."""
+
+    job: str = ""
+    n: Count = 0
+
+
+class Imported(Message, tag="imported"):
+    """The job is in the history. outcome: "imported"; or, where it was not brought, "exists" (there is one of that
+    name) or "deleted" (there was one, and its name is not free yet)."""
+
+    job: str = ""
+    outcome: str = "imported"
+
+
 class CancelledAll(Message, tag="cancelled_all"):
     """Answers CANCEL_ALL: how many jobs it ended."""
 
@@ -791,6 +827,8 @@ ClientMessage = (
     | Sample
     | Voice
     | Fetch
+    | Import
+    | Deposit
     | Query
     | Bye
 )
@@ -814,6 +852,8 @@ ToClient = (
     | SampleHeld
     | VoiceDone
     | Fetched
+    | Deposited
+    | Imported
     | Page
 )
 WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Prompt | Done | Failed | Stopped | Need

@@ -25,8 +25,9 @@ from .connection import Link
 from .events import Event, Frame, Result
 from .following import AsyncFollowed
 from .history import AsyncKept
+from .questions import Named, OfJob
 from .reading import Reading
-from .session import Named, OfJob, Session
+from .session import Session
 from .speech import ClientBase, attached_reading, reading_for
 from .transcribing import AsyncHears
 from .voices import AsyncVoiced
@@ -112,6 +113,7 @@ class AsyncClient(AsyncKept, AsyncHears, AsyncVoiced, ClientBase):
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._speeches: dict[str, AsyncFollowed] = {}
+        self._importing = asyncio.Lock()
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._news: asyncio.Future[None] | None = None

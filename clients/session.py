@@ -11,37 +11,29 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 from ..bus import codec
 from ..bus.errors import BadMessage, Disconnected, VersionMismatch, VoicebusError, error_for
 from ..bus.messages import (
     Bye,
     Cancel,
-    CancelAll,
     CancelledAll,
     Delete,
     Deleted,
     Detach,
     Error,
-    Fetch,
     Fetched,
     Greet,
     Hello,
     Message,
     Page,
-    Pin,
-    Pinned,
-    Query,
     Refused,
-    Sample,
     SampleHeld,
-    Terminal,
     ToClient,
-    Voice,
     VoiceDone,
     Welcome,
 )
+from .questions import OF_READING, Asked, Named, OfJob, OfJobAnswer, answers
 from .reading import Reading
 from .requests import REPEAT_MAX_S, REPEAT_S, STARVED_S
 
@@ -53,35 +45,6 @@ BLOCKED_S = 0.5
 
 SILENCE_S = 3.0
 """After so long without any answer that is owed, the daemon counts as gone."""
-
-
-OF_READING = frozenset({"not_reading", "out_of_order", "gone"})
-"""Errors about a job that are no answer to what was asked about it."""
-
-Named = Query | CancelAll | Sample | Voice | Fetch
-"""Questions that carry a name of their own, which their answer repeats."""
-
-OfJob = Cancel | Delete | Pin
-"""Questions about a job: they have no name of their own, so one of them at a time is asked about the same job."""
-
-_ANSWERS: dict[type, type] = {Cancel: Terminal, Delete: Deleted, Pin: Pinned}
-
-
-class Asked:
-    """One question: its message with a body, and in the end `answer` or `error`."""
-
-    def __init__(self, message: Message, now: float, body: bytes = b"") -> None:
-        self.message = message
-        self.body = body
-        self.answer: Any = None
-        self.error: VoicebusError | None = None
-        self.repeat_at = now
-        self.pause = REPEAT_S
-
-    @property
-    def over(self) -> bool:
-        """Whether there is an answer or an error."""
-        return self.answer is not None or self.error is not None
 
 
 class Session:
@@ -148,9 +111,9 @@ class Session:
             self._put(Detach(job=job))
 
     def ask(self, message: Named | OfJob, now: float, body: bytes = b"") -> Asked:
-        """Put a question. Its answer is the pair (Page, SampleHeld or Fetched; its body), CancelledAll, VoiceDone,
-        Terminal, Deleted or Pinned."""
-        asked = Asked(message, now, body)
+        """Put a question. Its answer is a pair (Page, SampleHeld or Fetched; its body), CancelledAll, VoiceDone, or one
+        of `OfJobAnswer`."""
+        asked = Asked(message, body, now)
         asked.error = self.error
         if isinstance(message, OfJob):
             self._of_jobs.setdefault(message.job, deque()).append(asked)
@@ -355,7 +318,7 @@ class Session:
             return
         if isinstance(message, Welcome | Refused | Greet):
             return
-        if isinstance(message, Terminal | Deleted | Pinned):
+        if isinstance(message, OfJobAnswer):
             self._answer_of_job(message)
         reading = self.readings.get(message.job)
         if reading is not None:
@@ -373,9 +336,9 @@ class Session:
         if asked is not None:
             asked.answer = answer
 
-    def _answer_of_job(self, message: Terminal | Deleted | Pinned) -> None:
+    def _answer_of_job(self, message: OfJobAnswer) -> None:
         of_job = self._of_jobs.get(message.job)
-        if of_job and type(message) is _ANSWERS[type(of_job[0].message)]:
+        if of_job and answers(message, of_job[0].message):
             self._pop_of_job(message.job).answer = message
 
     def _pop_of_job(self, job: str) -> Asked:

@@ -25,8 +25,8 @@ from .connection import Link, Service
 from .events import Event, Frame, Result
 from .following import Followed
 from .history import Kept
+from .questions import Asked, Named, OfJob
 from .reading import Reading
-from .session import Asked, Named, OfJob
 from .speech import ClientBase, attached_reading, reading_for
 from .transcribing import Hears
 from .voices import Voiced
@@ -154,6 +154,7 @@ class Client(Kept, Hears, Voiced, ClientBase):
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._changed = threading.Condition()
+        self._importing = threading.Lock()
         self._speeches: dict[str, Followed] = {}
         self._connect(self._find())
         if self._start and self._outdated():

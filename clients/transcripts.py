@@ -6,13 +6,18 @@ in subtitles never go back, and no line of theirs is empty.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..bus.errors import VoicebusError
 from .events import Passage
 from .transcribing import Transcript
+
+if TYPE_CHECKING:
+    from .sync import Client
 
 LINE_CHARS = 84
 """Longest text of one subtitle, two lines of the usual 42; a longer passage is cut between words."""
@@ -43,6 +48,17 @@ def as_map(transcript: Transcript) -> dict[str, Any]:
 def _segment(passage: Passage) -> dict[str, Any]:
     row = {name: getattr(passage, name) for name in ("start", "end", "text", "confidence", "language")}
     return {**row, "words": [asdict(word) for word in passage.words]} if passage.words else row
+
+
+def of_job(client: Client, job: str) -> dict[str, Any]:
+    """All that is known of a transcript, as `as_map`; empty where it is missing from the disk."""
+    try:
+        transcription = client.transcript(job)
+    except VoicebusError:
+        return {}
+    with contextlib.suppress(VoicebusError):  # of a job that failed, what was heard before is a transcript too
+        transcription.wait()
+    return as_map(transcription.transcript)
 
 
 def as_json(transcript: Transcript) -> str:

@@ -51,6 +51,7 @@ from .packer import Packer
 from .processes import Processes
 from .shell import Core, Shell
 from .store import open_store
+from .syncer import Syncer
 from .taking_up import take_up, take_up_voices
 from .tidy import tidy
 from .voice_checker import VoiceChecker
@@ -200,10 +201,14 @@ class _Daemon:
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals, voices)
         packer = Packer(processes, journals, self._helped)
+        syncer = Syncer(journals.sync)
+        leaving.callback(syncer.close)
         files = Files(where.state)
         checker = VoiceChecker(processes, voices, self._checked)
         hands = VoiceHands(core, voices, checker)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, files, inputs, hands)
+        shell = Shell(
+            core, lanes, doors.workers.socket, processes, journals, store, packer, syncer, files, inputs, hands
+        )
         owned = take_up(core, store, journals, inputs) | take_up_voices(core, store, voices)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
@@ -219,6 +224,7 @@ class _Daemon:
         self._loop.ready = self._ready
         if (descriptor := store.fileno()) is not None:
             others.register(descriptor, selectors.EVENT_READ, self._loop.collect)
+        others.register(syncer.fileno(), selectors.EVENT_READ, self._loop.synced)
         leaving.enter_context(_signals(others, self._signalled))
 
     def run(self) -> int:

@@ -28,6 +28,7 @@ from .core.effects import (
     Pack,
     Report,
     Spawn,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -45,6 +46,7 @@ from .logs import log
 from .packer import Packer, not_started
 from .processes import Processes, unstartable
 from .store import Store
+from .syncer import Syncer
 from .voice_hands import HearsOfVoices, VoiceHands
 
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -73,6 +75,7 @@ class Core(Hears, HearsOfVoices, Protocol):
     def take_written(self, log: str, take: str, pcm_at: int, marks_at: int, now: float) -> None: ...
     def take_lost(self, log: str, take: str, reason: str, now: float) -> None: ...
     def committed(self, outcome: Outcome, now: float) -> None: ...
+    def synced(self, log: str, reason: str, now: float) -> None: ...
     def packed(self, log: str, size: int, reason: str, now: float) -> None: ...
     def unpacked(self, log: str, size: int, reason: str, now: float) -> None: ...
     def found(self, found: Found, now: float) -> None: ...
@@ -96,6 +99,7 @@ class Shell:
         journals: Journals,
         store: Store,
         packer: Packer,
+        syncer: Syncer,
         files: Files,
         inputs: Inputs,
         voices: VoiceHands,
@@ -108,6 +112,7 @@ class Shell:
         self._journals = journals
         self._store = store
         self._packer = packer
+        self._syncer = syncer
         self._files = files
         self._inputs = inputs
         self._do: dict[type, Callable[[Any, float], None]] = {
@@ -118,6 +123,7 @@ class Shell:
             Kill: self._kill,
             WriteTake: self._write_take,
             WriteNote: self._write_note,
+            SyncLog: self._sync_log,
             DropLog: self._drop_log,
             DropInput: self._drop_input,
             DropFile: self._drop_file,
@@ -234,6 +240,14 @@ class Shell:
             self._packer.begin(effect.log, packed=packed)
         except OSError as error:
             self.helped(effect.log, 0, not_started(error), now, packed=packed)
+
+    def _sync_log(self, effect: SyncLog, now: float) -> None:
+        self._syncer.begin(effect.log)
+
+    def synced(self, now: float) -> None:
+        """Tell the core which journals have reached the disk."""
+        for name, reason in self._syncer.done():
+            self._core.synced(name, reason, now)
 
     def _drop_file(self, effect: DropFile, now: float) -> None:
         try:

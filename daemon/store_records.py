@@ -21,6 +21,7 @@ from .core.personal import voice_key
 from .core.records import (
     JobDeleted,
     JobEnded,
+    JobImported,
     JobPacked,
     JobPinned,
     JobSaved,
@@ -66,7 +67,7 @@ def _saved(db: apsw.Connection, job: JobSaved, now: float) -> str:
         " ON CONFLICT (uid, id) DO NOTHING RETURNING number",
         (
             *(job.order, job.uid, job.id, job.log, job.language, job.rate, encode(job.submit), job.submit.keep),
-            *(job.created or now, 1 if job.submit.complete else None, job.uid, job.id),
+            *(min(job.created or now, now), 1 if job.submit.complete else None, job.uid, job.id),
         ),
     ).fetchall()
     if not done:
@@ -129,7 +130,13 @@ def _ended(db: apsw.Connection, end: JobEnded, now: float) -> str:
         " segments = ?, speakers = ?, trail = ?, opening = ?, finished = ? WHERE number = ?",
         (
             *(end.state, end.code, end.message, end.rate, end.samples, end.skipped, end.disk, len(end.segments)),
-            *(json.dumps(end.speakers), json.dumps(end.trail), text[:OPENING], end.finished or now, end.order),
+            *(
+                json.dumps(end.speakers),
+                json.dumps(end.trail),
+                text[:OPENING],
+                min(end.finished or now, now),
+                end.order,
+            ),
         ),
     )
     rows = ((end.order, *astuple(segment)[:-1], json.dumps(segment.trail)) for segment in end.segments)
@@ -137,6 +144,21 @@ def _ended(db: apsw.Connection, end: JobEnded, now: float) -> str:
     spoken = {(who.get("voice", ""), who.get("provider", ""), end.order) for who in end.speakers}
     db.executemany("INSERT INTO spoken VALUES (?, ?, ?)", spoken)
     db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (end.order, for_index(text)))
+    return "done"
+
+
+def _imported(db: apsw.Connection, job: JobImported, now: float) -> str:
+    state = _saved(db, job.job, now)
+    if state != "done":
+        return state
+    db.executemany(
+        "INSERT INTO pieces VALUES (?, ?, ?)", ((job.job.order, n, job.texts[n]) for n in range(1, len(job.texts)))
+    )
+    _ended(db, job.ended, now)
+    db.execute(
+        "UPDATE jobs SET pieces = ?, pinned = ?, audio = ? WHERE number = ?",
+        (len(job.texts), int(job.pinned), job.audio, job.job.order),
+    )
     return "done"
 
 
@@ -199,6 +221,7 @@ _APPLY: dict[type, Apply] = {
     VoiceSaved: _voice,
     VoiceRenamed: _voice_renamed,
     VoiceRemoved: _voice_removed,
+    JobImported: _imported,
 }
 
 

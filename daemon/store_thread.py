@@ -20,6 +20,7 @@ from .core.records import (
     Found,
     JobDeleted,
     JobEnded,
+    JobImported,
     JobPacked,
     JobSaved,
     Outcome,
@@ -45,6 +46,10 @@ _ROW_BYTES = 20_000  # of log for a small record: a few pages
 
 SyncSamples = Callable[[int, tuple[str, ...]], None]
 """Brings recordings of a user to the disk, by their names; raises OSError."""
+
+
+def _texts(record: Record) -> tuple[bytes, ...]:
+    return record.texts if isinstance(record, JobImported) else (getattr(record, "text", b""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,7 @@ class Writer:
 
     def _commit(self, batch: list[Asked]) -> None:
         outcomes = self._group(batch, self._clock())
-        self._upkeep.written += sum(_ROW_BYTES + 2 * len(getattr(asked.record, "text", b"")) for asked in batch)
+        self._upkeep.written += sum(_ROW_BYTES + 2 * sum(map(len, _texts(asked.record))) for asked in batch)
         self._tell(self._purged(batch, outcomes))
 
     def _group(self, batch: list[Asked], now: float) -> list[Outcome]:
@@ -215,6 +220,8 @@ class Writer:
         record = asked.record
         if isinstance(record, JobEnded):
             self._sync(record)
+        elif isinstance(record, JobImported) and record.audio != "missing":
+            self._sync(record.ended)
         elif isinstance(record, JobPacked):
             self._sync_log(record.log)
         elif isinstance(record, VoiceSaved):

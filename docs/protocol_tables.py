@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from voicebus.bus import errors, messages
+from voicebus.bus import archived, errors, messages
 
 DOCUMENT = Path(__file__).with_name("protocol.md")
 
@@ -145,6 +145,9 @@ PARTS = {
     "hearing": messages.Hearing,
     "heard_row": messages.HeardRow,
     "word_row": messages.WordRow,
+    "archived_job": archived.ArchivedJob,
+    "archived_segment": archived.ArchivedSegment,
+    "archived_request": archived.ArchivedRequest,
 }
 
 

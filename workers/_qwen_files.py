@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ._qwen_download import download
 from .engine import EngineError, Progress
 
 KINDS = {"custom_voice": "CustomVoice", "voice_design": "VoiceDesign", "base": "Base"}
@@ -38,6 +39,12 @@ class Files:
     name: str
     kind: str
     size: str
+
+    @property
+    def takes_instruct(self) -> bool:
+        """Whether instructions count: the packages drop them without a word for the small model, and Base models were
+        not trained for them."""
+        return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size != SIZES["0.6B"])
 
 
 def find(settings: dict[str, Any], progress: Progress) -> Files:
@@ -72,9 +79,11 @@ def _of_hub(model: str, revision: str, settings: dict[str, Any], progress: Progr
     from huggingface_hub import snapshot_download
 
     offline = bool(settings.get("offline", True))
-    progress(-1.0, f"looking for {model}" if offline else f"downloading {model}")
+    progress(-1.0, f"looking for {model}")
     try:
-        return Path(snapshot_download(model, revision=revision or None, local_files_only=offline))
+        if not offline:
+            return download(model, revision, progress)
+        return Path(snapshot_download(model, revision=revision or None, local_files_only=True))
     except (OSError, ValueError) as error:  # All of the library's own errors are of these.
         why = "is not on this machine, and offline is set" if offline else f"cannot be downloaded ({_line(error)})"
         advice = f"to get it, run: {command(model, revision)}"

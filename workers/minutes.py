@@ -90,6 +90,10 @@ class Minutes(Reports):
         except OSError as error:
             file.close()
             raise EngineError("unavailable", f"no room for the recording in {tempfile.gettempdir()}: {error}") from None
+        except EngineError as error:
+            # Not "unavailable": that it is gone is no fault of this provider's, and no other one would have it.
+            file.close()
+            raise EngineError("invalid_input", error.message) from None
         except BaseException:
             file.close()
             raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import NotFound
+from .. import transcripts
 from . import history_transcript, output, seam
 from .exits import USAGE, Failure
 from .listings import json_option
@@ -26,6 +27,7 @@ DOING: dict[str, tuple[str, str]] = {
     "play": ("history_doing:play", "Hear a job again."),
     "save": ("history_doing:save", "Write a job's audio to a file."),
     "export": ("history_export:export", "Write all of it, or some, into one file."),
+    "import": ("history_import:import_", "Bring back what was exported."),
     "again": ("history_doing:again", "Say a job's text once more, the same way or another."),
     "delete": ("history_doing:delete", "Remove jobs for good, with text and audio."),
     "pin": ("history_doing:pin", "Keep jobs whatever the retention says."),
@@ -198,7 +200,7 @@ def show(job: str, as_json: bool) -> None:
     with seam.connect(start=True) as client:
         row = kept(client, job)
         text, segments = client.text(job), client.segments(job)
-        heard = history_transcript.transcript_of(client, job) if history_transcript.is_transcript(row) else None
+        heard = transcripts.of_job(client, job) if history_transcript.is_transcript(row) else None
     if as_json:
         more = {} if heard is None else {"transcript": heard}
         output.emit_json({**row, "text": text, "segments": segments, **more})

@@ -6,34 +6,17 @@ daemon has on the disk; where that is missing, the text alone is.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ...bus.errors import VoicebusError
-from ..transcripts import as_map
 from . import output
-
-if TYPE_CHECKING:
-    from ..sync import Client
 
 
 def is_transcript(row: dict[str, Any]) -> bool:
     """Whether a job of the history, as `Client.kept` gives it, transcribed."""
     return bool(row["request"].get("kind") == "transcribe")
-
-
-def transcript_of(client: Client, job: str) -> dict[str, Any]:
-    """All that is known of a transcript, as `transcripts.as_map`; empty where it is missing from the disk."""
-    try:
-        transcription = client.transcript(job)
-    except VoicebusError:
-        return {}
-    with contextlib.suppress(VoicebusError):  # of a job that failed, what was heard before is a transcript too
-        transcription.wait()
-    return as_map(transcription.transcript)
 
 
 def show(row: dict[str, Any], text: str, found: dict[str, Any]) -> None:

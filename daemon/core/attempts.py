@@ -12,7 +12,7 @@ import re
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, estimating, failing, keeping, leases, log, own, prompts, readers, schedule, transcripts
+from . import ending, estimating, failing, keeping, leases, log, own, prompts, readers, schedule, syncing, transcripts
 from .failing import Failure
 from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
@@ -225,7 +225,7 @@ def _first_sound(worker: Worker, attempt: Attempt, now: float) -> None:
 
 
 def _grant_more(world: World, attempt: Attempt, samples: int) -> None:
-    if world.memory <= world.settings.limits.memory_bytes:
+    if world.memory <= world.settings.limits.memory_bytes and syncing.room(world):
         leases.grant(world, attempt)
 
 

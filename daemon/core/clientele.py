@@ -20,11 +20,13 @@ from ...bus.messages import (
     ClientMessage,
     Credit,
     Delete,
+    Deposit,
     Detach,
     End,
     Fetch,
     Greet,
     Hello,
+    Import,
     Pin,
     Query,
     Refused,
@@ -33,7 +35,7 @@ from ...bus.messages import (
     Voice,
     Welcome,
 )
-from . import asking, deleting, jobs, queries, quotas, readers, samples, voices
+from . import asking, deleting, importing, jobs, queries, quotas, readers, samples, voices
 from .state import Client
 from .world import World
 
@@ -83,6 +85,7 @@ def _hello(world: World, client: Client | None, peer: bytes, uid: int, pid: int,
 
 def forget(world: World, client: Client, now: float) -> None:
     """A client is gone; its jobs are not."""
+    importing.drop(world, client.peer)
     world.clients.pop(client.peer, None)
     jobs.client_left(world, client.jobs.copy(), client.peer, now)
 
@@ -166,6 +169,8 @@ _ANSWERS: dict[type, Handler] = {
     Cancel: _own(jobs.cancel),
     Delete: _own(deleting.delete),
     Pin: _own(deleting.pin),
+    Import: importing.begin,
+    Deposit: importing.deposit,
     CancelAll: jobs.cancel_all,
     Query: _query,
     Sample: samples.piece,

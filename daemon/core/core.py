@@ -37,6 +37,7 @@ from . import (
     ending,
     feeding,
     fleet,
+    importing,
     log,
     outcomes,
     packing,
@@ -45,6 +46,7 @@ from . import (
     samples,
     stopping,
     supervise,
+    syncing,
     transcripts,
     upkeep,
     voices,
@@ -201,6 +203,7 @@ class Core:
         aging.sweep(world, now)
         packing.sweep(world, now)
         samples.sweep(world, now)
+        importing.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -343,6 +346,8 @@ class Core:
             size = 2 * written.samples + written.marks_bytes + log.RECORD_BYTES if written is not None else 0
             log.written(self.world, job, take, pcm_at, marks_at, size)
             ending.finish_if_done(self.world, job, now)
+        else:
+            importing.written(self.world, name, take, pcm_at, marks_at, now)
         self._settle(now)
 
     def take_lost(self, name: str, take: str, reason: str, now: float) -> None:
@@ -355,6 +360,20 @@ class Core:
                 log.drop(self.world, job, segment, reason)
             text = f"The audio could not be written: {reason}. Free some space; keep=nothing works without."
             ending.end(self.world, job, "failed", "disk_full", text, now)
+        elif job is None:
+            importing.lost(self.world, name, take, reason)
+        self._settle(now)
+
+    def synced(self, name: str, reason: str, now: float) -> None:
+        """A journal has been brought to the disk, or why not. The system reports a loss once only, so a job whose
+        journal has one ends with it: the next attempt would look like a success."""
+        syncing.synced(self.world, name)
+        job = self.world.logs.get(name)
+        if reason:
+            self.world.count("journals that could not be synced", reason)
+        if reason and job is not None and not job.over:
+            text = f"The audio could not be brought to the disk: {reason}. keep=nothing works without."
+            ending.end(self.world, job, "failed", "storage", text, now)
         self._settle(now)
 
     def packed(self, log: str, size: int, reason: str, now: float) -> None:
@@ -407,6 +426,7 @@ class Core:
 _FOR_ITSELF: dict[str, Callable[[World, Found, float], None]] = {
     "plain": packing.candidates,
     "expired": aging.expired,
+    "import": importing.looked_up,
 }
 """Who hears the answer to what the core asks for itself."""
 

@@ -110,6 +110,13 @@ class WriteNote:
 
 
 @dataclass(slots=True)
+class SyncLog:
+    """Bring what was written to a journal to the disk, without keeping anybody waiting. Comes back as `synced`."""
+
+    log: str
+
+
+@dataclass(slots=True)
 class DropLog:
     """Remove a log from the disk, journal and packed file, and end whatever works on it."""
 
@@ -232,6 +239,7 @@ Effect = (
     | Spawn
     | Kill
     | WriteTake
+    | SyncLog
     | WriteNote
     | DropLog
     | DropInput

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...bus.messages import Terminal
-from . import keeping, leases, log, packing, quotas, readers, recordings, schedule
+from . import keeping, leases, log, packing, quotas, readers, recordings, schedule, syncing
 from .lifecycle import JOB, move
 from .state import Job
 from .world import TEXT_CHARS, World
@@ -68,6 +68,7 @@ def committed(world: World, job: Job, now: float) -> None:
     job.state = job.verdict.state
     job.terminal = job.verdict
     recordings.let_go(world, job)
+    syncing.forget(world, job.log)
     world.text_chars -= job.text.length
     job.text.forget()
     job.uncut.clear()

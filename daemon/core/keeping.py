@@ -20,6 +20,9 @@ does, instead of being accepted later and later."""
 
 SEED_BITS = 0x7FFFFFFF
 
+SEED_MARK = ".seed"
+"""Stands before the seed in the name of a journal whose job had it elsewhere."""
+
 
 def pending(job: Job, kind: str, record: Record, now: float, *, tell: bytes = b"") -> Pending:
     """What waits for a record of this job."""
@@ -43,8 +46,12 @@ def seed(job: Job, segment: Segment) -> int:
 
 
 def job_seed(submit: Submit, log: str) -> int:
-    """The seed of a job: what its caller said, or one that its journal's name gives."""
-    return submit.seed if submit.seed is not None else crc32(log.encode()) & SEED_BITS
+    """The seed of a job: what its caller said, or one that its journal's name gives. That of a job from an archive says
+    which it was."""
+    if submit.seed is not None:
+        return submit.seed
+    said = log.partition(SEED_MARK)[2]
+    return int(said) if said else crc32(log.encode()) & SEED_BITS
 
 
 def note(world: World, job: Job, what: str, segment: Segment | None = None, **more: object) -> None:
@@ -101,8 +108,8 @@ def _heard(recording: Recording, segment: Segment) -> dict[str, object]:
     return {"row": segment.number, "text": recording.texts[segment.number - 1]}
 
 
-def ended(job: Job) -> JobEnded:
-    """The end of a job whose verdict is given, with who said each segment."""
+def ended(job: Job, finished: float = 0.0) -> JobEnded:
+    """The end of a job whose verdict is given, with who said each segment. finished: as in the record."""
     verdict = job.verdict
     assert verdict is not None
     return JobEnded(
@@ -118,6 +125,7 @@ def ended(job: Job) -> JobEnded:
         tuple(verdict.speakers),
         tuple(_saved(segment, segment.number < job.placed) for segment in job.segments),
         tuple(job.trail[-20:]),
+        finished,
         heard="".join(job.recording.texts).strip().encode() if job.recording is not None else None,
     )
 

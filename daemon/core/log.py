@@ -7,7 +7,7 @@ before `Job.placed` is final: it has one take, one offset, and neither ever chan
 
 from __future__ import annotations
 
-from . import keeping, readers, recordings
+from . import keeping, readers, recordings, syncing
 from .effects import DropLog, WriteTake
 from .lifecycle import SEGMENT, move
 from .state import Job, Segment, Take
@@ -62,6 +62,8 @@ def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size:
         forget_chunks(world, job, take)
         take.marks = []
         world.charge_disk(job, size)
+        if not job.over:
+            syncing.written(world, job.log, size)
     advance(world, job)
 
 
@@ -148,6 +150,7 @@ def _leave_memory(world: World, job: Job) -> None:
 def drop_journal(world: World, job: Job) -> None:
     """Remove a job's audio from the disk, in whatever form."""
     world.charge_disk(job, -job.disk)
+    syncing.forget(world, job.log)
     if job.has_audio_log:
         job.has_audio_log = False
         world.effects.append(DropLog(job.log))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import asking, deleting, ending, leases, log, packing, readers, recordings, schedule, voices
+from . import asking, deleting, ending, importing, leases, log, packing, readers, recordings, schedule, voices
 from .records import JobSaved, Outcome
 from .state import Job
 from .world import Pending, World
@@ -32,6 +32,8 @@ def settled(world: World, outcome: Outcome, now: float) -> None:
         _deleted(world, job, outcome)
     elif pending.kind == "packed":
         packing.settled(world, job, outcome, now)
+    elif pending.kind == "import":
+        importing.settled(world, pending, outcome, now)
     elif outcome.state == "done":
         _done(world, pending, job, now)
         world.effects.extend(pending.afterwards)

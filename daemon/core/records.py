@@ -215,6 +215,19 @@ class VoiceRemoved:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class JobImported:
+    """A job that is over came from an archive, all of it at once: it is there with this record, or not at all. Its
+    journal has been synced before this is durable. job: as it was accepted; what stands in its `text` is the first of
+    `texts`, its pieces. audio: "kept", or "missing" where the archive had none."""
+
+    job: JobSaved
+    texts: tuple[bytes, ...]
+    ended: JobEnded
+    pinned: bool
+    audio: str = "kept"
+
+
 Record = (
     JobSaved
     | TextAdded
@@ -223,6 +236,7 @@ Record = (
     | JobDeleted
     | JobPinned
     | JobPacked
+    | JobImported
     | VoiceSaved
     | VoiceRenamed
     | VoiceRemoved
@@ -231,9 +245,10 @@ Record = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a commit. state: "done"; "exists": a job of that name is there already (JobSaved only), and
-    nothing was changed; "deleted": there was one, and its name is not free yet (JobSaved, JobDeleted); "missing": there
-    is no such job; "failed": nothing was changed, and why is in `reason`. at: when, seconds since 1970."""
+    """What became of a commit. state: "done"; "exists": a job of that name is there already (JobSaved, JobImported),
+    and nothing was changed; "deleted": there was one, and its name is not free yet (these, JobDeleted); "missing":
+    there is no such job; "failed": nothing was changed, and why is in `reason`. at: when,
+    seconds since 1970."""
 
     ticket: int
     state: str = "done"

@@ -22,6 +22,9 @@ from .segmentation import Splitter
 from .state import Entry, Job, Recording, Segment, Take
 from .world import World
 
+NO_SPLITTER = Splitter("en", limit=1)
+"""Of jobs of which nothing is cut any more."""
+
 NO_PROCESS = 0
 """The pid by which fair share counts all jobs whose clients nobody knows any more."""
 
@@ -37,7 +40,8 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
     chain = routing.chain_for(world, saved.uid, saved.submit.chain, saved.submit.kind)
     problem = chain if isinstance(chain, Problem) else None
     entries = [Entry("", "")] if isinstance(chain, Problem) else chain
-    job = _job(world, found.saved, entries, now)
+    cutter = splitter(world, entries, saved.language) if problem is None else NO_SPLITTER
+    job = _job(world, found.saved, entries, cutter, now)
     world.unfinished[job.key] = job
     job.committed = True
     job.complete = found.saved.complete
@@ -68,7 +72,7 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
             schedule.update(world, job)
 
 
-def _job(world: World, saved: SavedJob, chain: list[Entry], now: float) -> Job:
+def _job(world: World, saved: SavedJob, chain: list[Entry], cutter: Splitter, now: float) -> Job:
     record = saved.job
     job = Job(
         key=(record.uid, record.id),
@@ -77,7 +81,7 @@ def _job(world: World, saved: SavedJob, chain: list[Entry], now: float) -> Job:
         order=record.order,
         language=record.language,
         chain=chain,
-        splitter=splitter(world, chain, record.language) if chain[0].provider else Splitter("en", limit=1),
+        splitter=cutter,
         log=record.log,
         in_memory=False,
         rate=record.rate,
@@ -208,7 +212,10 @@ def _rename(world: World, job: Job) -> None:
 
 def _of_this_text(job: Job, meta: dict[str, Any]) -> bool:
     """Whether the text that a record is about is there. Work does not wait for commits, so a daemon may have written
-    down takes of a piece that was never durable."""
+    down takes of a piece that was never durable. A journal of before there were checksums is believed as far as there
+    is text."""
+    if "crc" not in meta:
+        return bool(meta["end"] <= job.text.length)
     return bool(meta["crc"] == keeping.checksum(job, meta["start"], meta["end"]))
 
 
@@ -280,9 +287,9 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     """Bring back a job that is over, to be read or asked about."""
     ended = saved.ended
     assert ended is not None
-    job = _job(
-        world, saved, [Entry(choice.provider, choice.voice) for choice in saved.job.submit.chain] or [_NOBODY], now
-    )
+    # By whom it was to be said matters to nobody any more, and they need not be there.
+    chain = [Entry(choice.provider, choice.voice) for choice in saved.job.submit.chain] or [_NOBODY]
+    job = _job(world, saved, chain, NO_SPLITTER, now)
     job.state = ended.state
     job.committed = job.complete = job.cut = True
     if saved.job.submit.kind == "transcribe":

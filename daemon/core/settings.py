@@ -78,6 +78,7 @@ class Limits:
     memory_job_bytes: int = 16 * 1024 * 1024
     memory_budget_bytes: int = 0
     vram_budget_bytes: dict[str, int] = field(default_factory=dict)
+    unsynced_bytes: int = 64 * 1024 * 1024
     disk_bytes: int = 4 * 1024 * 1024 * 1024
     finished_jobs: int = 500
     abandon_s: float = 120.0

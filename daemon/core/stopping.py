@@ -5,7 +5,7 @@ Owns: the order of that. Must not know: signals and processes. Invariant: each s
 
 from __future__ import annotations
 
-from . import ending, failing, leases, readers
+from . import ending, failing, importing, leases, readers
 from .effects import Leave
 from .fleet import NO_PROCESS
 from .state import Job, Reader, Worker
@@ -22,6 +22,7 @@ def begin(world: World, now: float) -> None:
         if not job.over and world.durable and not job.in_memory:
             world.notice(job, "leaving", seconds=STEP_S)
             _leave_recording(world, job, now)
+    importing.stop(world)
     world.report("info", "stopping: takes in hand are finished, readers may fetch what is made")
     go_on(world, now)
 

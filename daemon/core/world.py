@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ...bus.archived import ArchivedJob
 from ...bus.codec import encode
 from ...bus.errors import CALLER_CODES
 from ...bus.messages import Error, Message, Notice
@@ -19,7 +20,7 @@ from .personal import Making, Upload
 from .pronunciations import Pronunciations
 from .records import Record, VoiceSaved, Wanted
 from .settings import Settings
-from .state import Attempt, Client, Job, JobKey, ProviderState, Worker
+from .state import Attempt, Client, Job, JobKey, ProviderState, Segment, Worker
 
 TEXT_CHARS = 4000
 """Longest text for people in one message. With four bytes a character it leaves three quarters of a header free."""
@@ -35,10 +36,10 @@ class Chance(Protocol):
 @dataclass(slots=True)
 class Pending:
     """What waits for a commit: messages to send then, and what becomes true. kind: "job", "text", "end", "delete",
-    "pin" or "voice" (of which nothing but the user is a job's). voice, old, said, askers: of a voice, what it becomes,
-    under which key it was, and who asked for it in which words. order: the job's number, since another job may have its
-    name by then. since: when it was asked for. tell: whom to tell that it was in vain. effects: done first of all;
-    afterwards: behind all that follows from it."""
+    "pin", "packed", "import" or "voice" (of which nothing but the user is a job's). voice, old, said, askers: of a
+    voice, what it becomes, under which key it was, and who asked for it in which words. order: the job's number, since
+    another job may have its name by then. since: when it was asked for. tell: whom to tell that it was in vain.
+    effects: done first of all; afterwards: behind all that follows from it."""
 
     kind: str
     job: JobKey
@@ -80,6 +81,25 @@ class Packing:
     size: int = 0
 
 
+@dataclass(slots=True)
+class Importing:
+    """A job on its way in from an archive. job: as it will be; nobody knows it yet. told: its record. ticket: of the
+    question whether there is such a job, 0 once that is answered. n: pieces that have come. current: the segment whose
+    audio is coming, and the bytes of that that came. takes: the names of its takes. closing: the last piece has come.
+    arriving: its record is being written down."""
+
+    job: Job
+    told: ArchivedJob
+    ticket: int
+    heard_at: float
+    n: int = 0
+    current: Segment | None = None
+    came: int = 0
+    takes: set[str] = field(default_factory=set)
+    closing: bool = False
+    arriving: bool = False
+
+
 @dataclass
 class World:
     """All that the core knows. epoch: the name of this run. tickets: makes unguessable names. durable: the store keeps
@@ -115,6 +135,9 @@ class World:
     text_chars: int = 0
     memory: int = 0
     disk: int = 0
+    unsynced: Counter[str] = field(default_factory=Counter)
+    unsynced_bytes: int = 0
+    syncing: tuple[str, int] | None = None
     durable: bool = False
     disk_of: Counter[int] = field(default_factory=Counter)
     packing: Packing | None = None
@@ -127,6 +150,8 @@ class World:
     expire_at: float = 0.0
     press_at: float = 0.0
     leaving: dict[JobKey, Job] = field(default_factory=dict)
+    imports: dict[bytes, Importing] = field(default_factory=dict)
+    arriving: dict[int, Job] = field(default_factory=dict)
     crowded: dict[int | None, float] = field(default_factory=dict)
     voices: dict[JobKey, VoiceSaved] = field(default_factory=dict)
     uploads: dict[JobKey, Upload] = field(default_factory=dict)

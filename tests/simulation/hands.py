@@ -24,6 +24,7 @@ from voicebus.daemon.core.effects import (
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -72,6 +73,7 @@ class Hands:
             Kill: self._kill,
             WriteTake: self._write_take,
             WriteNote: self._write_note,
+            SyncLog: self._sync_log,
             DropLog: self._drop_log,
             DropFile: self._drop_file,
             Pack: self._pack,
@@ -204,6 +206,17 @@ class Hands:
     def _drop_log(self, effect: DropLog) -> None:
         self._clock.trace(f"drop {effect.log}")
         self._disk.drop(effect.log)
+
+    def _sync_log(self, effect: SyncLog) -> None:
+        self._clock.trace(f"sync {effect.log}")
+        run = self.run
+
+        def done() -> None:
+            assert self.core is not None
+            self._disk.sync(effect.log)
+            self.core.synced(effect.log, "", self._clock.now)
+
+        self._clock.after(self._chance.choice((0.002, 0.05, 2.0)), self._other_of, run, done)
 
     def _drop_file(self, effect: DropFile) -> None:
         self._clock.trace(f"drop {effect.log} packed {effect.packed}")

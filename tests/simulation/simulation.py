@@ -38,6 +38,7 @@ STEPS = 400_000
 LIMITS = Limits(
     memory_bytes=300_000,
     memory_job_bytes=120_000,
+    unsynced_bytes=20_000,
     segment_chars=200,
     look_ahead_s=6.0,
     finished_jobs=3,

@@ -24,6 +24,9 @@ def check(world: World) -> None:
     """Memory, places, leases and queues are what jobs and workers say."""
     chunks = sum(map(_job, world.jobs.values()))
     expect(world.memory == chunks, f"memory is said to be {world.memory}, there are {chunks} bytes")
+    unsynced = sum(world.unsynced.values())
+    expect(world.unsynced_bytes == unsynced, f"{world.unsynced_bytes} bytes are said to be unsynced, not {unsynced}")
+    expect(set(world.unsynced) <= set(world.logs), "a log that is gone is said to be unsynced")
     leased = {name for worker in world.workers.values() for name in worker.leases}
     for worker in world.workers.values():
         expect(len(worker.leases) <= worker.slots, f"{worker.id} has more leases than slots")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
-from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Error, Notice, Query, Rewind, Terminal
+from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Choice, Error, Notice, Query, Rewind, Terminal
 from voicebus.daemon.core.settings import Limits, Settings
 
 from .scenes import heard, lose, speak_all
@@ -364,6 +364,37 @@ def test_of_two_takes_over_the_same_words_the_later_one_counts() -> None:
     attach(client)
     assert client.terminals["j"].segments == 2 and heard(client) == 600
     assert client.takes["j"][0][2] == "e0.1"
+
+
+def test_a_journal_of_before_there_were_checksums() -> None:
+    """What an older daemon wrote down without a checksum of its words is taken up all the same, where there is such
+    text; what is said to be of text that is not there is made again."""
+    stage, worker, client = durable()
+    client.submit("j", TEXT, pace="render")
+    worker.speak(worker.current)
+    (found,) = stage.store.takes["e1-1"]
+    old = {name: value for name, value in found.meta.items() if name != "crc"}
+    beyond = {**old, "start": 6, "end": len(TEXT) + 1, "take": "e0.7"}
+    stage.store.takes["e1-1"] = [replace(found, meta=old), replace(found, meta=beyond)]
+    stage.notes.append(("e1-1", {"note": "failed", "start": 5, "end": 10, "deaths": 1, "trail": ["x"], "tries": 1,
+                                 "reseeds": 0}))  # fmt: skip
+    later, client = reborn(stage, client)
+    speak_all(later.worker())
+    attach(client)
+    assert client.terminals["j"].segments == 3 and heard(client) == 900
+    assert next(take for _, _, take in client.takes["j"]) == old["take"]
+    assert "e0.7" not in {take for _, _, take in client.takes["j"]}
+
+
+def test_a_job_is_heard_again_when_its_provider_is_there_no_more() -> None:
+    """Who said it then need not be configured now."""
+    stage, worker, client = durable("a")
+    client.submit("j", TEXT, chain=[Choice("a")])
+    speak_all(worker)
+    _, client = reborn(stage, client, settings("b"))
+    client.audio.clear()
+    client.attach("j")
+    assert heard(client) == 900 and client.terminals["j"].state == "finished"
 
 
 def test_takes_of_a_piece_that_was_never_durable_are_not_of_this_text() -> None:

@@ -62,6 +62,7 @@ from voicebus.daemon.core.effects import (
     Spawn,
     Stored,
     StorePrompt,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -74,6 +75,7 @@ from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
     JobEnded,
+    JobImported,
     JobPacked,
     JobPinned,
     JobSaved,
@@ -417,6 +419,8 @@ class FakeStore:
             return "done"
         if isinstance(record, VoiceSaved | VoiceRenamed | VoiceRemoved):
             return self._voice(record)
+        if isinstance(record, JobImported):
+            return self._import(record)
         key = self._key(record)
         if key not in self.jobs:
             return "missing"
@@ -446,6 +450,17 @@ class FakeStore:
             self.voices[voice_key(record.voice.uid, record.voice.name)] = record.voice.dated(DATE)
         else:
             del self.voices[voice_key(record.uid, record.name)]
+        return "done"
+
+    def _import(self, record: JobImported) -> str:
+        job = record.job
+        key = (job.uid, job.id)
+        if key in self.deleted or key in self.jobs:
+            return "deleted" if key in self.deleted else "exists"
+        self.jobs[key] = SavedJob(
+            job, record.texts, True, record.ended, record.pinned, job.created, record.ended.finished, record.audio
+        )
+        self.order = max(self.order, job.order)
         return "done"
 
     def _key(self, record: Any) -> tuple[int, str]:
@@ -519,6 +534,8 @@ class Stage:
         self.checking: list[CheckSample] = []
         self.facts: SampleFacts | None = GOOD
         self.files_stay = ""
+        self.hold_syncs = False
+        self.syncing: deque[str] = deque()
         self.hold_helpers = False
         self.helpers_fail = ""
         self.helping: list[Pack | Unpack] = []
@@ -654,6 +671,10 @@ class Stage:
             self.killed.append(effect.worker)
         elif isinstance(effect, WriteTake):
             self._write(effect)
+        elif isinstance(effect, SyncLog):
+            self.syncing.append(effect.log)
+            if not self.hold_syncs:
+                self.sync()
         elif isinstance(effect, DropLog):
             self.journals.pop(effect.log, None)
             self.packs.pop(effect.log, None)
@@ -713,6 +734,11 @@ class Stage:
                 self.files[name] = self.files.pop(f"{name}.part")
             self.core.sample_checked(effect.uid, effect.sample, facts, reason, self.now)
             self.run()
+
+    def sync(self, reason: str = "") -> None:
+        """The disk has caught up with the journal that is being synced, or cannot."""
+        self.core.synced(self.syncing.popleft(), reason, self.now)
+        self.run()
 
     def answer(self) -> None:
         """Answer what the core has asked the store."""
