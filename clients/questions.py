@@ -29,7 +29,7 @@ from ..bus.messages import (
 )
 from .requests import REPEAT_S
 
-OF_READING = frozenset({"not_reading", "out_of_order", "gone"})
+OF_READING = frozenset({"not_reading", "out_of_order", "gone", "ended", "conflict"})
 """Errors about a job that are no answer to what was asked about it."""
 
 Named = Query | CancelAll | Sample | Voice | Fetch

@@ -188,7 +188,7 @@ class Session:
             reading.tick(now)
         self.collect()
         quiet = now - self._said
-        if not self.outbox and (quiet >= self._beat() or (self.waiting and self._silent(now) and quiet >= STARVED_S)):
+        if not self.outbox and (quiet >= self._beat() or (quiet >= STARVED_S and self._silent(now) and self.waiting)):
             self._put(self._hello)
         if self.outbox:
             self._speaks(now)
@@ -231,7 +231,7 @@ class Session:
         if self._lost_at is None:
             stuck = self._blocked_since is not None and now - self._blocked_since >= BLOCKED_S
             silent = self._said > self._heard and now - max(self._heard, self._owed_since) >= SILENCE_S
-            if self.waiting and (stuck or silent):
+            if (stuck or silent) and self.waiting:
                 self._look_again(now)
         elif now - self._lost_at >= self.reconnect_s:
             self.close(

@@ -162,6 +162,9 @@ class _Reader:
         providers = self._providers()
         defaults = self._section("defaults")
         chain = self._default_chain(defaults, providers)
+        usual = [WHISPER] if WHISPER in providers else None
+        asked = defaults.get("transcribe", usual)
+        hears = () if asked is None else self._chain(("defaults", "transcribe"), asked, providers)
         language = self._value(("defaults", "language"), defaults.get("language", "en"), "en")
         chains = {}
         for name, entries in self._section("chains").items():
@@ -170,7 +173,7 @@ class _Reader:
         return Settings(
             providers=providers,
             chain=chain,
-            transcribe=self._transcribe_chain(defaults, providers),
+            transcribe=hears,
             chains=chains,
             language=language,
             pronunciations=self._strings(("pronunciations",), self._section("pronunciations")),
@@ -234,11 +237,6 @@ class _Reader:
         if ESPEAK.name in providers:
             return (Choice(ESPEAK.name),)
         return tuple(Choice(name) for name in providers)
-
-    def _transcribe_chain(self, defaults: dict[str, Any], providers: dict[str, Provider]) -> tuple[Choice, ...]:
-        if "transcribe" in defaults:
-            return self._chain(("defaults", "transcribe"), defaults["transcribe"], providers)
-        return (Choice(WHISPER),) if WHISPER in providers else ()
 
     def _chain(self, path: tuple[str, ...], entries: Any, providers: dict[str, Provider]) -> tuple[Choice, ...]:
         if not isinstance(entries, list) or not entries:

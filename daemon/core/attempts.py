@@ -7,14 +7,25 @@ whoever heard some of it and its segment back in its job's queue.
 
 from __future__ import annotations
 
-import re
-
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, estimating, failing, keeping, leases, log, own, prompts, readers, schedule, syncing, transcripts
+from . import (
+    ending,
+    estimating,
+    failing,
+    flaws,
+    keeping,
+    leases,
+    log,
+    own,
+    prompts,
+    readers,
+    schedule,
+    syncing,
+    transcripts,
+)
 from .failing import Failure
-from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
 from .pronunciations import Respelled
 from .state import Attempt, Job, ProviderState, Segment, Take, Worker
@@ -23,14 +34,8 @@ from .world import World
 SEGMENT_S = 600.0
 """Longest audio of one segment, or four times what was expected: beyond both the engine has run away."""
 
-SILENT_PEAK = 32
-"""A take whose largest sample is below this (-60 dB) has no sound in it."""
-
 MARKS_BYTES = BODY_BYTES // 2
 """Most bytes of marks of one take: read back, they go out in one body, somewhat longer where words were respelled."""
-
-TAG = re.compile(r"<[^>]*>")
-"""Markup, which is not spoken."""
 
 PROBE_TEXT = "one two"
 """Our own words, with which a provider is tried out before callers' words go there again."""
@@ -300,11 +305,11 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
         return prompts.done(world, worker, attempt, now)
     if attempt.job is None or attempt.segment is None:
         assert provider.catalogue is not None
-        silent = message.peak < SILENT_PEAK and provider.catalogue.capabilities["speak"]
+        silent = message.peak < flaws.SILENT_PEAK and provider.catalogue.capabilities["speak"]
         failing.probed(world, provider, attempt, Failure("silent") if silent else None, now)
         return ""
     hears = attempt.job.recording is not None
-    failure = transcripts.flaw(attempt, message.samples) if hears else _flaw(provider, attempt, message)
+    failure = transcripts.flaw(attempt, message.samples) if hears else flaws.flaw(provider, attempt, message)
     if failure is not None:
         failing.fail(world, attempt, failure, now)
         return ""
@@ -349,28 +354,6 @@ def _whole(world: World, job: Job, segment: Segment, now: float) -> None:
     if job.in_memory:
         ending.finish_if_done(world, job, now)
     schedule.update(world, job)
-
-
-def _audible(job: Job, text: str) -> bool:
-    """Whether sound must come of a text: there is something in it to be said, and it is not to be said at no volume."""
-    if job.submit.ssml:
-        text = TAG.sub(" ", text)
-    return job.submit.style.volume > 0 and speakable(text, job.language)
-
-
-def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure | None:
-    job, segment, take = attempt.job, attempt.segment, attempt.take
-    assert job is not None and segment is not None and provider.catalogue is not None
-    if message.samples != take.samples:
-        return Failure("truncated", f"{take.samples} of {message.samples} samples came")
-    length = segment.end - segment.start
-    if (message.peak < SILENT_PEAK or not take.samples) and _audible(job, attempt.said.text):
-        return Failure("silent", f"{length} characters gave {take.samples / attempt.rate:.2f} s of silence")
-    usual = length * provider.char_s / job.submit.style.rate
-    known = provider.takes >= 20 and length >= 40 and not job.submit.ssml
-    if known and not provider.catalogue.capabilities.get("own_end") and take.samples / attempt.rate < usual / 3:
-        return Failure("truncated", f"{take.samples / attempt.rate:.1f} s for a text that usually takes {usual:.1f} s")
-    return None
 
 
 def _measured(attempt: Attempt, message: Done, now: float) -> None:

@@ -374,6 +374,7 @@ class Core:
         if reason and job is not None and not job.over:
             text = f"The audio could not be brought to the disk: {reason}. keep=nothing works without."
             ending.end(self.world, job, "failed", "storage", text, now)
+        importing.synced(self.world, name, reason, now)
         self._settle(now)
 
     def packed(self, log: str, size: int, reason: str, now: float) -> None:

@@ -12,7 +12,7 @@ from ...bus.archived import ArchivedJob
 from ...bus.codec import JOB_NAME, decode_archived_job
 from ...bus.errors import BadMessage
 from ...bus.messages import Deposit, Deposited, Import, Imported, Submit, Terminal
-from . import asking, depositing, ending, keeping, log, packing, quotas
+from . import asking, depositing, ending, keeping, log, packing, quotas, syncing
 from .catalogue import Problem
 from .records import Found, JobImported, JobSaved, Outcome, Wanted
 from .restoring import NO_SPLITTER
@@ -151,13 +151,14 @@ def deposit(world: World, client: Client, message: Deposit, body: bytes, now: fl
         _go_on(world, client.peer, importing, now)
     elif message.n > importing.n:
         world.error(client.peer, "out_of_order", f"Send piece {importing.n} of {message.job} first.", job=message.job)
-    elif not importing.closing and not importing.job.writing:
+    elif not importing.closing and not importing.held:
         world.to_client(client.peer, Deposited(job=message.job, n=importing.n))
 
 
 def _go_on(world: World, peer: bytes, importing: Importing, now: float) -> None:
-    """Answer the piece that came last, once its take is written."""
-    if importing.job.writing:
+    """Answer the piece that came last, once its take is written, and the disk has not too much to catch up with."""
+    importing.held = bool(importing.job.writing) or not syncing.room(world)
+    if importing.held or importing.arriving:
         return
     if importing.closing:
         _conclude(world, peer, importing, now)
@@ -183,7 +184,9 @@ def written(world: World, name: str, take: str, pcm_at: int, marks_at: int, now:
         made.pcm_at, made.marks_at, made.stored = pcm_at, marks_at, True
         log.forget_chunks(world, job, made)
         made.marks = []
-        world.charge_disk(job, 2 * made.samples + made.marks_bytes + log.RECORD_BYTES)
+        size = 2 * made.samples + made.marks_bytes + log.RECORD_BYTES
+        world.charge_disk(job, size)
+        syncing.written(world, job.log, size)
         _go_on(world, peer, importing, now)
 
 
@@ -192,6 +195,19 @@ def lost(world: World, name: str, take: str, reason: str) -> None:
     if (found := _of(world, name, take)) is not None:
         text = f"The audio of {found[1].job.id} could not be written: {reason}. Free some space, and import it again."
         fail(world, found[0], Problem("disk_full", text))
+
+
+def synced(world: World, name: str, reason: str, now: float) -> None:
+    """A journal has been brought to the disk, or why not: who waited for that goes on; whose it was that was lost has
+    come in vain."""
+    for peer, importing in list(world.imports.items()):
+        if importing.arriving:
+            continue
+        if reason and importing.job.log == name:
+            text = f"The audio of {importing.job.id} could not be brought to the disk: {reason}"
+            fail(world, peer, Problem("storage", text))
+        elif importing.held:
+            _go_on(world, peer, importing, now)
 
 
 # --------------------------------------------------------------------------------------------------------- ending
@@ -249,6 +265,7 @@ def settled(world: World, pending: Pending, outcome: Outcome, now: float) -> Non
     if importing is not None and importing.job is job:
         del world.imports[pending.tell]
     world.text_chars -= job.text.length
+    syncing.forget(world, job.log)
     if outcome.state != "done":
         log.drop_journal(world, job)
     else:

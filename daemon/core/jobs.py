@@ -22,19 +22,14 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
-from . import cutting, ending, keeping, log, own, packing, quotas, readers, recordings, routing, schedule
+from . import bringing, cutting, ending, keeping, log, own, packing, quotas, readers, recordings, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
-from .records import JobSaved, TextAdded, TextClosed
+from .records import JobSaved, TextClosed
 from .segmentation import Splitter
 from .settings import HIGHEST_RATE, LOWEST_RATE
 from .state import Client, Entry, Job, JobKey
 from .world import World
-
-SSML_CHARS = 60_000
-"""Longest SSML document: it is one segment, since only the engine understands where it could be split."""
-
-TEXTS_FULL = "The texts of all jobs that are not over are at their limit together; try again later."
 
 WAIT_S = 1.0
 """Shortest hint for when to try again."""
@@ -51,7 +46,7 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     problem = _unfit(world, client, message, now)
     text = ""
     if problem is None:
-        problem, text = _body(world, message, body)
+        problem, text = bringing.body_of(world, message, body)
     language = _language(world, client.uid, message, text)
     chain = routing.chain_for(world, client.uid, message.chain, message.kind) if problem is None else []
     if isinstance(chain, Problem):
@@ -64,39 +59,12 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
         return
     assert not isinstance(chain, Problem)
     job = _create(world, client, message, language, chain, now)
-    record = _take_in(world, job, text, body)
+    record = bringing.take_in(world, job, text, body)
     if message.read != "none":
         readers.subscribe(world, client, job, message.read, message.credit)
     else:
         job.alone_since = now
     _begin(world, client, job, record, now)
-
-
-def _body(world: World, message: Submit, body: bytes) -> tuple[Problem | None, str]:
-    """What is wrong with the text or the recording of a request; and the text."""
-    if message.kind == "transcribe":
-        return recordings.unfit(world, message, body), ""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return Problem("invalid", "The text is not UTF-8."), ""
-    most, problem = world.settings.limits.text_bytes, None
-    if len(body) > most:
-        problem = Problem("too_long", f"A text of {len(body)} bytes; at most {most}.")
-    elif message.complete and not text.strip():
-        problem = Problem("empty_text", "There is nothing to say: the text is empty.")
-    elif message.ssml and len(text) > SSML_CHARS:
-        problem = Problem("too_long", f"SSML of {len(text)} characters; at most {SSML_CHARS} fit into one document.")
-    return problem, text
-
-
-def _take_in(world: World, job: Job, text: str, body: bytes) -> JobSaved:
-    """The job has its first piece. Returns what is to be written down of it."""
-    if job.submit.kind == "transcribe":
-        return recordings.begin(world, job, body)
-    cutting.add(job, text, last=job.submit.complete)
-    world.text_chars += len(text)
-    return JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
 
 
 def _create(world: World, client: Client, message: Submit, language: str, chain: list[Entry], now: float) -> Job:
@@ -203,7 +171,7 @@ def _unfit(world: World, client: Client, message: Submit, now: float) -> Problem
         whose = "of yours " if mine >= limits.jobs_per_client else ""
         return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
     if world.text_chars >= limits.texts_bytes:
-        return Problem("queue_full", TEXTS_FULL)
+        return Problem("queue_full", bringing.TEXTS_FULL)
     if (full := quotas.job_refusal(world, client.uid, on_disk=message.keep != "nothing")) is not None:
         return full
     style = message.style
@@ -260,7 +228,7 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
         else:
             world.behind("text", job, client.peer, Appended(job=job.id, n=message.n))
         return
-    unfit = _unfit_piece if job.recording is None else recordings.unfit_piece
+    unfit = bringing.unfit_piece if job.recording is None else recordings.unfit_piece
     problem = unfit(world, job, message.n, have, body)
     if problem is not None:
         retry = _retry_after(world) if problem.code == "queue_full" else 0.0
@@ -269,19 +237,10 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     job.text_at = now
     if job.author != schedule.client_key(client):
         _written_by(world, client, job)
-    pending = keeping.pending(job, "text", _added(world, job, message.n, body), now)
+    pending = keeping.pending(job, "text", bringing.added(world, job, message.n, body), now)
     world.after(pending, client.peer, Appended(job=job.id, n=message.n))
     world.commit(pending)
     schedule.update(world, job)
-
-
-def _added(world: World, job: Job, n: int, body: bytes) -> TextAdded:
-    if job.recording is not None:
-        return recordings.add(world, job, n, body)
-    text = body.decode()
-    cutting.add(job, text)
-    world.text_chars += len(text)
-    return TextAdded(job.order, n, body)
 
 
 def _torn(world: World, client: Client, job: Job) -> None:
@@ -289,26 +248,6 @@ def _torn(world: World, client: Client, job: Job) -> None:
     its end is written."""
     if job.terminal is not None:
         world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
-
-
-def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Problem | None:
-    if job.over:
-        return Problem("ended", f"The job {job.id} is over; nothing can be added.")
-    if job.complete:
-        return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
-    if n != have + 1:
-        return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
-    if world.text_chars >= world.settings.limits.texts_bytes:
-        return Problem("queue_full", TEXTS_FULL)
-    if (full := quotas.text_refusal(world, job.key[0])) is not None:
-        return full
-    if job.text.length + len(body) > world.settings.limits.text_bytes:
-        return Problem("too_long", f"The text of {job.id} would be over {world.settings.limits.text_bytes} characters.")
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return Problem("invalid", f"Piece {n} of {job.id} is not UTF-8: pieces end between characters.")
-    return None
 
 
 def end_text(world: World, client: Client, job: Job, message: End, body: bytes, now: float) -> None:
@@ -335,8 +274,10 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
 
 
 def attach(world: World, client: Client, job: Job, message: Attach, body: bytes, now: float) -> None:
-    """Read a job that is there."""
-    if packing.closed(job) and message.read != "none":
+    """Read a job that is there; one that is just being deleted, when it is known what came of that."""
+    if job.deleters and job.terminal is not None:
+        job.bereft.append(client.peer)
+    elif packing.closed(job) and message.read != "none":
         packing.open_for(world, client, job, message)
     elif readers.attach(world, client, job, message) is not None:
         schedule.update(world, job)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from zlib import crc32
 
 from ...bus.messages import Submit
+from .contents import Recording
 from .effects import WriteNote
 from .records import JobEnded, Record, SegmentSaved
-from .state import Job, Recording, Segment, Take
+from .state import Job, Segment, Take
 from .world import Pending, World
 
 SLOW_S = 1.0

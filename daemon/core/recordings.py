@@ -14,10 +14,11 @@ from zlib import crc32
 from ...bus.messages import Submit
 from . import quotas
 from .catalogue import Problem
+from .contents import Recording
 from .effects import DropInput
 from .feeding import SOURCES, Source
 from .records import JobSaved, TextAdded
-from .state import Job, Recording, Segment, Worker
+from .state import Job, Segment, Worker
 from .world import World
 
 SUFFIX = ".input"

@@ -16,10 +16,11 @@ from ...bus.codec import encode
 from ...bus.messages import Terminal
 from . import cutting, ending, keeping, log, recordings, routing, schedule
 from .catalogue import Problem
+from .contents import Recording
 from .jobs import splitter
 from .records import Found, JobEnded, SavedJob, SegmentSaved, TakeFound, Unfinished
 from .segmentation import Splitter
-from .state import Entry, Job, Recording, Segment, Take
+from .state import Entry, Job, Segment, Take
 from .world import World
 
 NO_SPLITTER = Splitter("en", limit=1)
@@ -53,7 +54,7 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
         job.committed_chars = job.text.length
         world.text_chars += job.text.length
     world.charge_disk(job, found.disk)
-    job.has_audio_log = bool(found.records)
+    job.has_audio_log = True  # a torn one with nothing in it is one as well
     if problem is not None:
         job.cut = True
         ending.end(world, job, "failed", problem.code, problem.message, now)
@@ -291,7 +292,8 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     chain = [Entry(choice.provider, choice.voice) for choice in saved.job.submit.chain] or [_NOBODY]
     job = _job(world, saved, chain, NO_SPLITTER, now)
     job.state = ended.state
-    job.committed = job.complete = job.cut = True
+    job.committed = job.cut = True
+    job.complete = saved.complete  # not where it failed because that could not be written down
     if saved.job.submit.kind == "transcribe":
         job.recording = Recording(in_memory=False, sums=[recordings.noted(saved.job.submit.first)])
         job.committed_chars = recordings.UNBOUNDED
@@ -303,7 +305,7 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     job.rate, job.trail = ended.rate, list(ended.trail)
     job.missing = saved.audio == "missing"
     job.audio.state = "packed" if saved.audio == "packed" else "plain"
-    job.disk, job.has_audio_log = ended.disk, ended.disk > 0
+    job.disk, job.has_audio_log = ended.disk, True  # where there is no audio there may be notes
     job.segments = [_segment(row) for row in ended.segments]
     _lay(job)
     job.verdict = job.terminal = _terminal(job, ended)

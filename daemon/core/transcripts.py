@@ -16,9 +16,10 @@ from ...bus.codec import decode_heard
 from ...bus.errors import BadMessage
 from ...bus.messages import UNLIMITED, Heard, HeardRow, Work
 from . import ending, keeping, log
+from .contents import Recording
 from .failing import Failure
 from .pronunciations import Respelled
-from .state import Attempt, Job, ProviderState, Recording, Segment, Take, Worker
+from .state import Attempt, Job, ProviderState, Segment, Take, Worker
 from .world import World
 
 MOST_ROWS = 100_000

@@ -85,7 +85,8 @@ class Packing:
 class Importing:
     """A job on its way in from an archive. job: as it will be; nobody knows it yet. told: its record. ticket: of the
     question whether there is such a job, 0 once that is answered. n: pieces that have come. current: the segment whose
-    audio is coming, and the bytes of that that came. takes: the names of its takes. closing: the last piece has come.
+    audio is coming, and the bytes of that that came. takes: the names of its takes. held: the
+    answer waits for the disk. closing: the last piece has come.
     arriving: its record is being written down."""
 
     job: Job
@@ -96,6 +97,7 @@ class Importing:
     current: Segment | None = None
     came: int = 0
     takes: set[str] = field(default_factory=set)
+    held: bool = False
     closing: bool = False
     arriving: bool = False
 

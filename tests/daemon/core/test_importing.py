@@ -455,6 +455,44 @@ def test_a_disk_that_is_full() -> None:
     nothing_left(stage)
 
 
+def test_a_disk_that_does_not_keep_up() -> None:
+    """Where too much is written that is not on the disk yet, the next piece is not asked for until it is; a journal
+    that cannot be brought there ends its import."""
+    for reason in ("", "the disk failed"):
+        stage, client = stage_for(unsynced_bytes=100)
+        stage.hold_syncs = True
+        begin(client)
+        every = pieces(run=1000)
+        for n in range(3):
+            client.say(Deposit(job="j", n=n, kind=every[n][0]), every[n][1])
+        client.say(Deposit(job="j", n=2, kind=every[2][0]), every[2][1])
+        assert client.last(Deposited).n == 2
+        other = stage.client()
+        assert type(begin(other, "k")) is Deposited
+        other.say(Deposit(job="k"), b"One.")
+        other.say(Deposit(job="k"), b"One.")
+        assert other.last(Deposited).n == 0
+        begin(stage.client(), "l")
+        stage.sync(reason)
+        assert other.last(Deposited).n == 1
+        if reason:
+            assert client.last(Error).code == "storage" and stage.journals == {}
+        else:
+            assert client.last(Deposited).n == 3
+        assert stage.core.world.unsynced_bytes == 0
+
+
+def test_a_journal_that_reaches_the_disk_when_all_has_come() -> None:
+    """What is being written down already waits for nothing else; the store syncs its journal itself."""
+    stage, client = stage_for(unsynced_bytes=1000)
+    stage.hold_syncs = stage.hold_commits = True
+    bring(client)
+    stage.sync()
+    assert client.got(Imported) == [] and stage.core.world.unsynced_bytes > 0
+    stage.let_go()
+    assert client.last(Imported).outcome == "imported" and stage.core.world.unsynced_bytes == 0
+
+
 def test_a_record_that_cannot_be_written() -> None:
     """The sender hears why; nothing of the job stays."""
     stage, client = stage_for()

@@ -721,6 +721,14 @@ def test_cancel_all_ends_all_jobs_of_a_user() -> None:
     assert stranger.last(Terminal).state == "finished"
 
 
+def test_cancel_all_where_there_is_nothing_to_cancel() -> None:
+    """The answer is none, and comes at once."""
+    stage, _, client = scene()
+    stranger = stage.client(uid=7)
+    stranger.say(CancelAll(request="r"))
+    assert stranger.last(CancelledAll).count == 0 and client.got(CancelledAll) == []
+
+
 def test_leaving_a_job_that_is_ending_is_no_trouble() -> None:
     """A client that goes while its job's end is on its way to the disk changes nothing."""
     stage, worker, client = scene("Only one.")

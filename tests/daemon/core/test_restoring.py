@@ -6,7 +6,20 @@ from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
-from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Choice, Error, Notice, Query, Rewind, Terminal
+from voicebus.bus.messages import (
+    UNLIMITED,
+    Accepted,
+    Appended,
+    Attached,
+    Choice,
+    Delete,
+    Deleted,
+    Error,
+    Notice,
+    Query,
+    Rewind,
+    Terminal,
+)
 from voicebus.daemon.core.settings import Limits, Settings
 
 from .scenes import heard, lose, speak_all
@@ -384,6 +397,46 @@ def test_a_journal_of_before_there_were_checksums() -> None:
     assert client.terminals["j"].segments == 3 and heard(client) == 900
     assert next(take for _, _, take in client.takes["j"]) == old["take"]
     assert "e0.7" not in {take for _, _, take in client.takes["j"]}
+
+
+def test_a_job_without_audio_is_deleted_with_its_notes() -> None:
+    """Also of a job that nobody could say a journal may be there, with what failed; it goes with the job."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    client.cancel("j")
+    worker.answer_stops()
+    assert stage.notes and stage.store.jobs[1000, "j"].ended.disk == 0
+    stage.journals["e1-1"] = bytearray(b"a note")
+    later, client = reborn(stage, client)
+    client.say(Delete(job="j"))
+    assert client.last(Deleted).job == "j" and later.journals == {}
+
+
+def test_a_journal_of_which_a_power_cut_left_nothing_goes_with_its_job() -> None:
+    """Where there is a file there is something to be removed, whatever is in it."""
+    stage, _, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.journals["e1-1"] = bytearray()
+    stage.notes.clear()
+    later, client = reborn(stage, client)
+    client.say(Delete(job="j"))
+    assert client.last(Deleted).job == "j" and later.journals == {}
+
+
+def test_the_end_of_a_text_that_was_never_written_down_is_not_acknowledged_later() -> None:
+    """A job that failed because of that is over, for the next daemon too."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.commits_fail = "no space"
+    client.end("j", 1)
+    stage.commits_fail = ""
+    stage.pass_time(2.0)
+    worker.answer_stops()
+    assert client.terminals["j"].code == "storage"
+    later, client = reborn(stage, client)
+    client.end("j", 1)
+    assert client.got(Appended) == [] and client.last(Error).code == "ended"
+    assert later.store.jobs[1000, "j"].complete is False
 
 
 def test_a_job_is_heard_again_when_its_provider_is_there_no_more() -> None:
