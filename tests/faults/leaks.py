@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import apsw
-import msgpack
+import msgspec
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ def _voices(state: Path) -> list[tuple[str, ...]]:
         return []
     db = apsw.Connection(f"file:{database}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
-        voices = [msgpack.unpackb(row[0]) for row in db.execute("SELECT voice FROM voices")]
+        voices = [msgspec.msgpack.decode(row[0]) for row in db.execute("SELECT voice FROM voices")]
     finally:
         db.close()
     return [tuple(each["sample"] for each in voice["samples"]) for voice in voices]
