@@ -16,6 +16,7 @@ slots               utterances at once (1)
 hold_mb             memory to take and touch while loading, in MB (0)
 version             of the engine's voice prompts ("1")
 clone_s             seconds that making a voice prompt takes (0)
+prompt_kb           kilobytes that a voice prompt has besides (0)
 only_cloned         has no voices but cloned ones (false)
 designs             has a voice "described", which is as `instruct` says (false)
 salt                goes into the audio, so that two workers' can be told apart; "{pid}" in it is the process's ("")
@@ -92,6 +93,7 @@ class Settings:
     salt: str = ""
     version: str = "1"
     clone_s: float = 0.0
+    prompt_kb: int = 0
     only_cloned: bool = False
     designs: bool = False
     voices: tuple[str, ...] = ("low", "high")
@@ -135,6 +137,10 @@ def expected(
 def cloned(*samples: tuple[bytes, str]) -> str:
     """The `voice` of `expected` that is cloned from these recordings, each with its transcript ("" for none)."""
     return _digest(samples).hex()
+
+
+def _bytes(data: bytes) -> Array:
+    return Array("U8", (len(data),), data)
 
 
 def _digest(samples: Sequence[tuple[bytes, str]]) -> bytes:
@@ -195,7 +201,8 @@ class ToneEngine(Engine):
                     act(Act(marker, words), _wait)
         digest = _digest([(sample.data, sample.text) for sample in samples])
         told = {"text": " ".join(spoken(sample.text) for sample in samples)}
-        return VoicePrompt({"digest": Array("U8", (len(digest),), digest)}, told)
+        rest = bytes(self._settings.prompt_kb * 1000)
+        return VoicePrompt({"digest": _bytes(digest), **({"rest": _bytes(rest)} if rest else {})}, told)
 
     def self_test(self) -> Request:
         voice, prompt = self._settings.voices[0], None

@@ -49,13 +49,13 @@ from . import (
     syncing,
     transcripts,
     upkeep,
-    voices,
     waiting,
 )
 from .effects import Effect
-from .records import Found, Outcome, SampleFacts, Unfinished, VoiceSaved
+from .records import Found, Outcome, Unfinished
 from .settings import Settings
 from .state import Worker
+from .voice_events import VoiceEvents
 from .world import Chance, World
 
 LOOK_S = 0.05
@@ -69,7 +69,7 @@ READINGS = 8
 """So many readings of one client are fed at a time: with hundreds, what they have coming would not fit its pipe."""
 
 
-class Core:
+class Core(VoiceEvents):
     """The pure part of the daemon. `effects` is the list that the shell empties after each event."""
 
     def __init__(
@@ -104,10 +104,6 @@ class Core:
         unfinished, self._unfinished = self._unfinished, ()
         restoring.restore(world, unfinished, now)
         self._settle(now)
-
-    def restore_voices(self, found: Sequence[VoiceSaved], files: Mapping[tuple[int, str], int], now: float) -> None:
-        """Before `start`: users' own voices, and the sizes of the files beside them, by uid and name."""
-        voices.restore(self.world, found, files, now)
 
     def restore(self, order: int, unfinished: Sequence[Unfinished], disk: Mapping[int, int]) -> None:
         """Before `start`: what the store has. order: the first number that no job has had; unfinished: jobs to go on
@@ -385,26 +381,6 @@ class Core:
     def unpacked(self, log: str, size: int, reason: str, now: float) -> None:
         """A log has been unpacked, or why not."""
         packing.unpacked(self.world, log, size, reason, now)
-        self._settle(now)
-
-    def sample_written(self, uid: int, sample: str, have: int, reason: str, now: float) -> None:
-        """A piece of a recording is on the disk, or why not. have: bytes that are there."""
-        samples.written(self.world, uid, sample, have, reason, now)
-        self._settle(now)
-
-    def sample_checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str, now: float) -> None:
-        """A helper has looked at a recording. facts: None where it cannot be used, for that reason."""
-        samples.checked(self.world, uid, sample, facts, reason, now)
-        self._settle(now)
-
-    def prompt_stored(self, uid: int, name: str, size: int, reason: str, now: float) -> None:
-        """A voice prompt is on the disk, or why not."""
-        prompts.stored(self.world, uid, name, size, reason, now)
-        self._settle(now)
-
-    def voice_files_dropped(self, ticket: int, reason: str, now: float) -> None:
-        """Files beside the voices are gone, or why not."""
-        voices.files_dropped(self.world, ticket, reason, now)
         self._settle(now)
 
     def committed(self, outcome: Outcome, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 
 from voicebus.bus.errors import Conflict, InvalidRequest, JobFailed, NotFound, VoicebusError
 from voicebus.bus.messages import Sample
+from voicebus.clients.aio import AsyncClient
 from voicebus.clients.sync import Client
 from voicebus.clients.voicing import PIECE_BYTES
 from voicebus.workers import tone
@@ -183,6 +185,31 @@ def test_a_file_brings_a_voice_elsewhere(client, anna, tmp_path):
     assert client.recording(new["samples"][0]["sample"]) == anna
     client.remove_voice("hanna")
     assert client.recording(old["samples"][0]["sample"]) == anna, "one that another voice has stays"
+
+
+def test_the_client_with_asyncio_does_the_same(service, tmp_path):
+    """Each thing that can be done with a voice can be awaited."""
+
+    async def everything():
+        async with AsyncClient(endpoint=service.endpoint, start=False) as client:
+            added = await client.add_voice("ada", [(wav(pitch=240), "Words.")], chain=["tone"], consent=MINE)
+            await client.export_voice("ada", tmp_path / "ada.voice")
+            await client.change_voice("ada", description="calm", languages=["en"])
+            await client.rename_voice("ada", "eva")
+            row = await client.voice("eva")
+            data = await client.recording(row["samples"][0]["sample"])
+            speech = await client.speak("Hello.", voice="eva", seed=7, whole=True)
+            audio = b"".join([bytes(frame.pcm) async for frame in speech.frames()])
+            await client.import_voice(tmp_path / "ada.voice")
+            names = [each["voice"] for each in await client.voices(kind="mine")]
+            for name in ("ada", "eva"):
+                await client.remove_voice(name)
+            return added.voice, row["description"], data, audio, names
+
+    name, description, data, audio, names = asyncio.run(everything())
+    assert (name, description, data) == ("ada", "calm", wav(pitch=240))
+    assert audio == wanted("Hello.", tone.cloned((data, "Words.")))
+    assert {"ada", "eva"} <= set(names)
 
 
 def test_a_designed_voice_needs_somebody_who_can(client):
