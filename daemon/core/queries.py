@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ...bus.codec import BODY_BYTES, encode
@@ -75,7 +76,7 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
         return (_job(job, now) for job in mine if where.get("state", job.told) == job.told)
     if message.what == "segments":
         job = world.jobs.get((client.uid, where.get("job", "")))
-        return map(_segment, job.segments) if job is not None else f"There is no job {where.get('job', '')!r}."
+        return map(_segment, _shown(job)) if job is not None else f"There is no job {where.get('job', '')!r}."
     lists = "status, workers, providers, voices, jobs, segments, history and text"
     return f"There is no list {message.what!r}; there are {lists}."
 
@@ -202,6 +203,13 @@ def _job(job: Job, now: float) -> Row:
         "stops": job.stops,
         "tries": job.tries,
     }
+
+
+def _shown(job: Job) -> Iterator[Segment]:
+    """The segments of a job; once it is over, as they are kept, so that a list does not change with a restart."""
+    for segment in job.segments:
+        kept = segment.number < job.placed or segment.state == "quarantined" or job.terminal is None
+        yield segment if kept else replace(segment, state="unmade", take=None, offset=-1)
 
 
 def _segment(segment: Segment) -> Row:
