@@ -31,10 +31,12 @@ from voicebus.daemon.core import (
     outcomes,
     packing,
     readers,
+    recordings,
     restoring,
     schedule,
     state,
     supervise,
+    transcripts,
     upkeep,
     world,
 )
@@ -446,6 +448,24 @@ def _outsiders_never_part() -> list[Swap]:
     return [(supervise, "_part", _nothing)]
 
 
+def _heard_from_the_beginning() -> list[Swap]:
+    put = transcripts._put
+
+    def forgetful(*args: Any) -> None:
+        put(*args)
+        args[2].segment.start = args[2].segment.end = 0
+
+    return [(transcripts, "_put", forgetful)]
+
+
+def _recording_without_its_commits() -> list[Swap]:
+    return [(recordings, "TEXTS", ())]
+
+
+def _recording_left_behind() -> list[Swap]:
+    return [(recordings, "DropInput", lambda log: effects.DropInput(f"{log}x"))]
+
+
 MUTANTS = (
     Mutant("no REWIND where a take is lost", _no_rewind, 3),
     Mutant("answers do not wait for commits", _told_at_once),
@@ -498,6 +518,9 @@ MUTANTS = (
     Mutant("nobody wakes who sleeps", _nobody_wakes, 31, more=True),
     Mutant("a worker is unloaded with work in hand", _unloaded_at_work, 1, more=True),
     Mutant("a worker is told to leave once", _leave_is_said_once, 1, more=True),
+    Mutant("a recording is heard from its beginning again", _heard_from_the_beginning, 3),
+    Mutant("a recording does not wait for its last piece", _recording_without_its_commits, 7),
+    Mutant("recordings are left behind", _recording_left_behind, 3),
     Mutant("an outsider that is gone keeps its place", _outsiders_never_part, 4, more=True),
 )
 
