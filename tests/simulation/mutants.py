@@ -18,12 +18,12 @@ from voicebus.bus.codec import encode
 from voicebus.bus.messages import UNLIMITED
 from voicebus.daemon.core import (
     aging,
-    attempts,
     clientele,
     deadlines,
     deleting,
     effects,
     ending,
+    flaws,
     fleet,
     jobs,
     leases,
@@ -164,7 +164,7 @@ def _short_takes_are_whole() -> list[Swap]:
     def flaw(provider: Any, attempt: Any, message: Any) -> None:
         return None
 
-    return [(attempts, "_flaw", flaw)]
+    return [(flaws, "flaw", flaw)]
 
 
 def _any_take_will_do() -> list[Swap]:
@@ -458,10 +458,6 @@ def _heard_from_the_beginning() -> list[Swap]:
     return [(transcripts, "_put", forgetful)]
 
 
-def _recording_without_its_commits() -> list[Swap]:
-    return [(recordings, "TEXTS", ())]
-
-
 def _recording_left_behind() -> list[Swap]:
     return [(recordings, "DropInput", lambda log: effects.DropInput(f"{log}x"))]
 
@@ -518,8 +514,7 @@ MUTANTS = (
     Mutant("nobody wakes who sleeps", _nobody_wakes, 31, more=True),
     Mutant("a worker is unloaded with work in hand", _unloaded_at_work, 1, more=True),
     Mutant("a worker is told to leave once", _leave_is_said_once, 1, more=True),
-    Mutant("a recording is heard from its beginning again", _heard_from_the_beginning, 3),
-    Mutant("a recording does not wait for its last piece", _recording_without_its_commits, 7),
+    Mutant("a recording is heard from its beginning again", _heard_from_the_beginning, 23, ("worker is killed",)),
     Mutant("recordings are left behind", _recording_left_behind, 3),
     Mutant("an outsider that is gone keeps its place", _outsiders_never_part, 4, more=True),
 )
