@@ -238,7 +238,8 @@ class Reading(Requests):
             return
         if message.code == "not_found" and self._anew and not self.cancelled:
             return  # the answer to what was said before the job was asked for, which finds it or makes it
-        if message.code in ("not_found", "gone") and self._reborn:
+        known = self._submit is not None or self.answered  # else nobody ever said that there is such a job
+        if message.code in ("not_found", "gone") and self._reborn and known:
             self._start_over(now)
             return
         if self.cancelled and message.code == "not_found":

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ._conformance_checks import CHECKS, SPEAKING, Broken, Subject
+from ._conformance_cloning import CLONING
 from ._conformance_hearing import HEARING
 from .engine import Engine, EngineError
 from .registry import find, from_file, missing
@@ -102,6 +103,8 @@ def _checks(engine: Engine) -> dict[str, Callable[[Subject], str | None]]:
     found = dict(CHECKS)
     if able.transcribe:
         found |= HEARING
+    if able.cloning:
+        found |= CLONING
     return found if able.speak else {name: check for name, check in found.items() if name not in SPEAKING}
 
 

@@ -14,15 +14,18 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..bus.prompts import VoicePrompt
 from . import _qwen_files, _qwen_package, _qwen_request, _qwen_voices
-from ._qwen_packets import Packets, packed
-from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Voice
+from ._qwen_packets import Packets, Packing, packed
+from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Sample, Voice, hum
 
 if TYPE_CHECKING:
+    from ._qwen_cloning import Clones
     from ._qwen_decoder import Window
+    from ._qwen_prompts import Prompt
     from ._qwen_talker import Plan, Utterance
 
 _WARM_FRAMES = 2
@@ -65,7 +68,7 @@ class QwenEngine(Engine):
         self.version = f"{_qwen_package.version()}/{self._files.name}"
         self._languages = _qwen_voices.Languages(self._tts.model.get_supported_languages())
         progress(80.0, "the voices")
-        self._prompts = self._cloned() if self._files.kind == "base" else {}
+        self._clones = self._cloned() if self._files.kind == "base" else None
         self._voices = self._listed()
         self._packets = Packets.told(settings, usual=12 if self._device.kind == "cpu" else 4)
         progress(90.0, "the first frames")
@@ -88,21 +91,33 @@ class QwenEngine(Engine):
             except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
                 raise EngineError("load_failed", f"{self._files.folder} cannot be loaded: {error}") from error
 
-    def _cloned(self) -> dict[str, Any]:
+    def _cloned(self) -> Clones[Any]:
+        from . import _qwen_cloning, _qwen_prompts
+
+        self._made_for = _qwen_cloning.made_for(
+            self._files.size, self._files.folder, f"qwen-tts {_qwen_package.version()}"
+        )
+        named = {}
+        for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self._files.name).items():
+            named[name] = self._item(self._prompt_of(_qwen_prompts.read(path), text))
+        books = int(self._tts.model.config.talker_config.num_code_groups)
+        return _qwen_cloning.Clones(self._item, len(self._trial_prompt().speaker), books, named)
+
+    def _prompt_of(self, recording: Any, text: str) -> Prompt:
         from . import _qwen_prompts
 
-        made = {}
-        for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self._files.name).items():
-            recording = _qwen_prompts.read(path)
-            with _qwen_package.quiet(), _translated():
-                prompt = _qwen_prompts.make(self._tts, recording, text)
-            made[name] = _qwen_prompts.item(prompt, self._talker.device)
-        return made
+        with _qwen_package.quiet(), _translated():
+            return _qwen_prompts.make(self._tts, recording, text)
+
+    def _item(self, prompt: Prompt) -> Any:
+        from . import _qwen_prompts
+
+        return _qwen_prompts.item(prompt, self._talker.device)
 
     def _listed(self) -> list[Voice]:
         tags = self._languages.tags
-        if self._files.kind == "base":
-            return [Voice(name, tags, description="cloned") for name in self._prompts]
+        if self._clones is not None:
+            return [Voice(name, tags, description="cloned") for name in self._clones.named]
         if self._files.kind == "voice_design":
             self._designs = _qwen_voices.Designs(self._settings.get("designs", {}))
             return self._designs.voices(tags)
@@ -122,6 +137,28 @@ class QwenEngine(Engine):
                 raise EngineError("load_failed", f"{self._files.name} makes no frame on {self._device.name}")
             window.decode()
 
+    def _trial_prompt(self) -> Any:
+        """A voice of nobody's: its dimensions are every voice's, and a model without any other is tested with it."""
+        from . import _qwen_cloning
+
+        prompt = self._prompt_of(_qwen_cloning.joined([Sample(hum(2.0, 24_000))])[0], "")
+        self._trial = _qwen_cloning.neutral(prompt)
+        return prompt
+
+    # ------------------------------------------------------------------------------------------- cloning
+
+    def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
+        from . import _qwen_cloning
+
+        if self._clones is None:
+            raise EngineError("invalid_input", f"{self._files.name} is no base model, and cannot clone voices")
+        return _qwen_cloning.neutral(self._prompt_of(*_qwen_cloning.joined(samples)))
+
+    def prompts_for(self) -> tuple[str, str, str]:
+        if self._clones is None:
+            return super().prompts_for()
+        return self._made_for
+
     # -------------------------------------------------------------------------------------------- telling
 
     def voices(self) -> list[Voice]:
@@ -131,12 +168,15 @@ class QwenEngine(Engine):
         return Capabilities(
             seed=True,
             instruct=self._files.takes_instruct,
-            cloning=self._files.kind == "base",
+            cloning=self._clones is not None,
+            designs=_qwen_voices.DESIGNED.name if self._files.kind == "voice_design" else "",
             options=tuple(_qwen_request.OPTIONS),
             default_voices=_qwen_voices.defaults(self._voices, self._languages),
         )
 
     def self_test(self) -> Request:
+        if self._clones is not None:
+            return _qwen_request.self_test("", self._trial)
         return _qwen_request.self_test(self._voices[0].name)
 
     def device(self) -> dict[str, Any]:
@@ -145,35 +185,45 @@ class QwenEngine(Engine):
     # ------------------------------------------------------------------------------------------- speaking
 
     def synthesize(self, request: Request) -> Generator[Chunk, None, None]:
+        self._speaker(request)
+        if request.instruct and not self._files.takes_instruct:
+            raise EngineError("invalid_input", f"{self._files.name} takes no instructions")
         if not _qwen_request.sayable(request.text):
-            self._known(request.voice)
             return
         utterance, window = self._begin(request)
         try:
+            most = _qwen_request.most_frames(request)
+            packing = Packing(request.text, window, self._packets, self.sample_rate, most)
             with _translated():
-                most = _qwen_request.most_frames(request)
-                yield from packed(utterance.frame, window, request.text, self._packets, self.sample_rate, most)
+                yield from packed(utterance.frame, packing)
         finally:
-            del utterance, window
+            del utterance, window, packing
             self._release()
 
     def _begin(self, request: Request) -> tuple[Utterance, Window]:
         from ._qwen_decoder import Window
         from ._qwen_talker import Utterance
 
-        prompt = self._prompts.get(self._known(request.voice))
+        speaker = self._speaker(request)
         with _translated():
-            utterance = Utterance(self._talker, self._plan(request), request.seed & (2**63 - 1))
-            return utterance, Window(self._decoder, self._packets.context, prompt.ref_code if prompt else None)
+            utterance = Utterance(self._talker, self._plan(request, speaker), request.seed & (2**63 - 1))
+            codes = speaker.ref_code if self._clones is not None else None
+            return utterance, Window(self._decoder, self._packets.context, codes)
 
-    def _known(self, name: str) -> str:
-        return _qwen_voices.known(name, self._voices, self._files.name)
+    def _speaker(self, request: Request) -> Any:
+        """Who speaks: a prompt on the device, or the name of a voice of the model's own. Raises EngineError."""
+        if self._clones is None and request.prompt is None:
+            return _qwen_voices.known(request.voice, self._voices, self._files.name)
+        found = self._clones.of(request) if self._clones is not None else None
+        if found is None:
+            raise EngineError("invalid_input", f"{self._files.name} has no voice {request.voice!r}")
+        return found
 
-    def _plan(self, request: Request) -> Plan:
+    def _plan(self, request: Request, voice: Any) -> Plan:
         """The package's own preparation of a request, by its public methods."""
         from ._qwen_talker import plan
 
-        voice, language = self._known(request.voice), self._languages.name(request.language)
+        language = self._languages.name(request.language)
         text = _qwen_request.readable(request.text)
         words = self._designs.words(voice, request.instruct) if self._files.kind == "voice_design" else ""
         asked = {"language": language, **_qwen_request.options(request.options)}
@@ -181,7 +231,7 @@ class QwenEngine(Engine):
         calls: dict[str, Callable[[], Any]] = {
             "custom_voice": lambda: tts.generate_custom_voice(text, voice, instruct=request.instruct or None, **asked),
             "voice_design": lambda: tts.generate_voice_design(text, words, **asked),
-            "base": lambda: tts.generate_voice_clone(text, voice_clone_prompt=[self._prompts[voice]], **asked),
+            "base": lambda: tts.generate_voice_clone(text, voice_clone_prompt=[voice], **asked),
         }
         with _qwen_package.quiet():
             return plan(tts.model, calls[self._files.kind])
@@ -195,7 +245,7 @@ class QwenEngine(Engine):
 
     def close(self) -> None:
         del self._tts, self._talker, self._decoder
-        self._prompts = {}
+        self._clones = None
         gc.collect()
         self._release()
 

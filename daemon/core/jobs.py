@@ -22,7 +22,7 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
-from . import bringing, cutting, ending, keeping, log, packing, quotas, readers, recordings, routing, schedule
+from . import bringing, cutting, ending, keeping, log, own, packing, quotas, readers, recordings, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextClosed
@@ -47,8 +47,8 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     text = ""
     if problem is None:
         problem, text = bringing.body_of(world, message, body)
-    language = _language(world, message, text)
-    chain = routing.chain_for(world, message.chain, language, message.kind) if problem is None else []
+    language = _language(world, client.uid, message, text)
+    chain = routing.chain_for(world, client.uid, message.chain, message.kind) if problem is None else []
     if isinstance(chain, Problem):
         problem = chain
     elif problem is None:
@@ -204,12 +204,12 @@ def _retry_after(world: World) -> float:
     return round(max(WAIT_S, min(min(rest, default=WAIT_S), 60.0)), 1)
 
 
-def _language(world: World, message: Submit, text: str) -> str:
+def _language(world: World, uid: int, message: Submit, text: str) -> str:
     if message.kind == "transcribe":
         return "" if message.language == "auto" else message.language
     if message.language == "auto":
         return detect_language(text[:2000], ()) or world.settings.language
-    return message.language or world.settings.language
+    return message.language or own.language(world, uid, message.chain) or world.settings.language
 
 
 # ------------------------------------------------------------------------------------------------------------ text
@@ -218,8 +218,8 @@ def _language(world: World, message: Submit, text: str) -> str:
 def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
     have = job.pieces - 1
-    if job.torn:
-        _torn(world, client, job)
+    if job.torn or (job.over and message.n > have):
+        _over(world, client, job)
         return
     if 1 <= message.n <= have:
         if not job.is_piece(message.n, body):
@@ -243,9 +243,9 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     schedule.update(world, job)
 
 
-def _torn(world: World, client: Client, job: Job) -> None:
-    """A piece could not be written down, so none from there on may be acknowledged. What became of the job is told once
-    its end is written."""
+def _over(world: World, client: Client, job: Job) -> None:
+    """No more text is taken. That is told once the end of the job is written: a daemon that is started anew before that
+    goes on with it, and wants the rest of its text from a caller who must not have thrown it away."""
     if job.terminal is not None:
         world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
 
@@ -255,11 +255,11 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
     have = job.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
     if job.torn:
-        _torn(world, client, job)
+        _over(world, client, job)
     elif job.complete and message.n == have:
         world.behind("text", job, client.peer, answer)
     elif job.over:
-        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
+        _over(world, client, job)
     elif message.n != have:
         world.error(client.peer, "out_of_order", f"{have} pieces of {job.id} have come, not {message.n}.", job=job.id)
     else:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ...bus.codec import BODY_BYTES, encode
 from ...bus.messages import Page, Query
+from . import listing
 from .routing import condition
 from .state import Client, Job, ProviderState, Segment, Worker
 from .world import World
@@ -68,13 +70,13 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
     if message.what == "providers":
         return (_provider(world, provider, operates, now) for provider in world.providers.values())
     if message.what == "voices":
-        return _voices(world, where.get("provider", ""), where.get("language", ""))
+        return listing.voices(world, client.uid, where)
     if message.what == "jobs":
         mine = (job for key, job in world.jobs.items() if key[0] == client.uid)
         return (_job(job, now) for job in mine if where.get("state", job.told) == job.told)
     if message.what == "segments":
         job = world.jobs.get((client.uid, where.get("job", "")))
-        return map(_segment, job.segments) if job is not None else f"There is no job {where.get('job', '')!r}."
+        return map(_segment, _shown(job)) if job is not None else f"There is no job {where.get('job', '')!r}."
     lists = "status, workers, providers, voices, jobs, segments, history and text"
     return f"There is no list {message.what!r}; there are {lists}."
 
@@ -174,21 +176,6 @@ _OUTSIDE = {
 """How a provider is, without an engine's words."""
 
 
-def _voices(world: World, only: str, language: str) -> Iterator[Row]:
-    for provider in world.providers.values():
-        if provider.catalogue is None or (only and provider.name != only):
-            continue
-        for voice in provider.catalogue.spoken(language):
-            yield {
-                "provider": provider.name,
-                "voice": voice.name,
-                "languages": list(voice.languages),
-                "gender": voice.gender,
-                "description": voice.description,
-                "variants": list(voice.variants),
-            }
-
-
 def _job(job: Job, now: float) -> Row:
     verdict = job.terminal
     return {
@@ -216,6 +203,13 @@ def _job(job: Job, now: float) -> Row:
         "stops": job.stops,
         "tries": job.tries,
     }
+
+
+def _shown(job: Job) -> Iterator[Segment]:
+    """The segments of a job; once it is over, as they are kept, so that a list does not change with a restart."""
+    for segment in job.segments:
+        kept = segment.number < job.placed or segment.state == "quarantined" or job.terminal is None
+        yield segment if kept else replace(segment, state="unmade", take=None, offset=-1)
 
 
 def _segment(segment: Segment) -> Row:
