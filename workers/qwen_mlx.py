@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bus.prompts import VoicePrompt
 from . import _qwen_files, _qwen_libraries, _qwen_mlx_package, _qwen_request, _qwen_voices
-from ._qwen_packets import Packets, frames_at_most, packed
+from ._qwen_packets import Packets, Packing, frames_at_most, packed
 from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Sample, Voice, hum
 
 if TYPE_CHECKING:
@@ -168,21 +168,25 @@ class QwenMlxEngine(Engine):
         does not count to the process, so nothing else would see it grow. May be called on any thread."""
         from . import _qwen_mlx_device
 
-        return _qwen_mlx_device.held() if self._device.kind != "cpu" else 0
+        loaded = hasattr(self, "_device") and self._device.kind != "cpu"
+        return _qwen_mlx_device.held() if loaded else 0
 
     # ------------------------------------------------------------------------------------------- speaking
 
     def synthesize(self, request: Request) -> Generator[Chunk, None, None]:
+        self._speaker(request)
+        if request.instruct and not self._files.takes_instruct:
+            raise EngineError("invalid_input", f"{self._files.name} takes no instructions")
         if not _qwen_request.sayable(request.text):
-            self._speaker(request)
             return
         utterance, window = self._begin(request)
         try:
+            most = _qwen_request.most_frames(request)
+            packing = Packing(request.text, window, self._packets, self.sample_rate, most)
             with _translated():
-                most = _qwen_request.most_frames(request)
-                yield from packed(utterance.frame, window, request.text, self._packets, self.sample_rate, most)
+                yield from packed(utterance.frame, packing)
         finally:
-            del utterance, window
+            del utterance, window, packing
             self._release()
 
     def _begin(self, request: Request) -> tuple[Utterance, Window]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bus.prompts import VoicePrompt
 from . import _qwen_files, _qwen_package, _qwen_request, _qwen_voices
-from ._qwen_packets import Packets, packed
+from ._qwen_packets import Packets, Packing, packed
 from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Sample, Voice, hum
 
 if TYPE_CHECKING:
@@ -185,16 +185,19 @@ class QwenEngine(Engine):
     # ------------------------------------------------------------------------------------------- speaking
 
     def synthesize(self, request: Request) -> Generator[Chunk, None, None]:
+        self._speaker(request)
+        if request.instruct and not self._files.takes_instruct:
+            raise EngineError("invalid_input", f"{self._files.name} takes no instructions")
         if not _qwen_request.sayable(request.text):
-            self._speaker(request)
             return
         utterance, window = self._begin(request)
         try:
+            most = _qwen_request.most_frames(request)
+            packing = Packing(request.text, window, self._packets, self.sample_rate, most)
             with _translated():
-                most = _qwen_request.most_frames(request)
-                yield from packed(utterance.frame, window, request.text, self._packets, self.sample_rate, most)
+                yield from packed(utterance.frame, packing)
         finally:
-            del utterance, window
+            del utterance, window, packing
             self._release()
 
     def _begin(self, request: Request) -> tuple[Utterance, Window]:

@@ -41,6 +41,8 @@ FIELDS = {
     "terminal": "job state code message samples segments skipped speakers",
     "error": "job request code message blame retry_after",
     "cancelled_all": "request count",
+    "deposited": "job n",
+    "imported": "job outcome",
     "page": "request what next",
     "work": "session attempt kind voice language rate ssml style seed credit",
     "grant": "session attempt up_to",
