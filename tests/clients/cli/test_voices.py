@@ -141,6 +141,7 @@ def test_what_is_wrong_is_said(run, kind):
     done = run(*WRONG[kind])
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+    assert "voicebus jobs" not in done.stderr
 
 
 class Listener:
