@@ -525,7 +525,8 @@ class Stopped(Message, tag="stopped"):
 class Work(Message, tag="work"):
     """Make this attempt. The body is the text. credit: audio may be sent up to this offset of the attempt.
 
-    rate: samples a second to be delivered. voice: a name from READY. language: BCP 47.
+    rate: samples a second to be delivered. voice: a name from READY. language: BCP 47. seeded: the caller chose the
+    seed: with it the same must be heard again.
     """
 
     session: str = ""
@@ -538,6 +539,7 @@ class Work(Message, tag="work"):
     style: Style = Style()
     seed: Count = 0
     credit: Count = 0
+    seeded: bool = False
 
 
 class Grant(Message, tag="grant"):

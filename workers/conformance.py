@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from ._conformance_batch import makes_together
 from ._conformance_checks import CHECKS, Broken, Subject
 from .engine import Engine, EngineError
 from .registry import find, from_file, missing
@@ -89,7 +90,7 @@ def check(engine: Callable[[], Engine], settings: dict[str, Any] | None = None, 
     if not report.passed:
         return report
     subject = Subject(made[0], time.monotonic)
-    for name, of in CHECKS.items():
+    for name, of in {**CHECKS, "together": makes_together}.items():
         run(name, " ".join((of.__doc__ or "").split()), partial(of, subject))
     run("close", "The engine closes.", made[0].close)
     return report

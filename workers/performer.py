@@ -21,7 +21,8 @@ from functools import partial
 from typing import Any
 
 from ..bus import messages as m
-from .engine import Chunk, Engine, EngineError, Mark, Request
+from .batching import Batch
+from .engine import Chunk, Engine, EngineError, Mark, Request, Spoken
 from .registry import missing
 from .selftest import Tested, measure
 from .take import Post, Take
@@ -58,6 +59,7 @@ class _Job:
     take: Take
     text: bytes
     items: Generator[Chunk | Mark, None, None] | None = None
+    spoken: Spoken | None = None
     started: float = 0.0
     waited: float = 0.0
     blocked: bool = False
@@ -145,6 +147,8 @@ class Performer:
         try:
             if engine.slots == 1:
                 self._one_by_one(engine)
+            elif engine.batches:
+                self._together(engine)
             else:
                 self._interleaved(engine)
             engine.close()
@@ -216,18 +220,31 @@ class Performer:
     def _interleaved(self, engine: Engine) -> None:
         """Several at once, an item from each in turn. One without credit is passed over until it has some."""
         jobs: list[_Job] = []
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._new or self._finished or any(job.can_go_on() for job in jobs))
-                if self._finished and not jobs and not self._new:
-                    return
-                while self._new:
-                    jobs.append(self._new.popleft())
+        while self._gathered(jobs):
             for job in [job for job in jobs if job.can_go_on()]:
                 failure = self._guarded(job, partial(self._step, engine, job))
                 if failure or job.take.stopped or job.over:
                     jobs.remove(job)
                     self._end(job, failure)
+
+    def _together(self, engine: Engine) -> None:
+        """Several at once, each step of the engine for all of them that can go on."""
+        batch = Batch(engine, self._start, self._guarded, self._settle)
+        jobs: list[_Job] = []
+        while self._gathered(jobs):
+            for job, failure in batch.turn([job for job in jobs if job.can_go_on()]):
+                jobs.remove(job)
+                self._end(job, failure)
+
+    def _gathered(self, jobs: list[_Job]) -> bool:
+        """Wait until one can go on, and add those that are new; False when all is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._new or self._finished or any(job.can_go_on() for job in jobs))
+            if self._finished and not jobs and not self._new:
+                return False
+            while self._new:
+                jobs.append(self._new.popleft())
+        return True
 
     def _step(self, engine: Engine, job: _Job) -> None:
         take = job.take
@@ -243,9 +260,14 @@ class Performer:
             else:
                 take.finish()
                 job.finishing = True
-        job.blocked = not take.push(self._clock(), everything=job.finishing)
+        self._settle(job)
+
+    def _settle(self, job: _Job) -> bool:
+        """Send what is due; says whether more may be made."""
+        job.blocked = not job.take.push(self._clock(), everything=job.finishing)
         job.over = job.finishing and not job.blocked
-        take.measure()
+        job.take.measure()
+        return not job.blocked and not job.finishing
 
     def _start(self, job: _Job) -> Request:
         job.started = self._clock()
@@ -304,6 +326,7 @@ def request_of(work: m.Work, text: str) -> Request:
         style.instruct,
         work.seed,
         dict(style.options),
+        work.seeded,
     )
 
 

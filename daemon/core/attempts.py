@@ -108,6 +108,7 @@ def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Seg
         style=job.submit.style,
         seed=attempt.take.seed,
         credit=attempt.granted,
+        seeded=job.submit.seed is not None,
     )
     world.to_worker(worker.peer, work, attempt.said.text.encode())
 

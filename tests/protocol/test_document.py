@@ -76,7 +76,7 @@ def test_the_example_of_a_worker_conforms(tmp_path, monkeypatch) -> None:
     start = [sys.executable, "-c", "from voicebus.clients.cli import main; main()"]
     done = subprocess.run([*start, *command], capture_output=True, text=True, timeout=25)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "15 checks, 0 failed" in done.stdout
+    assert "16 checks, 0 failed" in done.stdout
 
 
 def test_the_example_of_a_configuration_is_one(tmp_path) -> None:

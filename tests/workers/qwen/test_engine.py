@@ -88,14 +88,15 @@ def test_packets_are_as_configured(engine, first, packet):
 
 
 def counted_steps(engine, monkeypatch):
-    """A list that grows with each step of the model."""
-    steps, step = [], engine._talker.step
+    """A list that grows with each frame of the model."""
+    talker = engine._models.default.rows.talker
+    steps, frame = [], talker.frame
 
     def counting(*args):
         steps.append(1)
-        return step(*args)
+        return frame(*args)
 
-    monkeypatch.setattr(engine._talker, "step", counting)
+    monkeypatch.setattr(talker, "frame", counting)
     return steps
 
 
@@ -109,7 +110,7 @@ def test_closing_stops_within_one_step(engine, monkeypatch):
             next(items)
         before = len(steps)
         items.close()
-        assert (before, len(steps)) == (at - 1, at - 1)
+        assert (before, len(steps)) == (at, at)
 
 
 def test_emit_stops_within_one_step(engine, monkeypatch):
@@ -123,7 +124,7 @@ def test_emit_stops_within_one_step(engine, monkeypatch):
         return len(calls) < 4
 
     one.speak(Request(TEXT, "ryan", "en", seed=1), emit)
-    assert (len(calls), len(steps)) == (4, 3)
+    assert (len(calls), len(steps)) == (4, 4)
 
 
 def test_the_same_seed_says_the_same(engine):
@@ -138,7 +139,7 @@ def test_the_same_seed_says_the_same(engine):
 
 def test_two_at_once_do_not_mix(engine):
     """Two utterances, each asked for a frame in turn, say what each says alone: they share nothing but the weights."""
-    one = engine(options=SOON)
+    one = engine(options=SOON, slots=2)
     requests = [Request(TEXT, "ryan", "en", seed=1), Request("Hello.", "vivian", "de", seed=3)]
     alone = [b"".join(chunks(one, request)) for request in requests]
     under_way = [one.synthesize(request) for request in requests]
@@ -209,21 +210,24 @@ def test_nothing_to_say_says_nothing(engine):
     ],
 )
 def test_instructions_are_claimed_where_they_count(engine, kind, size, able):
-    """The small presets' model drops instructions without a word, and base models do not know them: not claimed there,
-    and where they are claimed they change what is said."""
+    """The package drops instructions to the small presets' model without a word, and base models do not know them: not
+    claimed there, and refused; where they are claimed they change what is said."""
     one = engine(kind, {"size": size, **NEVER})
     voice = one.voices()[0].name
-    plain, told = (start(one, Request(TEXT, voice, "en", seed=1, instruct=words)) for words in ("", "very sad"))
+    request, told = Request(TEXT, voice, "en", seed=1), Request(TEXT, voice, "en", seed=1, instruct="very sad")
     assert one.capabilities().instruct is able
-    assert (plain != told) is able
+    if able:
+        assert start(one, request) != start(one, told)
+    else:
+        assert "takes no instructions" in failure(one, told).message
 
 
 def test_claims_are_honest(engine):
-    """It streams, takes a seed and three options, and claims no marks, rate, pitch, volume or SSML."""
+    """It streams, takes a seed and four options, and claims no marks, rate, pitch, volume or SSML."""
     can = engine().capabilities()
     assert (can.streams, can.seed, can.marks, can.own_end) == (True, True, (), False)
     assert not (can.rate or can.pitch or can.volume or can.ssml or can.punctuation)
-    assert can.options == ("temperature", "top_p", "top_k")
+    assert can.options == ("temperature", "top_p", "top_k", "size")
 
 
 def test_the_device_is_told(engine):
@@ -248,17 +252,17 @@ def test_a_prompt_survives_its_packing(engine):
     from voicebus.workers import _qwen_prompts as prompts
 
     one = engine("base", SOON)
-    kept = one._prompts["hum"]
+    kept = one._models.default.prompts["hum"]
     made = prompts.Prompt(kept.ref_spk_embedding.numpy(), kept.ref_code.numpy().astype("int16"), "hello world")
     again = prompts.Prompt.unpacked(made.packed())
     assert made.packed() == again.packed()
     request = Request(TEXT, "hum", "en", seed=1)
     before = chunks(one, request)
     try:
-        one._prompts["hum"] = prompts.item(again, "cpu")
+        one._models.default.prompts["hum"] = prompts.item(again, "cpu")
         assert chunks(one, request) == before
     finally:
-        one._prompts["hum"] = kept
+        one._models.default.prompts["hum"] = kept
 
 
 @pytest.mark.slow
@@ -284,6 +288,7 @@ def test_memory_does_not_grow(engine):
 
 def test_frames_are_of_the_book(engine):
     """Every code is one of the codec's; what is none of them is never drawn."""
-    utterance, _ = engine()._begin(Request(TEXT, "ryan", "en", seed=6))
+    utterance = engine()._models.default.utterance(Request(TEXT, "ryan", "en", seed=6), 10)
     for _ in range(10):
         assert 0 <= int(utterance.frame().max()) < CODES
+    utterance.close()
