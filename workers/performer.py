@@ -10,6 +10,7 @@ through `post`, which may wait for room.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -87,6 +88,7 @@ class Performer:
         self._clock = clock
         self._changed = threading.Condition()
         self._settings: dict[str, Any] | None = None
+        self._engine: Engine | None = None
         self._finished = False
         self._new: deque[_Job] = deque()
         self._takes: dict[str, Take] = {}
@@ -125,6 +127,12 @@ class Performer:
                 take.stopped = True
                 self._changed.notify()
 
+    def memory(self) -> int:
+        """Bytes of its device's memory that the engine has now, 0 where it does not say."""
+        with contextlib.suppress(Exception):  # A beat is not to fail for a number.
+            return max(0, int(self._engine.memory())) if self._engine is not None else 0
+        return 0
+
     def finish(self, within: float) -> None:
         """Stop everything and close the engine; gives up waiting for it after `within` seconds."""
         with self._changed:
@@ -159,7 +167,7 @@ class Performer:
     def _load(self, settings: dict[str, Any]) -> Engine | None:
         try:
             started = self._clock()
-            engine = self._make()
+            engine = self._engine = self._make()
             engine.load(settings, lambda percent, note: self._report(Progressed(percent, note)))
             tested = measure(engine, started, self._clock)
         except EngineError as error:
