@@ -21,8 +21,8 @@ PLACE = 40
 
 FRAMES = 3
 RECORDED = (PLACE, 300, 600)
-"""Where rows stand when frames are recorded at the start: lengths that a sentence reaches. Longer ones are recorded when
-an utterance reaches them."""
+"""Where rows stand when frames are recorded at the start: lengths that a sentence reaches. Longer ones are recorded
+when an utterance reaches them."""
 
 _SAMPLING = {
     "do_sample": True, "temperature": 0.9, "top_k": 50, "top_p": 1.0, "repetition_penalty": 1.05,

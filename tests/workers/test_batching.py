@@ -26,8 +26,8 @@ class Word:
 
 
 class Choir(Engine):
-    """Makes a word of each utterance in a step. "fail" fails that one, "all" all of them, "wait" waits in the step until
-    `go` is set; what a test overrides in it is what breaks it."""
+    """Makes a word of each utterance in a step. "fail" fails that one, "all" all of them, "wait" waits in the step
+    until `go` is set; what a test overrides in it is what breaks it."""
 
     name, version, sample_rate, slots, batches = "choir", "1", 8000, 4, True
 
