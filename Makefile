@@ -16,7 +16,7 @@ TORCH_READY := $(TORCH_VENV)/ready.stamp
 TORCH_TESTS := tests/workers/qwen tests/faults/test_torch_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test test-torch bench-torch lint format types coverage-core wheel fuzz soak crash-points \
+.PHONY: help .venv demo test test-torch bench-torch bench-torch-steps bench-torch-many lint format types coverage-core wheel fuzz soak crash-points \
 	simulate mutants bench clean
 
 help: ## list the targets
@@ -70,6 +70,12 @@ test-torch: $(TORCH_READY) ## the PyTorch engine on tiny models, in .venv-torch 
 
 bench-torch: $(TORCH_READY) ## measure the PyTorch engine alone and through the bus (ARGS=)
 	@$(TORCH_VENV)/bin/python benchmarks/torch_engine.py $(ARGS)
+
+bench-torch-steps: $(TORCH_READY) ## measure its frames, one and several at a time (ARGS="--size 0.6B")
+	@$(TORCH_VENV)/bin/python benchmarks/torch_steps.py $(ARGS)
+
+bench-torch-many: $(TORCH_READY) ## measure jobs at once, and memory over 500 jobs (ARGS=)
+	@$(TORCH_VENV)/bin/python benchmarks/torch_many.py $(ARGS)
 
 lint: $(DEV) ## check style and layout
 	@$(BIN)/ruff check .
