@@ -14,9 +14,15 @@ WHEEL := $(VENV)/wheel
 TORCH_VENV := .venv-torch
 TORCH_READY := $(TORCH_VENV)/ready.stamp
 TORCH_TESTS := tests/workers/qwen tests/faults/test_torch_worker.py
+MLX_VENV := .venv-mlx
+MLX_READY := $(MLX_VENV)/ready.stamp
+MLX_TESTS := tests/workers/qwen_mlx tests/faults/test_mlx_worker.py
+WHISPER_VENV := .venv-whisper
+WHISPER_READY := $(WHISPER_VENV)/ready.stamp
+WHISPER_TESTS := tests/workers/whisper tests/faults/test_whisper_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test test-torch bench-torch bench-torch-steps bench-torch-many lint format types coverage-core wheel fuzz soak crash-points \
+.PHONY: help .venv demo test test-torch test-mlx test-whisper bench-torch bench-torch-steps bench-torch-many bench-mlx bench-whisper lint format types coverage-core wheel fuzz soak crash-points \
 	simulate mutants bench clean
 
 help: ## list the targets
@@ -69,7 +75,35 @@ test-torch: $(TORCH_READY) ## the PyTorch engine on tiny models, in .venv-torch 
 	@$(TORCH_VENV)/bin/pytest -q $(TORCH_TESTS) $(ARGS)
 
 bench-torch: $(TORCH_READY) ## measure the PyTorch engine alone and through the bus (ARGS=)
-	@$(TORCH_VENV)/bin/python benchmarks/torch_engine.py $(ARGS)
+	@$(TORCH_VENV)/bin/python benchmarks/qwen_engine.py torch $(ARGS)
+
+# MLX's wheels want macOS 14 or newer and, on Linux, glibc 2.35; the extra names the back end.
+$(MLX_READY): pyproject.toml $(DEV)
+	@$(PIP) install 'uv>=0.5'
+	@$(BIN)/uv venv -q --allow-existing $(MLX_VENV)
+	@install="$(BIN)/uv pip install -q --compile-bytecode --python $(MLX_VENV)/bin/python"; \
+	$$install 'setuptools>=77' && $$install --no-build-isolation --editable '.[mlx]' pytest pytest-timeout
+	@touch $@
+
+test-mlx: $(MLX_READY) ## the MLX engine on tiny models, in .venv-mlx (0.5 GB; ARGS=)
+	@$(MLX_VENV)/bin/pytest -q $(MLX_TESTS) $(ARGS)
+
+bench-mlx: $(MLX_READY) ## measure the MLX engine alone and through the bus (ARGS=)
+	@$(MLX_VENV)/bin/python benchmarks/qwen_engine.py mlx $(ARGS)
+
+$(WHISPER_READY): pyproject.toml $(DEV)
+	@$(PIP) install 'uv>=0.5'
+	@$(BIN)/uv venv -q --allow-existing $(WHISPER_VENV)
+	@install="$(BIN)/uv pip install -q --compile-bytecode --python $(WHISPER_VENV)/bin/python"; \
+	$$install 'setuptools>=77' && \
+	$$install --no-build-isolation --editable '.[whisper]' pytest pytest-timeout
+	@touch $@
+
+test-whisper: $(WHISPER_READY) ## the transcribing engine on a tiny model, in .venv-whisper (0.5 GB; ARGS=)
+	@$(WHISPER_VENV)/bin/pytest -q $(WHISPER_TESTS) $(ARGS)
+
+bench-whisper: $(WHISPER_READY) ## measure the transcribing engine alone and through the bus (ARGS=)
+	@$(WHISPER_VENV)/bin/python benchmarks/whisper_engine.py $(ARGS)
 
 bench-torch-steps: $(TORCH_READY) ## measure its frames, one and several at a time (ARGS="--size 0.6B")
 	@$(TORCH_VENV)/bin/python benchmarks/torch_steps.py $(ARGS)
@@ -124,5 +158,5 @@ bench: $(BENCH_READY) ## measure (ARGS= for more options)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) $(TORCH_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
+	rm -rf $(VENV) $(TORCH_VENV) $(MLX_VENV) $(WHISPER_VENV) build dist voicebus.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(DEMO_WAV)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

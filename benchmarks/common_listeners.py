@@ -34,6 +34,8 @@ CREDIT_AHEAD = 2 * RATE
 CREDIT_EVERY = 5
 SWEEP_S = 0.01
 HEAR_S = 0.005
+TICK_S = 0.002
+"""What is due within this is sent together: a worker that woke up for each frame would need a core for itself."""
 
 _STAMP = struct.Struct("<q")
 _REST = bytes(range(1, 241)) * 8
@@ -149,7 +151,9 @@ class Pacer:
             while self.queue and self.queue[0][0] <= now and now < heard + HEAR_S:
                 self.speak(heapq.heappop(self.queue)[1], now)
                 now = time.monotonic()
-            self.hear(max(0.0, min(self.queue[0][0] - now, 0.02) * 1000) if self.queue else 20)
+            if not self.queue or self.queue[0][0] > now:
+                time.sleep(TICK_S)
+            self.hear(0)
             heard = time.monotonic()
         return percentile(self.lags or [0.0], 0.99)
 
@@ -171,7 +175,7 @@ def bare_source(folder: Path, count: int) -> Callable[[float], float]:
         while (now := time.monotonic()) < end:
             due, number = queue[0]
             if due > now:
-                time.sleep(due - now)
+                time.sleep(max(TICK_S, due - now))
                 continue
             socket.send(heads[number], zmq.SNDMORE)
             socket.send(body(due))
@@ -257,7 +261,8 @@ def bare_listeners(folder: Path, first: int, count: int) -> Callable[[float, flo
 
 
 def real_listeners(runtime: Path, first: int, count: int) -> Callable[[float, float], list[float]]:
-    """Clients of the daemon. Checks that no frame is missing or comes twice."""
+    """Clients of the daemon, which begin one after the other within the length of a sentence: people who know nothing
+    of each other do not end their sentences together. Checks that no frame is missing or comes twice."""
     many_descriptors()
     here = context(count)
     clients = [RawClient(runtime, here) for _ in range(count)]
@@ -270,7 +275,7 @@ def real_listeners(runtime: Path, first: int, count: int) -> Callable[[float, fl
         offsets = [0] * count
         jobs = []
         for number, client in enumerate(clients):
-            time.sleep(max(0.0, begin + number / count * min(1.0, settle_s / 2) - time.monotonic()))
+            time.sleep(max(0.0, begin + number / count * SENTENCE_S - time.monotonic()))
             name = first + number
             text = " ".join(f"Listener {name} hears sentence {s} now." for s in range(sentences))
             jobs.append(client.submit(text, "paced", rate=RATE, credit=CREDIT_AHEAD))

@@ -15,8 +15,9 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from .archived import ArchivedJob, ArchivedSegment
 from .errors import BadMessage
-from .messages import ClientMessage, MarkRow, Message, ToClient, ToWorker, WorkerMessage
+from .messages import ClientMessage, HeardRow, MarkRow, Message, ToClient, ToWorker, WorkerMessage
 
 HEADER_BYTES = 64 * 1024
 """Longest header."""
@@ -30,6 +31,9 @@ first."""
 
 MARKS = 16 * 1024
 """Most timings in one body."""
+
+ROW_BYTES = 256 * 1024
+"""Longest row of a transcript."""
 
 PAGE_ROWS = 1000
 """Most rows in one page of a list, whatever was asked for."""
@@ -47,9 +51,12 @@ _from_client: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(C
 _to_client: msgspec.msgpack.Decoder[ToClient] = msgspec.msgpack.Decoder(ToClient)
 _from_worker: msgspec.msgpack.Decoder[WorkerMessage] = msgspec.msgpack.Decoder(WorkerMessage)
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_heard = msgspec.msgpack.Decoder(HeardRow)
 _mark_rows = msgspec.msgpack.Decoder(Annotated[list[MarkRow], msgspec.Meta(max_length=MARKS)])
 _rows = msgspec.msgpack.Decoder(Annotated[list[dict[str, Any]], msgspec.Meta(max_length=PAGE_ROWS)])
 _map = msgspec.msgpack.Decoder(dict[str, Any])
+_job = msgspec.msgpack.Decoder(ArchivedJob)
+_segment = msgspec.msgpack.Decoder(ArchivedSegment)
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | memoryview, limit: int, what: str) -> T:
@@ -87,6 +94,11 @@ def decode_marks(body: bytes | memoryview) -> list[MarkRow]:
     return _decode(_mark_rows, body, BODY_BYTES, "list of marks")
 
 
+def decode_heard(body: bytes | memoryview) -> HeardRow:
+    """The body of HEARD or TRANSCRIPT. Raises BadMessage."""
+    return _decode(_heard, body, ROW_BYTES, "row of a transcript")
+
+
 def decode_rows(body: bytes | memoryview) -> list[dict[str, Any]]:
     """The body of PAGE. Raises BadMessage."""
     return _decode(_rows, body, BODY_BYTES, "page")
@@ -95,6 +107,16 @@ def decode_rows(body: bytes | memoryview) -> list[dict[str, Any]]:
 def decode_map(body: bytes | memoryview) -> dict[str, Any]:
     """The body of READY. Raises BadMessage."""
     return _decode(_map, body, BODY_BYTES, "map")
+
+
+def decode_archived_job(body: bytes | memoryview) -> ArchivedJob:
+    """The body of IMPORT. Raises BadMessage."""
+    return _decode(_job, body, BODY_BYTES, "job")
+
+
+def decode_archived_segment(body: bytes | memoryview) -> ArchivedSegment:
+    """The body of DEPOSIT `segment`. Raises BadMessage."""
+    return _decode(_segment, body, BODY_BYTES, "segment")
 
 
 def encode_checked(message: Message, body: bytes | memoryview = b"") -> bytes:

@@ -143,6 +143,7 @@ CALLER_CODES = frozenset(
         "out_of_order",
         "ended",
         "not_reading",
+        "not_importing",
     }
 )
 """Codes of ERROR whose blame is the caller's."""

@@ -92,6 +92,45 @@ class Style(msgspec.Struct, omit_defaults=True, frozen=True):
     options: Annotated[dict[Name, str | int | float | bool], msgspec.Meta(max_length=64)] = {}
 
 
+class Hearing(msgspec.Struct, omit_defaults=True, frozen=True):
+    """How to transcribe. words: time each word. translate: into English. vad: leave out what is no speech before
+    listening to it. prompt: words that are likely to occur, or the style to write in.
+    """
+
+    words: bool = False
+    translate: bool = False
+    vad: bool = True
+    prompt: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+
+
+class WordRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One word of a passage. start, end: seconds from the recording's beginning. confidence: 0 to 1."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+    confidence: Factor = 0.0
+
+
+class HeardRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One row of a transcript, as it stands in the body of HEARD and TRANSCRIPT.
+
+    kind: "about" (the first row: of the recording as a whole) or "passage". start, end: seconds from the recording's
+    beginning; of "about" 0 and its length. text: what was said. language: BCP 47, of the passage or, as far as it was
+    found out, the recording. confidence: 0 to 1; of "about" that of the language. words: timings of words, where they
+    were asked for. speech_s: of "about": seconds in which somebody speaks, -1 where nobody looked.
+    """
+
+    kind: Literal["about", "passage"]
+    start: Seconds = 0.0
+    end: Seconds = 0.0
+    text: str = ""
+    language: Name = ""
+    confidence: Factor = 0.0
+    words: Annotated[list[WordRow], msgspec.Meta(max_length=4096)] = []
+    speech_s: Annotated[float, msgspec.Meta(ge=-1.0, le=1e9)] = -1.0
+
+
 class MarkRow(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """One timing inside a take, as it stands in the body of MARKS.
 
@@ -163,18 +202,18 @@ class Hello(Message, tag="hello"):
 
 class Submit(Message, tag="submit"):
     """Start a job. The body is the text, or its first piece (number 0, which may be empty) when `complete` is
-    false.
+    false; of a job of kind "transcribe" it is the recording, a file in any common format.
 
     job: the client's own name for it, 1 to 64 characters of ``A-Z a-z 0-9 _ . -``. chain: whom to ask, best
     first; empty for the daemon's own. language: BCP 47, "" for the daemon's default, "auto" to be found out.
     rate: samples a second, 0 for the native rate of the chain's first provider. patience_s: how long to wait
     for a better entry of the chain. read, credit: as in ATTACH, so that audio needs no second round trip.
     keep: what stays of the job, "" for what is configured. skip_bad: leave out a segment that nobody can say instead of
-    failing.
+    failing. hearing: how to transcribe. first: what the daemon notes of a recording's first piece, for itself.
     """
 
     job: Name = ""
-    kind: Literal["speak"] = "speak"
+    kind: Literal["speak", "transcribe"] = "speak"
     chain: Annotated[list[Choice], msgspec.Meta(max_length=64)] = []
     language: Name = ""
     complete: bool = True
@@ -189,10 +228,12 @@ class Submit(Message, tag="submit"):
     read: Read = "live"
     credit: Count = 0
     skip_bad: bool = False
+    hearing: Hearing = Hearing()
+    first: Name = ""
 
 
 class Append(Message, tag="append"):
-    """Piece `n` of a job's text, in the body. Piece 0 came with SUBMIT."""
+    """Piece `n` of a job's text, or of its recording, in the body. Piece 0 came with SUBMIT."""
 
     job: Name = ""
     n: Count = 0
@@ -249,6 +290,27 @@ class Pin(Message, tag="pin"):
 
     job: Name = ""
     pinned: bool = True
+
+
+class Import(Message, tag="import"):
+    """Bring a job that is over back from an archive, as one of the sender's own. The body is a map *ArchivedJob*.
+    Answered by DEPOSITED 0, or by IMPORTED where there is nothing to be brought. A client has one import at a time: the
+    next one takes the place of one that has not come to its end.
+    """
+
+    job: Name = ""
+
+
+class Deposit(Message, tag="deposit"):
+    """Piece `n` of the job that is being imported: "text" (UTF-8 in the body), a "segment" (a map *ArchivedSegment*),
+    or "audio" (PCM of the segment before, as much of it as fits). All text comes first, then each segment with its
+    audio behind it. Answered by DEPOSITED. last: and that is all; answered by IMPORTED.
+    """
+
+    job: Name = ""
+    n: Count = 0
+    kind: Literal["text", "segment", "audio"] = "text"
+    last: bool = False
 
 
 class CancelAll(Message, tag="cancel_all"):
@@ -336,6 +398,19 @@ class Marks(Message, tag="marks"):
     voice: str = ""
 
 
+class Transcript(Message, tag="transcript"):
+    """Row `n` of a transcript, the body, a MessagePack array. It is final, but for a power cut: see REWIND.
+
+    n: 0 is the row "about", of the recording as a whole. take: a name of this row. provider, model: who heard it.
+    """
+
+    job: str = ""
+    n: Count = 0
+    take: str = ""
+    provider: str = ""
+    model: str = ""
+
+
 class Rewind(Message, tag="rewind"):
     """Forget all audio from `offset` on: that segment is made anew (`reason`; `take` is the one that is
     gone).
@@ -403,6 +478,21 @@ class Pinned(Message, tag="pinned"):
 
     job: str = ""
     pinned: bool = True
+
+
+class Deposited(Message, tag="deposited"):
+    """Answers IMPORT and DEPOSIT. n: how many pieces of the job have come, so which is the next."""
+
+    job: str = ""
+    n: Count = 0
+
+
+class Imported(Message, tag="imported"):
+    """The job is in the history. outcome: "imported"; or, where it was not brought, "exists" (there is one of that
+    name) or "deleted" (there was one, and its name is not free yet)."""
+
+    job: str = ""
+    outcome: str = "imported"
 
 
 class CancelledAll(Message, tag="cancelled_all"):
@@ -489,6 +579,20 @@ class TakeMarks(Message, tag="take_marks"):
     attempt: str = ""
 
 
+class Heard(Message, tag="heard"):
+    """Of an attempt to transcribe: a row of the transcript, in the body, a MessagePack array; or no body, which says
+    only how far it has come.
+
+    n: 0, 1, 2 ... counts the rows of the attempt; without a body the number of the next. at_s: seconds of the recording
+    that are dealt with.
+    """
+
+    session: str = ""
+    attempt: str = ""
+    n: Count = 0
+    at_s: Seconds = 0.0
+
+
 class Done(Message, tag="done"):
     """The attempt is whole: so many samples, the largest absolute sample, the root mean square, seconds of
     work."""
@@ -519,19 +623,35 @@ class Stopped(Message, tag="stopped"):
     attempt: str = ""
 
 
+class Need(Message, tag="need"):
+    """Send bytes `offset` up to `up_to` of what `key` names. Asking again does no harm: the same comes again.
+
+    key: "input:ATTEMPT" for the recording that an attempt is to transcribe, "sample:SHA256" for a voice's recording,
+    "prompt:KEY" for a voice prompt. up_to: bytes may come up to here; at most 262 144 come for one NEED. offset: of the
+    first byte that is wanted.
+    """
+
+    session: Name = ""
+    key: Name = ""
+    up_to: Count = 0
+    offset: Count = 0
+
+
 # ------------------------------------------------------------------------------------------- daemon to worker
 
 
 class Work(Message, tag="work"):
-    """Make this attempt. The body is the text. credit: audio may be sent up to this offset of the attempt.
+    """Make this attempt. The body is the text; of kind "transcribe" the end of what was heard before `from_s`.
 
-    rate: samples a second to be delivered. voice: a name from READY. language: BCP 47. seeded: the caller chose the
-    seed: with it the same must be heard again.
+    credit: audio may be sent up to this offset of the attempt. rate: samples a second to be delivered. voice: a name
+    from READY, or a model. language: BCP 47. hearing: how to transcribe. from_s: seconds of the recording that are
+    dealt with; nothing that ends before is to be heard again. size: bytes of the recording, to be had by NEED.
+    seeded: the caller chose the seed: with it the same must be heard again.
     """
 
     session: str = ""
     attempt: str = ""
-    kind: Literal["speak", "probe"] = "speak"
+    kind: Literal["speak", "probe", "transcribe"] = "speak"
     voice: str = ""
     language: str = ""
     rate: Count = 0
@@ -539,6 +659,9 @@ class Work(Message, tag="work"):
     style: Style = Style()
     seed: Count = 0
     credit: Count = 0
+    hearing: Hearing = Hearing()
+    from_s: Seconds = 0.0
+    size: Count = 0
     seeded: bool = False
 
 
@@ -558,6 +681,17 @@ class Stop(Message, tag="stop"):
     attempt: str = ""
 
 
+class Feed(Message, tag="feed"):
+    """A run of bytes of `key`, in the body. offset: of its first byte. size: of the whole, 0 while nobody knows it; the
+    last run ends there. missing: why none will come, "" where they do."""
+
+    session: str = ""
+    key: str = ""
+    offset: Count = 0
+    size: Count = 0
+    missing: str = ""
+
+
 class Quit(Message, tag="quit"):
     """Take no more work, finish what is running, and exit with code 0."""
 
@@ -565,7 +699,21 @@ class Quit(Message, tag="quit"):
 
 
 ClientMessage = (
-    Hello | Submit | Append | End | Attach | Detach | Credit | Cancel | CancelAll | Delete | Pin | Query | Bye
+    Hello
+    | Submit
+    | Append
+    | End
+    | Attach
+    | Detach
+    | Credit
+    | Cancel
+    | CancelAll
+    | Delete
+    | Pin
+    | Import
+    | Deposit
+    | Query
+    | Bye
 )
 ToClient = (
     Welcome
@@ -576,6 +724,7 @@ ToClient = (
     | Attached
     | Audio
     | Marks
+    | Transcript
     | Rewind
     | Notice
     | Terminal
@@ -583,7 +732,9 @@ ToClient = (
     | CancelledAll
     | Deleted
     | Pinned
+    | Deposited
+    | Imported
     | Page
 )
-WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Done | Failed | Stopped
-ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Quit
+WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Done | Failed | Stopped | Need
+ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Quit

@@ -15,25 +15,27 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, Unpack
+from typing import IO, Any, Self, TypeVar, Unpack
 
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link
 from .events import Event, Frame, Result
+from .following import AsyncFollowed
 from .history import AsyncKept
+from .questions import OfJob
 from .reading import Reading
 from .session import Session
-from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
+from .speech import ClientBase, attached_reading, reading_for
+from .transcribing import AsyncHears
+
+F = TypeVar("F", bound=AsyncFollowed)
 
 
-class AsyncSpeech(SpeechBase):
+class AsyncSpeech(AsyncFollowed):
     """One job's audio, as an asynchronous iterable of events; see `Speech`."""
-
-    _client: AsyncClient
-    _feeder: asyncio.Task[None] | None = None
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while True:
@@ -43,17 +45,6 @@ class AsyncSpeech(SpeechBase):
             yield event
             if isinstance(event, Frame):
                 self._report(event.end)
-
-    async def _wait(self) -> Event | None:
-        event = self._next_ready()
-        while event is None and not self._over and not self._stopped:
-            await self._client._changed()  # noqa: SLF001
-            event = self._next_ready()
-        if event is None and self._over:
-            error = self._ending()
-            if error is not None:
-                raise error
-        return event
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Only the audio; see `Speech.frames`."""
@@ -85,47 +76,15 @@ class AsyncSpeech(SpeechBase):
             writer.finish()
         return self._finished()
 
-    async def wait_kept(self) -> None:
-        """Return when the daemon keeps all of the text; see `Speech.wait_kept`."""
-        while not (self._reading.text_kept or self.over):
-            await self._client._changed()  # noqa: SLF001
-        error = None if self._reading.text_kept else self._ending()
-        if error is not None:
-            raise error
-
-    def cancel(self) -> None:
-        """End the job. No event comes any more; whoever iterates is let go. Returns at once."""
-        self._silence()
-        self._stop_feeding()
-        self._act(lambda reading, now: reading.cancel(now))
-        self._client._wake()  # noqa: SLF001
-
-    def close(self) -> None:
-        """Stop reading. The job goes on without us."""
-        self._silence()
-        self._stop_feeding()
-        self._client._drop(self.job)  # noqa: SLF001
-
-    def _stop_feeding(self) -> None:
-        if self._feeder is not None:
-            self._feeder.cancel()
-
     async def _feed(self, pieces: AsyncIterable[str] | Iterable[str]) -> None:
         """Send text from an iterable as fast as it comes and the daemon keeps it."""
         try:
             async for piece in _each(pieces):
-                data = asking.text_bytes(piece)
-                while self._reading.pieces.backlog >= FEED_BYTES and not self.over:
-                    await self._client._changed()  # noqa: SLF001
-                if self.over:
+                if not await self._send(asking.text_bytes(piece)):
                     return
-                for at in range(0, len(data), FEED_BYTES):
-                    part = data[at : at + FEED_BYTES]
-                    self._act(lambda reading, now, part=part: reading.append(part, now))  # type: ignore[misc]
             self._act(lambda reading, now: reading.end(now))
         except Exception as error:  # noqa: BLE001 - whatever the caller's iterator raises is the caller's to see
-            self._feed_error = error
-            self._act(lambda reading, now: reading.cancel(now))
+            self._feed_failed(error)
 
 
 async def _each(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncIterator[str]:
@@ -138,7 +97,7 @@ async def _each(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncIterator[str
             await asyncio.sleep(0)
 
 
-class AsyncClient(AsyncKept, ClientBase):
+class AsyncClient(AsyncKept, AsyncHears, ClientBase):
     """A connection to the speech service of this machine, opened by ``async with``; see `Client` for its arguments.
 
     ::
@@ -152,7 +111,8 @@ class AsyncClient(AsyncKept, ClientBase):
         self, *, start: bool = True, name: str = "", endpoint: str | None = None, reconnect_s: float = 10.0
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
-        self._speeches: dict[str, AsyncSpeech] = {}
+        self._speeches: dict[str, AsyncFollowed] = {}
+        self._importing = asyncio.Lock()
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._news: asyncio.Future[None] | None = None
@@ -222,16 +182,16 @@ class AsyncClient(AsyncKept, ClientBase):
     ) -> AsyncSpeech:
         """Have a text said; see `Client.speak`. text may also be an asynchronous iterable of pieces."""
         reading = reading_for(text, options, time.monotonic())
-        speech = await self._adopt(reading)
+        speech = await self._adopt(reading, AsyncSpeech)
         if not isinstance(text, str):
             speech._feeder = asyncio.create_task(speech._feed(text))  # noqa: SLF001
         return speech
 
     async def attach(self, job: str, offset: int = 0, *, take: str = "", whole: bool = False) -> AsyncSpeech:
         """Hear a job that is there; see `Client.attach`."""
-        return await self._adopt(attached_reading(job, offset, take, whole, time.monotonic()))
+        return await self._adopt(attached_reading(job, offset, take, whole, time.monotonic()), AsyncSpeech)
 
-    async def _adopt(self, reading: Reading) -> AsyncSpeech:
+    async def _adopt(self, reading: Reading, kind: type[F]) -> F:
         session = self._session
         if reading.job in self._speeches:
             raise InvalidRequest(f"{reading.job} is being read by this client already.")
@@ -240,7 +200,7 @@ class AsyncClient(AsyncKept, ClientBase):
             do(reading, time.monotonic())
             self._serve()
 
-        speech = self._speeches[reading.job] = AsyncSpeech(reading, act)
+        speech = self._speeches[reading.job] = kind(reading, act)
         speech._client = self  # noqa: SLF001
         session.add(reading)
         self._serve()
@@ -309,8 +269,8 @@ class AsyncClient(AsyncKept, ClientBase):
             if not cursor:
                 return rows
 
-    async def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
-        asked = self._session.ask(message, time.monotonic())
+    async def _ask(self, message: Query | CancelAll | OfJob, body: bytes = b"") -> Any:
+        asked = self._session.ask(message, time.monotonic(), body)
         self._serve()
         while not asked.over:
             await self._changed()

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from ..bus.errors import NotFound, VoicebusError
+from ..bus.errors import JobFailed, NotFound, VoicebusError
+from . import transcripts
 from .events import Event, Mark
 from .history import Filters
 
@@ -92,6 +93,8 @@ class _Writer:
             if row["samples"] and self._audio(job, audio, marks):
                 sums["audio.flac"] = self._put(f"{folder}/audio.flac", audio)
         record = {**row, "segments": segments, "marks": marks}
+        if row.get("request", {}).get("kind") == "transcribe":
+            record["transcript"] = transcripts.of_job(self._client, job)
         for name, content in (("text.txt", text), ("record.json", json.dumps(record, ensure_ascii=False, indent=1))):
             self._archive.writestr(f"{folder}/{name}", content)
             sums[name] = hashlib.sha256(content.encode()).hexdigest()
@@ -103,9 +106,11 @@ class _Writer:
                 marks.append(asdict(event))
 
         try:
-            self._client.attach(job, whole=True).save(audio, on_event=note)
+            self._client.attach(job, whole=True).save(audio, on_event=note, partial=True)
         except NotFound:
             raise
+        except JobFailed:  # what was said before is all there is, and whole
+            return audio.exists()
         except VoicebusError as error:
             self._silent[job] = error.message
             marks.clear()

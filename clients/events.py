@@ -99,7 +99,48 @@ class Rewound:
     take: str = ""
 
 
-Event = Frame | Segment | Mark | Notice | Rewound
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a passage. start, end: seconds from the recording's beginning. confidence: 0 to 1."""
+
+    start: float
+    end: float
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a recording is: the first that is heard of it. duration: seconds. language: BCP 47, as given or found out;
+    confidence: how sure that is, 0 to 1. speech: seconds in which somebody speaks, None where nobody looked. provider,
+    model: who hears it."""
+
+    duration: float
+    language: str
+    confidence: float
+    speech: float | None
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a recording, about a sentence, and what is said in it. number: of its row in the transcript, from 1.
+    start, end: seconds. text: with the space before it that it needs; all of them put together are the transcript.
+    confidence: 0 to 1. words: where they were asked for."""
+
+    number: int
+    start: float
+    end: float
+    text: str
+    confidence: float
+    language: str
+    words: tuple[Word, ...]
+    provider: str
+    model: str
+
+
+Event = Frame | Segment | Mark | Notice | Rewound | About | Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +207,9 @@ def notice_text(kind: str, data: dict[str, Any]) -> str:
             return f"waiting until {provider} is available{because}"
         case "skipped":
             return f"a sentence was left out{because}"
+        case "progress":
+            length = data.get("length", 0)
+            return f"{data.get('seconds', 0):.0f} s heard" + (f" of {length:.0f} s" if length else "")
         case "unpacking":
             return "the audio is being unpacked"
         case "leaving":

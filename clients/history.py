@@ -7,17 +7,22 @@ changes.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ..bus.codec import decode_rows
-from ..bus.errors import NotFound
-from ..bus.messages import Delete, Pin, Query
+from ..bus.errors import InvalidRequest, NotFound, VoicebusError
+from ..bus.messages import Delete, Deposit, Import, Pin, Query
 from . import asking
 
 if TYPE_CHECKING:
     from .aio import AsyncSpeech
+    from .importing import OnJob, Tally
     from .sync import Speech
 
 PAGE_ROWS = 200
@@ -70,6 +75,8 @@ def options_again(
     them; a voice or a provider replaces the whole chain. providers: as listed: the seed that was used, if none was
     asked for, goes only to those who take one."""
     asked = row["request"]
+    if asked.get("kind") == "transcribe":
+        raise InvalidRequest(f"{row['job']} is the transcript of a recording; what is in it can be spoken as a text.")
     style = asked["style"]
     chain = [(choice["provider"], choice["voice"]) for choice in asked["chain"]]
     same: asking.Options = {
@@ -123,8 +130,9 @@ class Kept:
     """The history of this user, for `Client`."""
 
     if TYPE_CHECKING:
+        _importing: threading.Lock
 
-        def _ask(self, message: Query | Delete | Pin) -> Any: ...
+        def _ask(self, message: Query | Delete | Pin | Import | Deposit, body: bytes = b"") -> Any: ...
         def _list(self, what: str, **fields: str | None) -> list[dict[str, Any]]: ...
         def providers(self) -> list[dict[str, Any]]: ...
         def speak(self, text: str, **options: Unpack[asking.Options]) -> Speech: ...
@@ -167,6 +175,29 @@ class Kept:
         of it."""
         self._ask(Pin(job=asking.job_name(job), pinned=pinned))
 
+    def import_history(self, path: str | Path, *, on_job: OnJob | None = None) -> Tally:
+        """Bring the jobs of an archive, as `voicebus.clients.archive.export` makes it, into the history, as jobs of
+        this user: with the text, audio, dates and names that they had. A job whose name is there already, or was
+        deleted within a week, is skipped. Returns when all is on the disk.
+
+        on_job: called with the name of each job before it is brought, and with what was done until then. Raises
+        InvalidRequest where the file is no archive, OSError, QueueFull where there is no room for more, StorageError,
+        Disconnected. What was brought by then stays; importing the file again goes on where it broke off.
+        """
+        from . import importing
+
+        done = importing.Tally()
+        questions = importing.steps(path, done, on_job)
+        with self._importing, contextlib.closing(questions):
+            question = importing.advance(questions, None, None)
+            while question is not None:
+                try:
+                    answer, error = self._ask(*question), None
+                except VoicebusError as failed:
+                    answer, error = None, failed
+                question = importing.advance(questions, answer, error)
+        return done
+
     def say_again(self, job: str, /, **changes: Unpack[asking.Options]) -> Speech:
         """Have the text of a job of the history said once more, as a new job. changes: other options than the first
         time; a voice or provider replaces whom it had asked. With the same seed an engine that can says it the same
@@ -179,8 +210,9 @@ class AsyncKept:
     """The history of this user, for `AsyncClient`; see `Kept`."""
 
     if TYPE_CHECKING:
+        _importing: asyncio.Lock
 
-        async def _ask(self, message: Query | Delete | Pin) -> Any: ...
+        async def _ask(self, message: Query | Delete | Pin | Import | Deposit, body: bytes = b"") -> Any: ...
         async def _list(self, what: str, **fields: str | None) -> list[dict[str, Any]]: ...
         async def providers(self) -> list[dict[str, Any]]: ...
         async def speak(self, text: str, **options: Unpack[asking.Options]) -> AsyncSpeech: ...
@@ -217,6 +249,27 @@ class AsyncKept:
     async def pin(self, job: str, pinned: bool = True) -> None:
         """Keep a job whatever the retention says, or no longer; see `Client.pin`."""
         await self._ask(Pin(job=asking.job_name(job), pinned=pinned))
+
+    async def import_history(self, path: str | Path, *, on_job: OnJob | None = None) -> Tally:
+        """Bring the jobs of an archive into the history; see `Client.import_history`. The file is read in other
+        threads, and `on_job` is called there."""
+        from . import importing
+
+        done = importing.Tally()
+        questions = importing.steps(path, done, on_job)
+        async with self._importing:
+            try:
+                question = await asyncio.to_thread(importing.advance, questions, None, None)
+                while question is not None:
+                    try:
+                        answer, error = await self._ask(*question), None
+                    except VoicebusError as failed:
+                        answer, error = None, failed
+                    question = await asyncio.to_thread(importing.advance, questions, answer, error)
+            finally:
+                with contextlib.suppress(ValueError):  # cancelled while it is being read: closed when it is let go
+                    questions.close()
+        return done
 
     async def say_again(self, job: str, /, **changes: Unpack[asking.Options]) -> AsyncSpeech:
         """Have the text of a job of the history said once more; see `Client.say_again`."""

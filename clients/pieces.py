@@ -26,10 +26,11 @@ def cut(data: bytes, limit: int = BODY_BYTES) -> int:
 
 class Pieces:
     """The text from piece 1 on (piece 0 goes with SUBMIT). `retain`: keep also what is acknowledged, to be able to
-    start all over."""
+    start all over. `binary`: it is no text, and may be cut anywhere."""
 
-    def __init__(self, *, retain: bool = False) -> None:
+    def __init__(self, *, retain: bool = False, binary: bool = False) -> None:
         self.retain = retain
+        self._binary = binary
         self.ended = False
         """No more text will be added."""
         self.end_kept = False
@@ -78,7 +79,7 @@ class Pieces:
         """The pieces to send now for the first time."""
         pieces = []
         while self._waiting and not self.refused and self._next - 1 - self._acknowledged < IN_FLIGHT:
-            end = cut(bytes(self._waiting[: BODY_BYTES + 4]))
+            end = BODY_BYTES if self._binary else cut(bytes(self._waiting[: BODY_BYTES + 4]))
             piece = bytes(self._waiting[:end])
             del self._waiting[:end]
             self._kept[self._next] = piece

@@ -21,11 +21,13 @@ from ..bus.messages import (
     Message,
     Rewind,
     Terminal,
+    Transcript,
 )
 from ..bus.messages import Notice as NoticeMessage
 from .events import Event, Frame, Notice, Result, Rewound, notice_text
 from .line import Protocol
 from .marks import announced, timed
+from .passages import heard
 from .requests import Requests
 
 DISORDER = 20
@@ -59,6 +61,8 @@ class Reading(Requests):
                     self._audio(message, body, now)
                 case Marks():
                     self._marks(message, body)
+                case Transcript():
+                    self._row(message, body)
                 case Rewind():
                     self._rewind(message, now)
                 case Accepted():
@@ -112,6 +116,16 @@ class Reading(Requests):
         if self._first_audio is None:
             self._first_audio = now - self._began
         self._hand_out(Frame(pcm, offset, self.rate, message.segment, message.take))
+
+    def _row(self, message: Transcript, body: bytes) -> None:
+        """A row of a transcript, which stands in the line as one sample does."""
+        if self._stale:
+            return
+        if message.n < self.line.end and self._replayed:
+            return  # it is the answer to a request that was repeated, and final
+        row = codec.decode_heard(body)
+        self.line.put(message.n, 1, message.n, message.take)
+        self._hand_out(heard(message, row))
 
     def _marks(self, message: Marks, body: bytes) -> None:
         rows = codec.decode_marks(body) if body else []
@@ -222,7 +236,8 @@ class Reading(Requests):
             return
         if message.code == "not_found" and self._anew and not self.cancelled:
             return  # the answer to what was said before the job was asked for, which finds it or makes it
-        if message.code in ("not_found", "gone") and self._reborn:
+        known = self._submit is not None or self.answered  # else nobody ever said that there is such a job
+        if message.code in ("not_found", "gone") and self._reborn and known:
             self._start_over(now)
             return
         if self.cancelled and message.code == "not_found":

@@ -60,7 +60,8 @@ class Requests:
         """What will stay of the job; "" while nobody knows."""
         self.chars = 0
         """Length of the text in code points; 0 while nobody knows."""
-        self.pieces = Pieces(retain=submit is not None and submit.keep in ("", "nothing"))
+        binary = submit is not None and submit.kind == "transcribe"
+        self.pieces = Pieces(retain=submit is not None and submit.keep in ("", "nothing"), binary=binary)
         self._submit = submit
         self._text = text
         self.line = Line(job, offset, take)
@@ -73,7 +74,7 @@ class Requests:
         self._pause = REPEAT_S
         self._reborn = False
         if submit is not None:
-            if not submit.complete:
+            if not submit.complete and not binary:
                 self._hold_back(text)
             self._ask_submit(now)
         else:

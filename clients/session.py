@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 from ..bus import codec
 from ..bus.errors import BadMessage, Disconnected, VersionMismatch, VoicebusError, error_for
@@ -28,14 +27,12 @@ from ..bus.messages import (
     Hello,
     Message,
     Page,
-    Pin,
-    Pinned,
     Query,
     Refused,
-    Terminal,
     ToClient,
     Welcome,
 )
+from .questions import OF_READING, Asked, OfJob, OfJobAnswer, answers
 from .reading import Reading
 from .requests import REPEAT_MAX_S, REPEAT_S, STARVED_S
 
@@ -47,31 +44,6 @@ BLOCKED_S = 0.5
 
 SILENCE_S = 3.0
 """After so long without any answer that is owed, the daemon counts as gone."""
-
-
-OF_READING = frozenset({"not_reading", "out_of_order", "gone"})
-"""Errors about a job that are no answer to what was asked about it."""
-
-OfJob = Cancel | Delete | Pin
-"""Questions about a job: they have no name of their own, so one of them at a time is asked about the same job."""
-
-_ANSWERS: dict[type, type] = {Cancel: Terminal, Delete: Deleted, Pin: Pinned}
-
-
-class Asked:
-    """One question: its message, and in the end `answer` or `error`."""
-
-    def __init__(self, message: Message, now: float) -> None:
-        self.message = message
-        self.answer: Any = None
-        self.error: VoicebusError | None = None
-        self.repeat_at = now
-        self.pause = REPEAT_S
-
-    @property
-    def over(self) -> bool:
-        """Whether there is an answer or an error."""
-        return self.answer is not None or self.error is not None
 
 
 class Session:
@@ -137,9 +109,9 @@ class Session:
         if not reading.over and self.ready:
             self._put(Detach(job=job))
 
-    def ask(self, message: Query | CancelAll | OfJob, now: float) -> Asked:
-        """Put a question. Its answer is the pair (Page, body), CancelledAll, Terminal, Deleted or Pinned."""
-        asked = Asked(message, now)
+    def ask(self, message: Query | CancelAll | OfJob, now: float, body: bytes = b"") -> Asked:
+        """Put a question. Its answer is the pair (Page, body), CancelledAll, or one of `OfJobAnswer`."""
+        asked = Asked(message, body, now)
         asked.error = self.error
         if isinstance(message, OfJob):
             self._of_jobs.setdefault(message.job, deque()).append(asked)
@@ -209,12 +181,12 @@ class Session:
             if not asked.over and now >= asked.repeat_at:
                 asked.repeat_at = now + asked.pause
                 asked.pause = min(2 * asked.pause, REPEAT_MAX_S)
-                self._put(asked.message)
+                self._put(asked.message, asked.body)
         for reading in self.readings.values():
             reading.tick(now)
         self.collect()
         quiet = now - self._said
-        if not self.outbox and (quiet >= self._beat() or (self.waiting and self._silent(now) and quiet >= STARVED_S)):
+        if not self.outbox and (quiet >= self._beat() or (quiet >= STARVED_S and self._silent(now) and self.waiting)):
             self._put(self._hello)
         if self.outbox:
             self._speaks(now)
@@ -257,7 +229,7 @@ class Session:
         if self._lost_at is None:
             stuck = self._blocked_since is not None and now - self._blocked_since >= BLOCKED_S
             silent = self._said > self._heard and now - max(self._heard, self._owed_since) >= SILENCE_S
-            if self.waiting and (stuck or silent):
+            if (stuck or silent) and self.waiting:
                 self._look_again(now)
         elif now - self._lost_at >= self.reconnect_s:
             self.close(
@@ -341,7 +313,7 @@ class Session:
             return
         if isinstance(message, Welcome | Refused | Greet):
             return
-        if isinstance(message, Terminal | Deleted | Pinned):
+        if isinstance(message, OfJobAnswer):
             self._answer_of_job(message)
         reading = self.readings.get(message.job)
         if reading is not None:
@@ -359,9 +331,9 @@ class Session:
         if asked is not None:
             asked.answer = answer
 
-    def _answer_of_job(self, message: Terminal | Deleted | Pinned) -> None:
+    def _answer_of_job(self, message: OfJobAnswer) -> None:
         of_job = self._of_jobs.get(message.job)
-        if of_job and type(message) is _ANSWERS[type(of_job[0].message)]:
+        if of_job and answers(message, of_job[0].message):
             self._pop_of_job(message.job).answer = message
 
     def _pop_of_job(self, job: str) -> Asked:

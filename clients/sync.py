@@ -14,25 +14,30 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self, Unpack
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from .. import __version__
 from ..bus.codec import decode_rows
 from ..bus.errors import Disconnected, InvalidRequest, VoicebusError
-from ..bus.messages import Cancel, CancelAll, Delete, Pin, Query
+from ..bus.messages import Cancel, CancelAll, Query
 from . import asking, starting
 from .connection import Link, Service
 from .events import Event, Frame, Result
+from .following import Followed
 from .history import Kept
+from .questions import Asked, OfJob
 from .reading import Reading
-from .session import Asked
-from .speech import FEED_BYTES, ClientBase, SpeechBase, attached_reading, reading_for
+from .speech import ClientBase, attached_reading, reading_for
+from .transcribing import Hears
 
 if TYPE_CHECKING:
     from .playing import Player
 
 
-class Speech(SpeechBase):
+F = TypeVar("F", bound=Followed)
+
+
+class Speech(Followed):
     """One job's audio, as an iterable of events: `Frame`, `Segment`, `Mark`, `Notice`, `Rewound`.
 
     Iterating ends when the job has finished or was cancelled through this object; otherwise it raises, behind the
@@ -41,8 +46,6 @@ class Speech(SpeechBase):
     counts as heard. It can be iterated once.
     """
 
-    _changed: threading.Condition
-    _drop: Callable[[str], None]
     _player: Player | None = None
 
     def __iter__(self) -> Iterator[Event]:
@@ -53,19 +56,6 @@ class Speech(SpeechBase):
             yield event
             if isinstance(event, Frame):
                 self._report(event.end)
-
-    def _wait(self, timeout: float | None = None) -> Event | None:
-        """The next event; None at the end, or when none came in time. Raises what the job ended with."""
-        with self._changed:
-            event = self._next_ready()
-            if event is None and not self._over and not self._stopped:
-                self._changed.wait_for(lambda: self._events or self._over or self._stopped, timeout)
-                event = self._next_ready()
-            if event is None and self._over:
-                error = self._ending()
-                if error is not None:
-                    raise error
-        return event
 
     def frames(self) -> Iterator[Frame]:
         """Only the audio. Live speech can be rewound, which this cannot show: ask for it with `whole`, or look at
@@ -127,48 +117,24 @@ class Speech(SpeechBase):
             self._player.resume()
 
     def cancel(self) -> None:
-        """End the job. No event comes any more; whoever iterates is let go. Returns at once, also when the daemon is
-        away: it is told when it is back, if this client still lives then."""
+        """End the job; see `Followed.cancel`."""
         self._silence()
         if self._player is not None:
             self._player.stop()
-        self._act(lambda reading, now: reading.cancel(now))
-        with self._changed:
-            self._changed.notify_all()
-
-    def wait_kept(self) -> None:
-        """Return when the daemon keeps all of the text, so that the job needs this program no more. Raises what the
-        job ended with before that, Disconnected where the daemon went away for good."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._reading.text_kept or self._over or self._stopped)
-            error = None if self._reading.text_kept else self._ending()
-        if error is not None:
-            raise error
-
-    def close(self) -> None:
-        """Stop reading. The job goes on without us."""
-        self._silence()
-        self._drop(self.job)
+        super().cancel()
 
     def _feed(self, pieces: Iterator[str]) -> None:
         """Send text from an iterator as fast as it comes and the daemon keeps it. Runs in a thread of its own."""
         try:
             for piece in pieces:
-                data = asking.text_bytes(piece)
-                with self._changed:
-                    self._changed.wait_for(lambda: self._reading.pieces.backlog < FEED_BYTES or self.over, None)
-                if self.over:
+                if not self._send(asking.text_bytes(piece)):
                     return
-                for at in range(0, len(data), FEED_BYTES):
-                    part = data[at : at + FEED_BYTES]
-                    self._act(lambda reading, now, part=part: reading.append(part, now))  # type: ignore[misc]
             self._act(lambda reading, now: reading.end(now))
         except BaseException as error:  # noqa: BLE001 - whatever the caller's iterator raises is the caller's to see
-            self._feed_error = error
-            self._act(lambda reading, now: reading.cancel(now))
+            self._feed_failed(error)
 
 
-class Client(Kept, ClientBase):
+class Client(Kept, Hears, ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
@@ -187,7 +153,8 @@ class Client(Kept, ClientBase):
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
         self._changed = threading.Condition()
-        self._speeches: dict[str, Speech] = {}
+        self._importing = threading.Lock()
+        self._speeches: dict[str, Followed] = {}
         self._connect(self._find())
         if self._start and self._outdated():
             self._service.stop()
@@ -251,7 +218,7 @@ class Client(Kept, ClientBase):
             if options.get("ssml"):
                 text = "".join(text)
         reading = reading_for(text, options, time.monotonic())
-        speech = self._adopt(reading)
+        speech = self._adopt(reading, Speech)
         if not isinstance(text, str):
             threading.Thread(target=speech._feed, args=(iter(text),), name="voicebus-text", daemon=True).start()  # noqa: SLF001
         return speech
@@ -275,15 +242,15 @@ class Client(Kept, ClientBase):
     def attach(self, job: str, offset: int = 0, *, take: str = "", whole: bool = False) -> Speech:
         """Hear a job that is there, running or over, from a sample offset on. take: the take of the sample before, if
         you have heard so far and want to go on exactly there. Raises NotFound."""
-        return self._adopt(attached_reading(job, offset, take, whole, time.monotonic()))
+        return self._adopt(attached_reading(job, offset, take, whole, time.monotonic()), Speech)
 
-    def _adopt(self, reading: Reading) -> Speech:
+    def _adopt(self, reading: Reading, kind: type[F]) -> F:
         """Take a reading on, and wait until the daemon has answered it."""
 
         def act(do: Callable[[Reading, float], None]) -> None:
             self._service.post(lambda _session, now: do(reading, now))
 
-        speech = Speech(reading, act)
+        speech = kind(reading, act)
         speech._changed = self._changed  # noqa: SLF001
         speech._drop = self._drop  # noqa: SLF001
         with self._changed:
@@ -357,9 +324,9 @@ class Client(Kept, ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | Cancel | CancelAll | Delete | Pin) -> Any:
+    def _ask(self, message: Query | CancelAll | OfJob, body: bytes = b"") -> Any:
         asked: list[Asked] = []
-        self._service.post(lambda session, now: asked.append(session.ask(message, now)))
+        self._service.post(lambda session, now: asked.append(session.ask(message, now, body)))
         self._wait_for(lambda: asked and asked[0].over)
         if asked[0].error is not None:
             raise asked[0].error

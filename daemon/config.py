@@ -36,6 +36,9 @@ ESPEAK = Provider(
 )
 """The provider that is there without any configuration; ``[providers.espeak]`` changes parts of it."""
 
+WHISPER = "whisper"
+"""The provider that transcribes where the configuration says nothing else."""
+
 _EXTRA = ("secrets", "key_env")
 _NOT_KEYS = ("name", "digest")
 _PROGRAMS = ("module", "script", "command")
@@ -45,7 +48,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "restart": tuple(field.name for field in fields(Restart)),
     "breaking": tuple(field.name for field in fields(Breaking)),
     "history": tuple(field.name for field in fields(History)),
-    "defaults": ("chain", "language"),
+    "defaults": ("chain", "transcribe", "language"),
     "providers": (*(field.name for field in fields(Provider) if field.name not in _NOT_KEYS), *_EXTRA),
     "chains": (),
     "pronunciations": (),
@@ -159,6 +162,9 @@ class _Reader:
         providers = self._providers()
         defaults = self._section("defaults")
         chain = self._default_chain(defaults, providers)
+        usual = [WHISPER] if WHISPER in providers else None
+        asked = defaults.get("transcribe", usual)
+        hears = () if asked is None else self._chain(("defaults", "transcribe"), asked, providers)
         language = self._value(("defaults", "language"), defaults.get("language", "en"), "en")
         chains = {}
         for name, entries in self._section("chains").items():
@@ -167,6 +173,7 @@ class _Reader:
         return Settings(
             providers=providers,
             chain=chain,
+            transcribe=hears,
             chains=chains,
             language=language,
             pronunciations=self._strings(("pronunciations",), self._section("pronunciations")),

@@ -153,7 +153,7 @@ class Journals:
         except FileNotFoundError:
             return
         try:
-            _sync(fd)
+            sync_descriptor(fd)
         finally:
             os.close(fd)
 
@@ -199,7 +199,8 @@ def file_name(log: str, suffix: str = SUFFIX) -> str:
     return f"{log}-{zlib.crc32(log.encode()):08x}{suffix}"
 
 
-def _sync(fd: int) -> None:
+def sync_descriptor(fd: int) -> None:
+    """Let what was written to a file reach the disk. Raises OSError."""
     # macOS: fsync does not empty the drive's own cache, F_FULLFSYNC does.
     if hasattr(fcntl, "F_FULLFSYNC"):
         fcntl.fcntl(fd, fcntl.F_FULLFSYNC)

@@ -92,6 +92,11 @@ class Loop:
         self._shell.collect(self._now)
         self._shell.carry_out(self._now)
 
+    def synced(self) -> None:
+        """A journal has reached the disk."""
+        self._shell.synced(self._now)
+        self._shell.carry_out(self._now)
+
     def terminate(self) -> None:
         """TERM or INT: once, leave in order; again, at once; a third time, without asking the core."""
         self._terminations += 1

@@ -37,7 +37,9 @@ from . import activation, logs, memory, trying
 from .config import ConfigError, describe, load
 from .core.settings import Settings
 from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
+from .files import Files
 from .inbox import Inbox
+from .inputs import Inputs
 from .journal import Journals
 from .lanes import Lanes
 from .lock import AlreadyRunning, Lock
@@ -48,6 +50,7 @@ from .packer import Packer
 from .processes import Processes
 from .shell import Core, Shell
 from .store import open_store
+from .syncer import Syncer
 from .taking_up import take_up
 from .tidy import tidy
 
@@ -181,7 +184,8 @@ class _Daemon:
             log.error("%s", describe(where.config, problem))
         journals = Journals(where.state / "logs", open_files=min(256, self._descriptors // 8))
         leaving.callback(journals.close)
-        store = open_store(where.state / DATABASE, journals.sync)
+        inputs = Inputs(where.state / "logs")
+        store = open_store(where.state / DATABASE, journals.sync, inputs=inputs)
         leaving.callback(store.close)
         others = selectors.DefaultSelector()
         leaving.callback(others.close)
@@ -192,8 +196,11 @@ class _Daemon:
         leaving.callback(processes.kill_all)
         lanes = Lanes(doors.clients.socket, core, journals)
         packer = Packer(processes, journals, self._helped)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer)
-        owned = take_up(core, store, journals)
+        syncer = Syncer(journals.sync)
+        leaving.callback(syncer.close)
+        files = Files(where.state)
+        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, syncer, files, inputs)
+        owned = take_up(core, store, journals, inputs)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
         inboxes = (
@@ -208,6 +215,7 @@ class _Daemon:
         self._loop.ready = self._ready
         if (descriptor := store.fileno()) is not None:
             others.register(descriptor, selectors.EVENT_READ, self._loop.collect)
+        others.register(syncer.fileno(), selectors.EVENT_READ, self._loop.synced)
         leaving.enter_context(_signals(others, self._signalled))
 
     def run(self) -> int:

@@ -18,14 +18,17 @@ from .core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Effect,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
     Report,
     Spawn,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -34,13 +37,16 @@ from .core.effects import (
 )
 from .core.records import Found, Outcome, Unfinished
 from .core.settings import Settings
+from .files import Files
 from .inbox import Deliver
+from .inputs import Inputs
 from .journal import Journals
 from .lanes import Hears, Lanes
 from .logs import log
 from .packer import Packer, not_started
 from .processes import Processes, unstartable
 from .store import Store
+from .syncer import Syncer
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
@@ -68,6 +74,7 @@ class Core(Hears, Protocol):
     def take_written(self, log: str, take: str, pcm_at: int, marks_at: int, now: float) -> None: ...
     def take_lost(self, log: str, take: str, reason: str, now: float) -> None: ...
     def committed(self, outcome: Outcome, now: float) -> None: ...
+    def synced(self, log: str, reason: str, now: float) -> None: ...
     def packed(self, log: str, size: int, reason: str, now: float) -> None: ...
     def unpacked(self, log: str, size: int, reason: str, now: float) -> None: ...
     def found(self, found: Found, now: float) -> None: ...
@@ -91,6 +98,9 @@ class Shell:
         journals: Journals,
         store: Store,
         packer: Packer,
+        syncer: Syncer,
+        files: Files,
+        inputs: Inputs,
     ) -> None:
         self.leaving: int | None = None
         self._core = core
@@ -100,14 +110,20 @@ class Shell:
         self._journals = journals
         self._store = store
         self._packer = packer
+        self._syncer = syncer
+        self._files = files
+        self._inputs = inputs
         self._do: dict[type, Callable[[Any, float], None]] = {
             ToClient: lanes.send,
             ToWorker: self._to_worker,
+            FeedWorker: self._feed_worker,
             Spawn: self._spawn,
             Kill: self._kill,
             WriteTake: self._write_take,
             WriteNote: self._write_note,
+            SyncLog: self._sync_log,
             DropLog: self._drop_log,
+            DropInput: self._drop_input,
             DropFile: self._drop_file,
             Pack: self._pack,
             Unpack: self._pack,
@@ -175,6 +191,15 @@ class Shell:
             send(effect.header, _MORE)
             send(body, _NOBLOCK)
 
+    def _feed_worker(self, effect: FeedWorker, now: float) -> None:
+        try:
+            body = self._files.read(effect.file, effect.at, effect.length)
+        except (OSError, ValueError) as error:
+            log.error("%s cannot be read for a worker: %s", effect.file, error)
+            self._to_worker(ToWorker(effect.peer, effect.missing), now)
+        else:
+            self._to_worker(ToWorker(effect.peer, effect.header, body), now)
+
     def _spawn(self, effect: Spawn, now: float) -> None:
         try:
             pid = self._processes.spawn(effect.worker, effect.provider, effect.ticket)
@@ -213,6 +238,14 @@ class Shell:
         except OSError as error:
             self.helped(effect.log, 0, not_started(error), now, packed=packed)
 
+    def _sync_log(self, effect: SyncLog, now: float) -> None:
+        self._syncer.begin(effect.log)
+
+    def synced(self, now: float) -> None:
+        """Tell the core which journals have reached the disk."""
+        for name, reason in self._syncer.done():
+            self._core.synced(name, reason, now)
+
     def _drop_file(self, effect: DropFile, now: float) -> None:
         try:
             self._journals.drop_file(effect.log, packed=effect.packed)
@@ -225,6 +258,12 @@ class Shell:
             self._journals.drop(effect.log)
         except (OSError, ValueError) as error:
             log.warning("journal %s cannot be removed: %s", effect.log, error)
+
+    def _drop_input(self, effect: DropInput, now: float) -> None:
+        try:
+            self._inputs.drop(effect.log)
+        except (OSError, ValueError) as error:
+            log.warning("the recording of log %s cannot be removed: %s", effect.log, error)
 
     def _commit(self, effect: Commit, now: float) -> None:
         if effect.record is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, Wanted
+from .inputs import Inputs
 from .logs import log
 from .store_disk import DiskStore, since_start
 from .store_opening import Unusable, check_library, kept_aside, open_database
@@ -115,6 +116,7 @@ def open_store(
     path: Path,
     sync_log: Callable[[str], None],
     *,
+    inputs: Inputs | None = None,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     elapsed: Callable[[], float] = since_start,
@@ -123,8 +125,8 @@ def open_store(
     """The store in the database at `path`, which is made if it is not there; one in memory, with the reason, where
     that cannot be.
 
-    sync_log: brings the journal of that name to the disk; raises OSError. clock: seconds since 1970. elapsed: seconds
-    that go on whatever is done to that. vfs: the SQLite file system to go through.
+    sync_log: brings the journal of that name to the disk; raises OSError. inputs: where recordings go. clock: seconds
+    since 1970. elapsed: seconds that go on whatever is done to that. vfs: the SQLite file system to go through.
     """
     try:
         check_library()
@@ -139,6 +141,7 @@ def open_store(
         db,
         path,
         sync_log=sync_log,
+        inputs=inputs,
         clock=clock,
         monotonic=monotonic,
         elapsed=elapsed,

@@ -16,6 +16,7 @@ from pathlib import Path
 import apsw
 
 from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, Wanted
+from .inputs import Inputs
 from .store_opening import mark_suspect
 from .store_purge import Purge
 from .store_reader import Reader
@@ -86,6 +87,7 @@ class DiskStore:
         elapsed: Callable[[], float] = since_start,
         reason: str = "",
         whole: bool = True,
+        inputs: Inputs | None = None,
         vfs: str | None = None,
     ) -> None:
         self._path = path
@@ -106,6 +108,7 @@ class DiskStore:
             tell=self._outcomes,
             found=self._found,
             sync_log=sync_log,
+            inputs=inputs,
             clock=clock,
             careful_clock=_Careful(clock, elapsed),
             complain=self._broken,

@@ -49,7 +49,8 @@ _NAMES = (
 )
 _NARROW = ("text", "sort", "voice", "provider", "state", "since", "until", "pinned", "keep", "job")
 _ASKED = (
-    "chain", "language", "ssml", "rate", "style", "priority", "pace", "keep", "patience_s", "seed", "skip_bad"
+    "kind", "chain", "language", "ssml", "rate", "style", "priority", "pace", "keep", "patience_s", "seed", "skip_bad",
+    "hearing",
 )  # fmt: skip
 _YES = {"1": 1, "yes": 1, "true": 1, "on": 1, "0": 0, "no": 0, "false": 0, "off": 0}
 
@@ -114,6 +115,7 @@ def _more(db: apsw.Connection, wanted: Wanted, row: Row) -> Row:
     request = msgspec.structs.asdict(submit) | {"language": row["language"]}
     request["chain"] = [{"provider": choice.provider, "voice": choice.voice} for choice in submit.chain]
     request["style"] = msgspec.structs.asdict(submit.style)
+    request["hearing"] = msgspec.structs.asdict(submit.hearing)
     more = {"message": message, "trail": json.loads(trail), "seed": job_seed(submit, log)}
     return {**row, **more, "request": {name: request[name] for name in _ASKED}}
 

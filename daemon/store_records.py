@@ -20,6 +20,7 @@ from ..bus.messages import Submit
 from .core.records import (
     JobDeleted,
     JobEnded,
+    JobImported,
     JobPacked,
     JobPinned,
     JobSaved,
@@ -60,7 +61,7 @@ def _saved(db: apsw.Connection, job: JobSaved, now: float) -> str:
         " ON CONFLICT (uid, id) DO NOTHING RETURNING number",
         (
             *(job.order, job.uid, job.id, job.log, job.language, job.rate, encode(job.submit), job.submit.keep),
-            *(job.created or now, 1 if job.submit.complete else None, job.uid, job.id),
+            *(min(job.created or now, now), 1 if job.submit.complete else None, job.uid, job.id),
         ),
     ).fetchall()
     if not done:
@@ -113,13 +114,23 @@ def _ended(db: apsw.Connection, end: JobEnded, now: float) -> str:
         return "missing"
     if found[2] is not None:
         raise Refused(f"job number {end.order} is over already: {found[2]}")
+    if end.heard is not None:
+        # The notes on a recording's pieces have served; its text is what was heard.
+        db.execute("DELETE FROM pieces WHERE job = ? AND n > 0", (end.order,))
+        db.execute("UPDATE pieces SET text = ? WHERE job = ?", (end.heard, end.order))
     text = text_of(db, end.order)
     db.execute(
         "UPDATE jobs SET state = ?, code = ?, message = ?, final_rate = ?, samples = ?, skipped = ?, disk = ?,"
         " segments = ?, speakers = ?, trail = ?, opening = ?, finished = ? WHERE number = ?",
         (
             *(end.state, end.code, end.message, end.rate, end.samples, end.skipped, end.disk, len(end.segments)),
-            *(json.dumps(end.speakers), json.dumps(end.trail), text[:OPENING], end.finished or now, end.order),
+            *(
+                json.dumps(end.speakers),
+                json.dumps(end.trail),
+                text[:OPENING],
+                min(end.finished or now, now),
+                end.order,
+            ),
         ),
     )
     rows = ((end.order, *astuple(segment)[:-1], json.dumps(segment.trail)) for segment in end.segments)
@@ -127,6 +138,21 @@ def _ended(db: apsw.Connection, end: JobEnded, now: float) -> str:
     spoken = {(who.get("voice", ""), who.get("provider", ""), end.order) for who in end.speakers}
     db.executemany("INSERT INTO spoken VALUES (?, ?, ?)", spoken)
     db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (end.order, for_index(text)))
+    return "done"
+
+
+def _imported(db: apsw.Connection, job: JobImported, now: float) -> str:
+    state = _saved(db, job.job, now)
+    if state != "done":
+        return state
+    db.executemany(
+        "INSERT INTO pieces VALUES (?, ?, ?)", ((job.job.order, n, job.texts[n]) for n in range(1, len(job.texts)))
+    )
+    _ended(db, job.ended, now)
+    db.execute(
+        "UPDATE jobs SET pieces = ?, pinned = ?, audio = ? WHERE number = ?",
+        (len(job.texts), int(job.pinned), job.audio, job.job.order),
+    )
     return "done"
 
 
@@ -158,6 +184,7 @@ _APPLY: dict[type, Apply] = {
     JobDeleted: _deleted,
     JobPinned: _pinned,
     JobPacked: _packed,
+    JobImported: _imported,
 }
 
 

@@ -16,7 +16,19 @@ from dataclasses import dataclass, field, replace
 
 import apsw
 
-from .core.records import Found, JobDeleted, JobEnded, JobPacked, Outcome, Record, Retention
+from .core.records import (
+    Found,
+    JobDeleted,
+    JobEnded,
+    JobImported,
+    JobPacked,
+    JobSaved,
+    Outcome,
+    Record,
+    Retention,
+    TextAdded,
+)
+from .inputs import Inputs
 from .logs import log
 from .store_reasons import BROKEN, NOT_THE_RECORD, explain
 from .store_records import Refused, apply
@@ -27,6 +39,10 @@ GROUP = 256
 """Most commits in one transaction."""
 
 _ROW_BYTES = 20_000  # of log for a small record: a few pages
+
+
+def _texts(record: Record) -> tuple[bytes, ...]:
+    return record.texts if isinstance(record, JobImported) else (getattr(record, "text", b""),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +74,9 @@ class Writer:
     """The storage thread and its queue.
 
     tell: takes outcomes, in order. found: takes what was expired. sync_log: brings a journal to the disk, by its name;
-    raises OSError. clock: seconds since 1970. careful_clock: the same, for what is past its time. complain: takes why
-    nothing can be committed any more.
+    raises OSError. inputs: takes recordings, a piece at a time; None where there is no room for any. clock: seconds
+    since 1970. careful_clock: the same, for what is past its time. complain: takes why nothing can be committed any
+    more.
     """
 
     def __init__(
@@ -70,6 +87,7 @@ class Writer:
         tell: Callable[[list[Outcome]], None],
         found: Callable[[Found], None],
         sync_log: Callable[[str], None],
+        inputs: Inputs | None = None,
         clock: Callable[[], float],
         careful_clock: Callable[[], float],
         complain: Callable[[str], None],
@@ -79,6 +97,7 @@ class Writer:
         self._tell = tell
         self._found = found
         self._sync_log = sync_log
+        self._inputs = inputs
         self._clock = clock
         self._careful_clock = careful_clock
         self._complain = complain
@@ -148,7 +167,7 @@ class Writer:
 
     def _commit(self, batch: list[Asked]) -> None:
         outcomes = self._group(batch, self._clock())
-        self._upkeep.written += sum(_ROW_BYTES + 2 * len(getattr(asked.record, "text", b"")) for asked in batch)
+        self._upkeep.written += sum(_ROW_BYTES + 2 * sum(map(len, _texts(asked.record))) for asked in batch)
         self._tell(self._purged(batch, outcomes))
 
     def _group(self, batch: list[Asked], now: float) -> list[Outcome]:
@@ -180,6 +199,7 @@ class Writer:
         try:
             one = self._apply if len(batch) == 1 else self._apply_apart
             outcomes = [one(asked, now) for asked in batch]
+            self._sync_inputs(batch, outcomes)
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -191,9 +211,33 @@ class Writer:
         record = asked.record
         if isinstance(record, JobEnded):
             self._sync(record)
+        elif isinstance(record, JobImported) and record.audio != "missing":
+            self._sync(record.ended)
         elif isinstance(record, JobPacked):
             self._sync_log(record.log)
+        elif isinstance(record, JobSaved | TextAdded) and record.recorded is not None:
+            return self._recorded(asked, record, record.recorded, now)
         return Outcome(asked.ticket, apply(self._db, record, now))
+
+    def _recorded(self, asked: Asked, record: JobSaved | TextAdded, data: bytes, now: float) -> Outcome:
+        """A piece of a recording: into its file, if the job is one of ours and has no such piece."""
+        outcome = Outcome(asked.ticket, apply(self._db, record, now))
+        if outcome.state == "done":
+            try:
+                if self._inputs is None:
+                    raise Refused("there is no room for recordings")
+                self._inputs.write(record.log, 0 if isinstance(record, JobSaved) else record.at, data)
+            except OSError as error:
+                raise Refused(f"the recording cannot be written: {explain(error)}") from None
+        return outcome
+
+    def _sync_inputs(self, batch: list[Asked], outcomes: list[Outcome]) -> None:
+        """Recordings reach the disk before it is known that they have come. Raises OSError."""
+        done = (asked.record for asked, outcome in zip(batch, outcomes, strict=True) if outcome.state == "done")
+        logs = {r.log for r in done if isinstance(r, JobSaved | TextAdded) and r.recorded is not None}
+        for name in logs:
+            assert self._inputs is not None
+            self._inputs.sync(name)
 
     def _apply_apart(self, asked: Asked, now: float) -> Outcome:
         self._db.execute("SAVEPOINT one")

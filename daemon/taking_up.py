@@ -8,35 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .core.recordings import SUFFIX as SUFFIX_OF_INPUT
 from .core.records import SavedJob, TakeFound, Unfinished
+from .inputs import Inputs
 from .journal import PACKED, SUFFIX, Journals, file_name
 from .logs import log
 from .shell import Core
 from .store import Store
 
 
-def take_up(core: Core, store: Store, journals: Journals) -> set[str]:
+def take_up(core: Core, store: Store, journals: Journals, inputs: Inputs) -> set[str]:
     """Hand the core the jobs that are not over. Returns the names of the files that some job has or may have, as
     `tidy` wants them."""
     condition = store.condition
     owned = store.logs()
+    recorded: set[str] = set()
     if condition.mode != "disk":
         log.error("jobs are kept in memory only: %s", condition.reason)
     else:
         if condition.reason:
             log.warning("%s", condition.reason)
-        _restore(core, store, journals)
+        recorded = _restore(core, store, journals)
     names: Iterable[str] = journals.names()
-    if owned is not None:
+    if owned is None:
+        recorded = inputs.names()  # nobody knows whose they are
+    else:
         names = (file_name(name, PACKED if audio == "packed" else SUFFIX) for name, audio in owned.items())
-    return {f"logs/{name}" for name in names}
+    return {f"logs/{name}" for name in (*names, *recorded)}
 
 
-def _restore(core: Core, store: Store, journals: Journals) -> None:
+def _restore(core: Core, store: Store, journals: Journals) -> set[str]:
+    """Returns the names of the recordings that somebody is still to listen to."""
     order, unfinished = store.load()
     if unfinished:
         log.info("going on with %d jobs of an earlier run", len(unfinished))
     core.restore(order, [_with_takes(saved, journals) for saved in unfinished], store.audio_bytes())
+    return {f"{saved.job.log}{SUFFIX_OF_INPUT}" for saved in unfinished if saved.job.submit.kind == "transcribe"}
 
 
 def _with_takes(saved: SavedJob, journals: Journals) -> Unfinished:

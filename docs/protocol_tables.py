@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from voicebus.bus import errors, messages
+from voicebus.bus import archived, errors, messages
 
 DOCUMENT = Path(__file__).with_name("protocol.md")
 
@@ -67,6 +67,7 @@ COMMON = {
     "pinned": "whether the job is exempt from retention",
     "retry_after": "seconds, 0 where retrying is no use",
     "code": "name of the reason",
+    "text": "the words",
 }
 
 # Where a field means something else than elsewhere, and its class does not say so.
@@ -89,17 +90,19 @@ OWN = {
     ("beat", "state"): '"loading", "ready" or "busy"',
     ("begun", "attempt"): "as in WORK",
     ("work", "attempt"): "its name: say it in everything about it",
-    ("work", "kind"): "`speak`: for a job; `probe`: the daemon's own trial, treated alike",
+    ("work", "kind"): "`speak`, `transcribe`: for a job; `probe`: the daemon's own trial, treated alike",
+    ("submit", "kind"): "`speak` a text, or `transcribe` a recording",
     ("work", "ssml"): "whether the body is SSML",
     ("work", "seed"): "of the engine's randomness",
-    ("terminal", "samples"): "length of the audio",
-    ("done", "samples"): "length of the take; what was sent must be as much",
+    ("terminal", "samples"): "length of the audio; of a transcript, rows",
+    ("done", "samples"): "length of the take (of a transcript: rows); what was sent must be as much",
     ("done", "peak"): "largest absolute sample, 0 to 32768",
     ("done", "rms"): "root mean square of all samples, 0 to 32768",
     ("done", "work_s"): "seconds that the engine worked, waits for credit left out",
     ("failed", "code"): "a failure class",
     ("notice", "kind"): "one of the kinds below",
     ("notice", "segment"): "number of the segment, -1: the whole job",
+    ("feed", "key"): "as in NEED",
     ("accepted", "keep"): "what will stay of it, never empty",
     ("accepted", "rate"): "samples a second of this job; 0 while nobody knows it, and ATTACHED tells it then",
     ("accepted", "pieces"): "how many pieces of its text have come",
@@ -107,8 +110,8 @@ OWN = {
 }
 
 BODIES = {
-    "submit": "text, UTF-8 (the first piece of it, unless `complete`); may be empty only in a first piece",
-    "append": "text, UTF-8",
+    "submit": "text, UTF-8, or a recording (the first piece of it, unless `complete`); empty only as a first piece",
+    "append": "text, UTF-8, or a recording's bytes",
     "audio": "PCM",
     "marks": "MessagePack array of mark rows",
     "page": "MessagePack array of maps",
@@ -116,6 +119,9 @@ BODIES = {
     "chunk": "PCM",
     "take_marks": "MessagePack array of mark rows",
     "work": "text, UTF-8",
+    "transcript": "a row, MessagePack array",
+    "heard": "a row, MessagePack array, or none",
+    "feed": "bytes",
 }
 
 GROUPS = {
@@ -125,7 +131,17 @@ GROUPS = {
     "daemon to worker": messages.ToWorker,
 }
 
-PARTS = {"choice": messages.Choice, "style": messages.Style, "mark_row": messages.MarkRow}
+PARTS = {
+    "choice": messages.Choice,
+    "style": messages.Style,
+    "hearing": messages.Hearing,
+    "mark_row": messages.MarkRow,
+    "heard_row": messages.HeardRow,
+    "word_row": messages.WordRow,
+    "archived_job": archived.ArchivedJob,
+    "archived_segment": archived.ArchivedSegment,
+    "archived_request": archived.ArchivedRequest,
+}
 
 
 def type_name(hint: Any) -> str:
@@ -167,7 +183,7 @@ def default_text(value: Any) -> str:
         return {True: "true", False: "false", None: "nil"}[value]
     if isinstance(value, str):
         return f'"{value}"'
-    if value in ([], {}) or isinstance(value, messages.Style):
+    if value in ([], {}) or isinstance(value, msgspec.Struct):
         return "[]" if isinstance(value, list) else "{}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -305,8 +305,7 @@ def _rms(pcm: bytes) -> float:
     return level.rms
 
 
-CHECKS: dict[str, Callable[[Subject], str | None]] = {
-    "identity": describes_itself,
+SPEAKING: dict[str, Callable[[Subject], str | None]] = {
     "voices": lists_voices,
     "default-voices": default_voices_exist,
     "self-test": self_test_is_audible,
@@ -320,3 +319,5 @@ CHECKS: dict[str, Callable[[Subject], str | None]] = {
     "memory": keeps_its_size,
     "claims": claims_are_true,
 }
+
+CHECKS: dict[str, Callable[[Subject], str | None]] = {"identity": describes_itself, **SPEAKING}

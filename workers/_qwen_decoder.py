@@ -39,12 +39,12 @@ class Window:
         return len(self._new)
 
     def decode(self) -> Any:
-        """The samples of all frames that wait: float32, -1 to 1, on the CPU."""
+        """The samples of all frames that wait: a numpy array, float32, -1 to 1."""
         frames = self._seen + self._new
         skip = len(self._seen) * self._samples
         with torch.inference_mode():
             made = self._decoder(torch.stack(frames, dim=-1).unsqueeze(0))
-            samples = made[0, 0, skip:].to(torch.float32).cpu()
+            samples = made[0, 0, skip:].to(torch.float32).cpu().numpy()
         self._seen = frames[-self._context :] if self._context else []
         self._new = []
         return samples

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from . import _qwen_machine
 from .engine import EngineError
 
 ACCELERATORS = ("cuda", "xpu", "mps")
@@ -50,7 +51,7 @@ class Device:
             free, memory = torch.cuda.mem_get_info(self.name)
             found |= {"name": torch.cuda.get_device_name(self.name), "memory": memory, "free": free}
         elif self.kind == "cpu":
-            found |= {"threads": torch.get_num_threads(), **_machine_memory()}
+            found |= {"threads": torch.get_num_threads(), **_qwen_machine.memory()}
         return found
 
 
@@ -143,16 +144,3 @@ def memory(device: Device) -> int:
     if device.kind in ("cuda", "xpu"):
         return int(_module(device.kind).memory_reserved(device.name))
     return 0
-
-
-def _machine_memory() -> dict[str, int]:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - as small as it gets
-            rows = dict(line.split(":", 1) for line in file)
-        return {"memory": _bytes(rows["MemTotal"]), "free": _bytes(rows["MemAvailable"])}
-    except (OSError, KeyError, ValueError):
-        return {}
-
-
-def _bytes(row: str) -> int:
-    return int(row.split(maxsplit=1)[0]) * 1024

@@ -1,85 +1,60 @@
-"""Downloads a model from a hub, and tells how far it is.
+"""Gets a model from the hub, telling how far it is.
 
-Owns: the download, its progress. Must not know: settings, models' contents, the bus. Invariant: what was downloaded is
-kept when it breaks off, by an error or by the end of the process, and the next time goes on from there; whoever loads
-hears of the progress on his own thread.
+Owns: the download and what is told of it. Must not know: what is in a model, whether it may be downloaded. Invariant:
+it goes on where it was broken off; whoever waits hears of it every second.
 
-The library tells its progress to a terminal only. So its folder is watched: what is there of the files, whole or not.
-Which hub is asked is the library's affair (`HF_ENDPOINT`), as is where the files are (`HF_HOME`).
+The library has a way to follow a download, another one in each of its versions. What has come is looked up on the disk
+instead, where every version puts it.
 """
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from .engine import Progress
 
-LOOK_S = 0.5
-"""Between two looks at how far it is."""
+LOOK_S = 1.0
+"""Between two looks at what has come."""
 
-FROM, TO = 10.0, 20.0
-"""Percent of the loading that the download is, where there is one."""
+_FROM, _TO = 10.0, 20.0
+"""Per cent of the loading that are the download's."""
 
 
-def fetch(model: str, revision: str, progress: Progress) -> Path:
-    """The folder with a model's files, newly downloaded where they are not here. Raises OSError or ValueError, which is
-    what all of the library's errors are."""
-    from huggingface_hub import HfApi, constants
+def download(model: str, revision: str, progress: Progress) -> Path:
+    """The folder of a hub's model. revision: "" for the newest. Raises OSError."""
+    try:
+        return _downloaded(model, revision or None, progress)
+    except Exception as error:  # The library's errors of the network have another root in each of its versions.
+        line = (str(error).splitlines() or [""])[0]
+        raise OSError(f"{type(error).__name__}: {line}") from error
 
-    progress(FROM, f"asking for {model}")
-    told = HfApi().model_info(model, revision=revision or None, files_metadata=True)
-    sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
+
+def _downloaded(model: str, revision: str | None, progress: Progress) -> Path:
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    told = HfApi().model_info(model, revision=revision, files_metadata=True)
+    total = sum(file.size or 0 for file in told.siblings or [])
     blobs = Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs"
-    worker = _Download(model, revision)
-    while not worker.over.wait(LOOK_S):
-        _tell(model, sum(sizes.values()), _here(blobs), progress)
-    if worker.error is not None:
-        raise worker.error
-    return worker.folder
+    with ThreadPoolExecutor(1) as pool:
+        # Beside us, so that all is told on the engine's own thread.
+        future = pool.submit(snapshot_download, model, revision=revision)
+        while not future.done():
+            progress(*_so_far(model, _bytes_in(blobs), total))
+            wait([future], LOOK_S)
+        return Path(future.result())
 
 
-class _Download:
-    """The download in a thread of its own, which dies with the process."""
+def _so_far(model: str, found: int, total: int) -> tuple[float, str]:
+    share = min(1.0, found / total) if total else 0.0
+    return _FROM + (_TO - _FROM) * share, f"downloading {model}: {found / 1e6:.0f} of {total / 1e6:.0f} MB"
 
-    def __init__(self, model: str, revision: str) -> None:
-        self.over = threading.Event()
-        self.folder = Path()
-        self.error: Exception | None = None
-        self._what = model, revision
-        threading.Thread(target=self._run, name="download", daemon=True).start()
 
-    def _run(self) -> None:
-        from huggingface_hub import snapshot_download
-
-        model, revision = self._what
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for file in folder.glob("*"):
         try:
-            # By the name that was asked for, which the library writes down: without a hub it is looked up there.
-            self.folder = Path(snapshot_download(model, revision=revision or None))
-        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
-            self.error = error
-        finally:
-            self.over.set()
-
-
-def _here(blobs: Path) -> int:
-    """Bytes of a model's files that are here, of half ones too."""
-    found = 0
-    for path in blobs.glob("*"):
-        try:
-            found += path.stat().st_size
-        except OSError:  # It has been given its own name just now.
+            total += file.stat().st_size
+        except FileNotFoundError:  # It is whole now, and has its right name.
             continue
-    return found
-
-
-def _tell(model: str, wanted: int, here: int, progress: Progress) -> None:
-    if not wanted:
-        progress(FROM, f"downloading {model}")
-        return
-    part = min(1.0, here / wanted)
-    progress(FROM + (TO - FROM) * part, f"downloading {model}: {part:.0%} of {_size(wanted)}")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+    return total

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import _qwen_download
+from ._qwen_download import download
 from .engine import EngineError, Progress
 
 KINDS = {"custom_voice": "CustomVoice", "voice_design": "VoiceDesign", "base": "Base"}
@@ -39,6 +39,12 @@ class Files:
     name: str
     kind: str
     size: str
+
+    @property
+    def takes_instruct(self) -> bool:
+        """Whether instructions count: the packages drop them without a word for the small model, and Base models were
+        not trained for them."""
+        return self.kind == "voice_design" or (self.kind == "custom_voice" and self.size != SIZES["0.6B"])
 
 
 def find(settings: dict[str, Any], progress: Progress) -> Files:
@@ -71,14 +77,14 @@ def _published(settings: dict[str, Any]) -> str:
 
 
 def _of_hub(model: str, revision: str, settings: dict[str, Any], progress: Progress) -> Path:
-    offline = bool(settings.get("offline", True))
-    try:
-        if offline:
-            from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download
 
-            progress(-1.0, f"looking for {model}")
-            return Path(snapshot_download(model, revision=revision or None, local_files_only=True))
-        return _qwen_download.fetch(model, revision, progress)
+    offline = bool(settings.get("offline", True))
+    progress(-1.0, f"looking for {model}")
+    try:
+        if not offline:
+            return download(model, revision, progress)
+        return Path(snapshot_download(model, revision=revision or None, local_files_only=True))
     except (OSError, ValueError) as error:  # All of the library's own errors are of these.
         why = "is not on this machine, and offline is set" if offline else f"cannot be downloaded ({_line(error)})"
         advice = f"to get it, run: {command(model, revision)}"

@@ -8,10 +8,9 @@ option that is not there is refused by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _qwen_files, _qwen_package, _qwen_voices
+from . import _qwen_files, _qwen_package, _qwen_request, _qwen_voices
 from ._qwen_errors import translated
 from ._qwen_files import Files
 from .engine import EngineError, Request, Voice
@@ -21,18 +20,6 @@ if TYPE_CHECKING:
     from ._qwen_device import Device
     from ._qwen_plan import Plan
     from ._qwen_utterance import Utterance
-
-DESIGNED = Voice("designed", description="the voice that `instruct` describes")
-_PLAIN_DESIGN = "A calm adult voice, clear and even, at a moderate pace."
-
-_OPTIONS: dict[str, tuple[Callable[[Any], float], float, float]] = {
-    "temperature": (float, 0.05, 2.0),
-    "top_p": (float, 0.05, 1.0),
-    "top_k": (int, 1, 2048),
-}
-"""Names in a request's options, with their types and bounds."""
-
-OPTIONS = tuple(_OPTIONS)
 
 _NOT_RECORDED = 1536
 """Tokens of a prompt for which a recorded model has room beside its longest utterance: a minute of a cloned voice's
@@ -55,7 +42,7 @@ class Model:
         self.rate = int(self._tts.model.speech_tokenizer.get_output_sample_rate())
         self.languages = _qwen_voices.Languages(self._tts.model.get_supported_languages())
         self.prompts = self._cloned() if files.kind == "base" else {}
-        self._designs: dict[str, str] = {}
+        self._designs = _qwen_voices.Designs(settings.get("designs", {}))
         self.voices = self._listed()
 
     def _weights(self, package: Any) -> Any:
@@ -90,21 +77,12 @@ class Model:
     def _cloned(self) -> dict[str, Any]:
         from . import _qwen_prompts
 
-        told = self._settings.get("voices", {})
-        if not isinstance(told, dict) or not told:
-            raise EngineError(
-                "load_failed",
-                f"{self.files.name} is a base model, which speaks with cloned voices only; set "
-                'voices = { anna = { sample = "/path/anna.wav", text = "what is said in it" } }',
-            )
         made = {}
-        for name, row in told.items():
-            if not isinstance(row, dict) or not row.get("sample"):
-                raise EngineError("load_failed", f'voices.{name} must be {{ sample = "...", text = "..." }}')
-            recording = _qwen_prompts.read(Path(str(row["sample"])).expanduser())
+        for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self.files.name).items():
+            recording = _qwen_prompts.read(path)
             with _qwen_package.quiet(), translated():
-                prompt = _qwen_prompts.make(self._tts, recording, str(row.get("text", "")))
-            made[str(name)] = _qwen_prompts.item(prompt, self.rows.talker.device)
+                prompt = _qwen_prompts.make(self._tts, recording, text)
+            made[name] = _qwen_prompts.item(prompt, self.rows.talker.device)
         return made
 
     def _listed(self) -> list[Voice]:
@@ -112,27 +90,15 @@ class Model:
         if self.files.kind == "base":
             return [Voice(name, tags, description="cloned") for name in self.prompts]
         if self.files.kind == "voice_design":
-            told = self._settings.get("designs", {})
-            self._designs = {str(name): str(words) for name, words in told.items()} | {DESIGNED.name: ""}
-            named = self._designs.items()
-            return [Voice(name, tags, description=words or DESIGNED.description) for name, words in named]
+            return self._designs.voices(tags)
         found = _qwen_voices.presets(self._tts.model.get_supported_speakers(), self.languages)
         if not found:
             raise EngineError("load_failed", f"{self.files.name} is a CustomVoice model without any voice")
         return found
 
-    @property
-    def instruct(self) -> bool:
-        """Whether it does as it is told. The package drops instructions without a word for the small presets' model,
-        and Base models were not trained for them."""
-        small = self.files.size == _qwen_files.SIZES["0.6B"]
-        return self.files.kind == "voice_design" or (self.files.kind == "custom_voice" and not small)
-
     def known(self, name: str) -> str:
         """A voice by its name, the default for "". Raises EngineError("invalid_input")."""
-        if name and name not in {voice.name for voice in self.voices}:
-            raise EngineError("invalid_input", f"{self.files.name} has no voice {name!r}")
-        return name or self.voices[0].name
+        return _qwen_voices.known(name, self.voices, self.files.name)
 
     def utterance(self, request: Request, frames: int) -> Utterance:
         """A request, prepared. frames: at most. Raises EngineError."""
@@ -154,34 +120,14 @@ class Model:
         from ._qwen_plan import plan
 
         voice, language = self.known(request.voice), self.languages.name(request.language)
-        text = request.text.encode("utf-8", "replace").decode()  # An unpaired surrogate has no token.
-        asked = {"language": language, **_options(request.options)}
+        text = _qwen_request.readable(request.text)
+        words = self._designs.words(voice, request.instruct) if self.files.kind == "voice_design" else ""
+        asked = {"language": language, **_qwen_request.options(request.options)}
         tts = self._tts
         calls: dict[str, Callable[[], Any]] = {
             "custom_voice": lambda: tts.generate_custom_voice(text, voice, instruct=request.instruct or None, **asked),
-            "voice_design": lambda: tts.generate_voice_design(text, self._design(voice, request.instruct), **asked),
+            "voice_design": lambda: tts.generate_voice_design(text, words, **asked),
             "base": lambda: tts.generate_voice_clone(text, voice_clone_prompt=[self.prompts[voice]], **asked),
         }
         with _qwen_package.quiet():
             return plan(tts.model, calls[self.files.kind])
-
-    def _design(self, voice: str, instruct: str) -> str:
-        words = (self._designs[voice], instruct)
-        return " ".join(word for word in words if word) or _PLAIN_DESIGN
-
-
-def _options(told: dict[str, str | int | float | bool]) -> dict[str, float]:
-    """How to draw, checked. Raises EngineError("invalid_input")."""
-    found = {}
-    for name, value in told.items():
-        if name not in _OPTIONS:
-            continue
-        kind, least, most = _OPTIONS[name]
-        try:
-            number = kind(value)
-        except (TypeError, ValueError):
-            number = most + 1
-        if not least <= number <= most:
-            raise EngineError("invalid_input", f"the option {name} is {value!r}; it goes from {least:g} to {most:g}")
-        found[name] = number
-    return found

@@ -68,9 +68,9 @@ class Models:
         if size and size not in self._by_size:
             here = ", ".join(self._by_size)
             raise EngineError("invalid_input", f"the size {size} is not loaded here, but {here}; see the setting sizes")
-        able = [model for model in self.all if model.instruct or not request.instruct]
+        able = [model for model in self.all if model.files.takes_instruct or not request.instruct]
         able = [model for model in able if not voice or voice in {each.name for each in model.voices}]
         model = self._by_size[size] if size else next(iter(able), self.default)
-        if request.instruct and not model.instruct:
+        if len(self.all) > 1 and request.instruct and not model.files.takes_instruct:
             raise EngineError("invalid_input", f"{model.files.name} takes no instructions")
         return model

@@ -11,17 +11,17 @@ for here, and torchaudio's wheels do not even load beside a torch for the CPU.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.machinery
-import importlib.util
-import logging
 import sys
 import types
-import warnings
 from typing import Any
 
+from ._qwen_libraries import installed as _installed
+from ._qwen_libraries import quiet
 from .engine import EngineError
+
+__all__ = ["HOW_TO_INSTALL", "load", "quiet", "version"]
 
 _NEEDED = ("torch", "transformers", "accelerate", "soundfile", "soxr", "einops", "qwen_tts")
 _STAND_INS = ("torchaudio.compliance.kaldi", "onnxruntime", "sox")
@@ -49,30 +49,11 @@ def load() -> Any:
             raise EngineError("load_failed", f"qwen-tts cannot be imported ({error}); run: {HOW_TO_INSTALL}") from None
 
 
-@contextlib.contextmanager
-def quiet() -> Any:
-    """The libraries warn of what is none of the user's business, some of them on standard output."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
 def version() -> str:
     """The package's version."""
     from importlib.metadata import version as installed
 
     return installed("qwen-tts")
-
-
-def _installed(name: str) -> bool:
-    if name in sys.modules:
-        return True
-    return importlib.util.find_spec(name) is not None
 
 
 def _stand_in(name: str) -> types.ModuleType:

@@ -81,3 +81,19 @@ def read(path: Path) -> Any:
         raise EngineError("load_failed", f"{path} has {len(samples) / rate:.1f} s; give 1 to {LONGEST_S:.0f} s")
     mono = samples.mean(axis=1)
     return mono if rate == RATE else soxr.resample(mono, rate, RATE, quality="HQ")
+
+
+def told(settings: Any, model: str) -> dict[str, tuple[Path, str]]:
+    """The recordings that the setting `voices` names, each with what is said in it. Raises EngineError."""
+    if not isinstance(settings, dict) or not settings:
+        raise EngineError(
+            "load_failed",
+            f"{model} is a base model, which speaks with cloned voices only; set "
+            'voices = { anna = { sample = "/path/anna.wav", text = "what is said in it" } }',
+        )
+    found = {}
+    for name, row in settings.items():
+        if not isinstance(row, dict) or not row.get("sample"):
+            raise EngineError("load_failed", f'voices.{name} must be {{ sample = "...", text = "..." }}')
+        found[str(name)] = (Path(str(row["sample"])).expanduser(), str(row.get("text", "")))
+    return found

@@ -7,27 +7,19 @@ requests, the bus. Invariant: audio leaves as it is made; what goes wrong ends t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ._qwen_decoder import Window
 from ._qwen_errors import translated
 from ._qwen_guards import Length, Loop, Silence
+from ._qwen_packets import Packets, pcm
 from ._qwen_utterance import Utterance
 from .engine import Chunk, Mark
 
 if TYPE_CHECKING:
     from ._qwen_model import Model
-
-
-@dataclass(frozen=True, slots=True)
-class Packets:
-    """Frames in the first packet and in the others; of context for each; of the longest utterance."""
-
-    first: int
-    usual: int
-    context: int
-    most: int
 
 
 class Nothing:
@@ -85,7 +77,7 @@ class Speaking:
         self._window.add(codes)
         if self._window.waiting < self._wanted:
             return []
-        self._wanted = self._packets.usual
+        self._wanted = self._packets.packet
         return [self._decoded()]
 
     def close(self) -> None:
@@ -103,6 +95,5 @@ class Speaking:
     def _decoded(self) -> Chunk:
         with translated():
             samples = self._window.decode()
-        self._silence.add(len(samples), float(samples.abs().max()))
-        pcm = (samples.clamp(-1.0, 1.0) * 32767.0).round().numpy().astype("<i2")
-        return Chunk(bytes(pcm.tobytes()))
+        self._silence.add(len(samples), float(np.abs(samples).max()))
+        return Chunk(pcm(samples))

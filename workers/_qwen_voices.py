@@ -7,8 +7,9 @@ name, never read in another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .engine import EngineError, Voice
 
@@ -55,6 +56,26 @@ _PRESETS = {
 _PREFERRED = {"en": "ryan", "zh": "vivian", "ja": "ono_anna", "ko": "sohee", "": "ryan"}
 
 
+DESIGNED = Voice("designed", description="the voice that `instruct` describes")
+_PLAIN_DESIGN = "A calm adult voice, clear and even, at a moderate pace."
+
+
+class Designs:
+    """The described voices of a VoiceDesign model. told: name to description, as the settings have them."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self._words = {str(name): str(words) for name, words in told.items()} | {DESIGNED.name: ""}
+
+    def voices(self, tags: tuple[str, ...]) -> list[Voice]:
+        """Each as a voice of these languages."""
+        described = self._words.items()
+        return [Voice(name, tags, description=words or DESIGNED.description) for name, words in described]
+
+    def words(self, name: str, instruct: str) -> str:
+        """What the model is told of a voice: its description, and what the request adds."""
+        return " ".join(word for word in (self._words[name], instruct) if word) or _PLAIN_DESIGN
+
+
 class Languages:
     """The languages of one model. names: the package's names for them."""
 
@@ -96,3 +117,10 @@ def defaults(voices: list[Voice], languages: Languages) -> dict[str, str]:
     first = voices[0].name
     chosen = {tag: _PREFERRED.get(tag, "") for tag in (*languages.tags, "")}
     return {tag: name if name in names else first for tag, name in chosen.items()}
+
+
+def known(name: str, voices: list[Voice], model: str) -> str:
+    """The voice that is meant by a name, "" being the first. Raises EngineError("invalid_input")."""
+    if name and name not in {voice.name for voice in voices}:
+        raise EngineError("invalid_input", f"{model} has no voice {name!r}")
+    return name or voices[0].name

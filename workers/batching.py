@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .engine import Engine, EngineError, Request, Step
+from .engine import Engine, EngineError, Spoken, Step
 
 if TYPE_CHECKING:
     from .performer import _Job
@@ -21,18 +21,18 @@ Ended = tuple["_Job", EngineError | None]
 
 
 class Batch:
-    """The steps of an engine that `batches`. start: makes an attempt's request. guarded: calls, and returns what was
-    raised. settle: sends what is due of an attempt, and says whether more may be made."""
+    """The steps of an engine that `batches`. opened: has the engine open an attempt. guarded: calls, and returns what
+    was raised. settle: sends what is due of an attempt, and says whether more may be made."""
 
     def __init__(
         self,
         engine: Engine,
-        start: Callable[[_Job], Request],
+        opened: Callable[[Engine, _Job], Spoken],
         guarded: Callable[[_Job, Callable[[], None]], EngineError | None],
         settle: Callable[[_Job], bool],
     ) -> None:
         self._engine = engine
-        self._start = start
+        self._opened = opened
         self._guarded = guarded
         self._settle = settle
 
@@ -57,7 +57,7 @@ class Batch:
         if job.take.stopped:
             return
         if job.spoken is None:
-            job.spoken = self._engine.open(self._start(job))
+            job.spoken = self._opened(self._engine, job)
         # What is due already comes before making more.
         if self._settle(job):
             wanted.append(job)

@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ._conformance_batch import makes_together
-from ._conformance_checks import CHECKS, Broken, Subject
+from ._conformance_checks import CHECKS, SPEAKING, Broken, Subject
+from ._conformance_hearing import HEARING
 from .engine import Engine, EngineError
 from .registry import find, from_file, missing
 
@@ -90,10 +91,21 @@ def check(engine: Callable[[], Engine], settings: dict[str, Any] | None = None, 
     if not report.passed:
         return report
     subject = Subject(made[0], time.monotonic)
-    for name, of in {**CHECKS, "together": makes_together}.items():
+    for name, of in _checks(made[0]).items():
         run(name, " ".join((of.__doc__ or "").split()), partial(of, subject))
     run("close", "The engine closes.", made[0].close)
     return report
+
+
+def _checks(engine: Engine) -> dict[str, Callable[[Subject], str | None]]:
+    """What is asked of an engine, by what it claims to do."""
+    able = engine.capabilities()
+    found = dict(CHECKS)
+    if engine.batches:
+        found["together"] = makes_together
+    if able.transcribe:
+        found |= HEARING
+    return found if able.speak else {name: check for name, check in found.items() if name not in SPEAKING}
 
 
 def _load(engine: Callable[[], Engine], settings: dict[str, Any], made: list[Engine]) -> None:

@@ -10,10 +10,14 @@ waits for anybody: the runtime does the attempt's accounting, the daemon decides
 
 from __future__ import annotations
 
+import io
+import math
+import wave
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 Progress = Callable[[float, str], None]
 """Called while loading with a percentage (-1 where unknown) and what is being done."""
@@ -39,6 +43,10 @@ class Voice:
 class Capabilities:
     """What an engine can do. What it does not claim here it is never asked for.
 
+    speak: it makes audio from text. transcribe: it makes text from audio (`Engine.transcribe`); models: the names of
+    what it does so with, the usual one first; translate: also into English; its marks then have "word" where it times
+    words.
+
     streams: chunks come while the segment is still being made. marks: kinds of marks it yields itself. ssml, rate,
     pitch, volume, punctuation, seed, instruct: takes that part of the request. cloning: speaks with voices made from
     samples. own_end: it knows by itself when the
@@ -47,6 +55,10 @@ class Capabilities:
     the default of defaults.
     """
 
+    speak: bool = True
+    transcribe: bool = False
+    translate: bool = False
+    models: tuple[str, ...] = ()
     streams: bool = True
     marks: tuple[str, ...] = ()
     ssml: bool = False
@@ -107,6 +119,75 @@ class Mark:
     confidence: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording to be transcribed.
+
+    audio: the whole file as the caller sent it, in any common format, readable and seekable. model: one of
+    `Capabilities.models`. language: BCP 47, "" where it is to be found out. words: time each word. translate: into
+    English. vad: leave out what is no speech. prompt: words that are likely to occur. from_s: seconds that are dealt
+    with: no passage begins before; before: the end of what was heard there. options: what this engine alone
+    understands. stopped: whether nobody wants it any more; ask where the work can be given up. reached: tell that so
+    many seconds are dealt with, from within a step that yields nothing for long.
+    """
+
+    audio: BinaryIO
+    model: str = ""
+    language: str = ""
+    words: bool = False
+    translate: bool = False
+    vad: bool = True
+    prompt: str = ""
+    from_s: float = 0.0
+    before: str = ""
+    seed: int = 0
+    options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    stopped: Callable[[], bool] = lambda: False
+    reached: Callable[[float], None] = lambda _at_s: None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a passage. Times in seconds of the recording; confidence 0 to 1."""
+
+    start_s: float
+    end_s: float
+    text: str
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a recording is: the first thing that is yielded of it. duration_s: of all of it. language: BCP 47, as given
+    or found out, with how sure that is. speech_s: seconds in which somebody speaks, -1 where nobody looked."""
+
+    duration_s: float
+    language: str = ""
+    confidence: float = 0.0
+    speech_s: float = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a recording, about a sentence, with what is said in it. Times in seconds of the recording; it begins
+    where the one before ended, or later. The texts of all, put together, are the transcript: each brings its space."""
+
+    start_s: float
+    end_s: float
+    text: str
+    confidence: float = 0.0
+    language: str = ""
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """So many seconds of the recording are dealt with, though nothing was found there: a sign of progress, and a place
+    to be stopped at."""
+
+    at_s: float
+
+
 Emit = Callable[[Chunk | Mark], bool]
 """Takes what an engine has made, perhaps after waiting for room; says whether to go on."""
 
@@ -136,6 +217,18 @@ class Spoken(Protocol):
 
 Step = list[Chunk | Mark] | EngineError | None
 """What one step made of one utterance: items, perhaps none; None at its end; or why it cannot go on."""
+
+
+def hum(seconds: float = 1.0, rate: int = 16000) -> bytes:
+    """A wav file with a low hum in it, in which nobody speaks."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        turn = 2 * math.pi * 110 / rate
+        out.writeframes(array("h", (round(2000 * math.sin(turn * n)) for n in range(int(seconds * rate)))).tobytes())
+    return file.getvalue()
 
 
 class Engine(ABC):
@@ -209,6 +302,18 @@ class Engine(ABC):
         methods it may be called on another thread, and every second: it must not wait for the device."""
         return 0
 
+    def transcribe(self, recording: Recording) -> Generator[About | Passage | Reached, None, None]:
+        """Hear a recording. Yields one `About`, then each passage as soon as it is known, from `from_s` on.
+
+        The iterator may be closed at any time. Raises EngineError: "invalid_input" for what is no audio. Silence is no
+        error: it has no passages.
+        """
+        raise EngineError("invalid_input", f"{self.name} does not transcribe")
+
+    def trial(self) -> Recording:
+        """What to hear to find out whether the engine works; must cost nothing, and need not hold any speech."""
+        return Recording(io.BytesIO(hum()))
+
     def device(self) -> dict[str, Any]:
         """What it runs on, for a listing: {"kind": "cpu"}, or also "name" and "memory" (bytes). Asked after `load`."""
         return {"kind": "cpu"}
@@ -219,3 +324,19 @@ class Engine(ABC):
 
     def close(self) -> None:  # noqa: B027 - an engine may have nothing to free
         """Free what `load` took. Nothing is called after it, and it is not called by a worker that is killed."""
+
+
+class Transcriber(Engine):
+    """An engine that hears and does not speak. `sample_rate` is that of what it hears."""
+
+    def voices(self) -> list[Voice]:
+        """None."""
+        return []
+
+    def synthesize(self, request: Request) -> Generator[Chunk | Mark, None, None]:
+        """Never asked for."""
+        raise EngineError("invalid_input", f"{self.name} does not speak")
+
+    @abstractmethod
+    def transcribe(self, recording: Recording) -> Generator[About | Passage | Reached, None, None]:
+        """As in `Engine`."""

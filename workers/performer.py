@@ -24,8 +24,10 @@ from typing import Any
 from ..bus import messages as m
 from .batching import Batch
 from .engine import Chunk, Engine, EngineError, Mark, Request, Spoken
+from .fetching import Fetches
+from .minutes import Minutes
 from .registry import missing
-from .selftest import Tested, measure
+from .selftest import Tested, measure, tried
 from .take import Post, Take
 
 PAUSE_S = 0.0008
@@ -57,9 +59,9 @@ Report = Progressed | Tested | Unusable
 
 @dataclass(slots=True)
 class _Job:
-    take: Take
+    take: Take | Minutes
     text: bytes
-    items: Generator[Chunk | Mark, None, None] | None = None
+    items: Generator[Any, None, None] | None = None
     spoken: Spoken | None = None
     started: float = 0.0
     waited: float = 0.0
@@ -87,13 +89,14 @@ class Performer:
         self._report = report
         self._clock = clock
         self._changed = threading.Condition()
+        self.fetches = Fetches(self._changed, post)
         self._settings: dict[str, Any] | None = None
         self._engine: Engine | None = None
         self._finished = False
         self._new: deque[_Job] = deque()
-        self._takes: dict[str, Take] = {}
+        self._takes: dict[str, Take | Minutes] = {}
         self._native = 0
-        self._self_test = Request("", "")
+        self._self_test: Request | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -107,7 +110,11 @@ class Performer:
 
     def begin(self, work: m.Work, text: bytes) -> None:
         """Make this attempt when the engine is free."""
-        take = Take(work, self._native, self._post)
+        take: Take | Minutes
+        if work.kind == "transcribe":
+            take = Minutes(work, text, self._post, self.fetches)
+        else:
+            take = Take(work, self._native, self._post)
         with self._changed:
             self._takes[work.attempt] = take
             self._new.append(_Job(take, text))
@@ -198,7 +205,11 @@ class Performer:
             self._end(job, self._guarded(job, partial(self._perform, engine, job)))
 
     def _perform(self, engine: Engine, job: _Job) -> None:
-        request = self._start(job)
+        if isinstance(job.take, Minutes) or self._self_test is None:
+            while not (job.over or job.take.stopped):
+                self._step(engine, job)
+            return
+        request = self._start(job.take, job)
 
         def emit(item: Chunk | Mark) -> bool:
             job.take.add(item)
@@ -237,12 +248,17 @@ class Performer:
 
     def _together(self, engine: Engine) -> None:
         """Several at once, each step of the engine for all of them that can go on."""
-        batch = Batch(engine, self._start, self._guarded, self._settle)
+        batch = Batch(engine, self._opened, self._guarded, self._settle)
         jobs: list[_Job] = []
         while self._gathered(jobs):
             for job, failure in batch.turn([job for job in jobs if job.can_go_on()]):
                 jobs.remove(job)
                 self._end(job, failure)
+
+    def _opened(self, engine: Engine, job: _Job) -> Spoken:
+        if isinstance(job.take, Minutes):
+            raise EngineError("invalid_input", f"{engine.name} does not transcribe")
+        return engine.open(self._start(job.take, job))
 
     def _gathered(self, jobs: list[_Job]) -> bool:
         """Wait until one can go on, and add those that are new; False when all is over."""
@@ -259,7 +275,7 @@ class Performer:
         if take.stopped:
             return
         if job.items is None:
-            job.items = engine.synthesize(self._start(job))
+            job.items = self._items(engine, job)
         # What is due already comes before making more.
         if not job.finishing and take.push(self._clock()):
             item = next(job.items, None)
@@ -277,17 +293,26 @@ class Performer:
         job.take.measure()
         return not job.blocked and not job.finishing
 
-    def _start(self, job: _Job) -> Request:
+    def _items(self, engine: Engine, job: _Job) -> Generator[Any, None, None]:
+        """What the engine makes for an attempt of any kind."""
         job.started = self._clock()
-        job.take.open()
+        if isinstance(job.take, Minutes):
+            return job.take.items(engine)
+        if self._self_test is None:
+            return tried(engine)
+        return engine.synthesize(self._start(job.take, job))
+
+    def _start(self, take: Take, job: _Job) -> Request:
+        job.started = self._clock()
+        take.open()
         try:
             text = job.text.decode()
         except UnicodeDecodeError:
             raise EngineError("invalid_input", "the text is not UTF-8") from None
-        if job.take.work.kind == "probe" and not text:
+        if take.work.kind == "probe" and not text and self._self_test is not None:
             return self._self_test
-        job.take.text = len(text)
-        return request_of(job.take.work, text)
+        take.text = len(text)
+        return request_of(take.work, text)
 
     def _guarded(self, job: _Job, call: Callable[[], None]) -> EngineError | None:
         """Run a call into the engine; what it raises is a failure of this attempt, with a class."""
@@ -311,6 +336,10 @@ class Performer:
         take = job.take
         with self._changed:
             self._takes.pop(take.work.attempt, None)
+        if isinstance(take, Minutes):
+            if job.items is not None:
+                job.items.close()
+            take.close()
         if take.stopped:
             take.ended()
         elif failure:

@@ -17,22 +17,17 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import _qwen_files, _qwen_models, _qwen_package, _qwen_voices
+from . import _qwen_files, _qwen_models, _qwen_package, _qwen_request, _qwen_voices
 from ._qwen_errors import translated
 from ._qwen_guards import Length
+from ._qwen_packets import Packets
 from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Spoken, Step, Voice
 
 if TYPE_CHECKING:
     from ._qwen_model import Model
-    from ._qwen_speaking import Packets, Speaking
-
-_FIRST_FRAMES, _MOST_FRAMES = 1, 2048
+    from ._qwen_speaking import Speaking
 
 _WARM_FRAMES = 2
-
-_TEST, _TEST_FRAMES = "self-test", 25
-"""The self-test stops after two seconds, end or no end: on a processor each of them takes several, and a model that
-misses the end of a sentence once in 200 is in order. No capability names the option, so no client can ask for it."""
 
 _SLOTS = {"cuda": 4}
 """Utterances at once, by the kind of device: a GPU does not notice the second to fourth."""
@@ -66,7 +61,7 @@ class QwenEngine(Engine):
             torch.set_num_threads(threads)
         progress(10.0, "the device")
         self._device = _qwen_device.choose(settings)
-        self._packets = self._packing()
+        self._packets = Packets.told(settings, usual=12 if self._device.kind == "cpu" else 4)
         self.slots = max(1, int(settings.get("slots", _SLOTS.get(self._device.kind, 1))))
         self._models = _qwen_models.Models(self._loaded(progress))
         self.sample_rate = self._models.default.rate
@@ -88,21 +83,9 @@ class QwenEngine(Engine):
             found.append(Model(files, self._device, settings, self.slots, self._packets.most))
         return found
 
-    def _packing(self) -> Packets:
-        from ._qwen_speaking import Packets
-
-        told = self._settings
-        usual = 12 if self._device.kind == "cpu" else 4
-        return Packets(
-            max(1, int(told.get("first_frames", _FIRST_FRAMES))),
-            max(1, int(told.get("packet_frames", usual))),
-            max(0, int(told.get("context_frames", 25))),
-            max(1, int(told.get("max_frames", _MOST_FRAMES))),
-        )
-
     def _warm(self, model: Model) -> None:
         """Make a frame and its audio before anybody waits for one: libraries compile and allocate at the first call."""
-        request = Request("one two three four", model.voices[0].name)
+        request = _qwen_request.self_test(model.voices[0].name)
         utterance, window = model.utterance(request, _WARM_FRAMES), model.window(request.voice, self._packets.context)
         with translated():
             try:
@@ -121,19 +104,17 @@ class QwenEngine(Engine):
         return self._models.voices()
 
     def capabilities(self) -> Capabilities:
-        from ._qwen_model import OPTIONS
-
         default = self._models.default
         return Capabilities(
             seed=True,
-            instruct=any(model.instruct for model in self._models.all),
+            instruct=any(model.files.takes_instruct for model in self._models.all),
             cloning=default.files.kind == "base",
-            options=(*OPTIONS, _qwen_models.OPTION),
+            options=(*_qwen_request.OPTIONS, *([_qwen_models.OPTION] if len(self._models.all) > 1 else [])),
             default_voices=_qwen_voices.defaults(default.voices, default.languages),
         )
 
     def self_test(self) -> Request:
-        return Request("one two three four", self._models.default.voices[0].name, options={_TEST: True})
+        return _qwen_request.self_test(self._models.default.voices[0].name)
 
     def memory(self) -> int:
         from . import _qwen_device
@@ -169,11 +150,11 @@ class QwenEngine(Engine):
 
         model, asked = self._models.of(request)
         model.known(asked.voice)
-        if not any(char.isalnum() for char in asked.text):
-            return Nothing()  # There is nothing to say, and a model that is asked to say nothing says anything.
+        if not _qwen_request.sayable(asked.text):
+            return Nothing()
         length = Length(asked.text, self._packets.most)
         utterance, window = model.utterance(asked, length.frames), model.window(asked.voice, self._packets.context)
-        most = _TEST_FRAMES if asked.options.get(_TEST) else 0
+        most = _qwen_request.most_frames(asked)
         return Speaking(model, utterance, window, length, self._packets, most, self._release)
 
     def advance(self, utterances: Sequence[Any]) -> list[Step]:

@@ -28,7 +28,7 @@ from ..bus.errors import BadMessage
 from . import lifeline
 from .engine import Engine
 from .performer import Performer, Progressed, Report, Unusable, complain
-from .session import LEAVE_S, REFUSED_EXIT, Action, Allow, Begin, Exit, Halt, Identity, Load, Say, Session
+from .session import LEAVE_S, REFUSED_EXIT, Action, Allow, Begin, Exit, Fed, Halt, Identity, Load, Say, Session
 
 ROOM = 64
 """Messages of the engine that may wait for the socket."""
@@ -234,6 +234,8 @@ class Worker:
                     self._performer.allow(action.attempt, action.up_to)
                 case Halt():
                     self._performer.halt(action.attempt)
+                case Fed():
+                    self._performer.fetches.fed(action.message, action.body)
                 case Load():
                     self._performer.load(action.settings)
                 case Exit():

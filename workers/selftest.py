@@ -6,15 +6,18 @@ sockets, sessions. Invariant: an engine that is silent in its own test, or lists
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
 from ..bus import messages as m
 from ..bus.codec import BODY_BYTES, encode
-from .engine import Chunk, Engine, EngineError, Mark, Request, Voice
+from .engine import About, Chunk, Engine, EngineError, Mark, Request, Voice
 from .level import Level
+
+WINDOW_S = 30.0
+"""Seconds that Whisper listens to at once."""
 
 AUDIBLE = 64
 """Least peak of audible speech, of 32768: 54 dB below full scale."""
@@ -22,22 +25,49 @@ AUDIBLE = 64
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A loaded engine that works. ready: READY without its session. body: what goes with it. request: its test."""
+    """A loaded engine that works. ready: READY without its session. body: what goes with it. request: its test, None of
+    one that does not speak."""
 
     ready: m.Ready
     body: bytes
-    request: Request
+    request: Request | None
 
 
 def measure(engine: Engine, started: float, clock: Callable[[], float]) -> Tested:
-    """Let a loaded engine speak its test. started: when its loading began. Raises EngineError where it is no good."""
+    """Let a loaded engine speak its test, and hear one. started: when its loading began. Raises EngineError where it is
+    no good."""
     if engine.sample_rate <= 0 or engine.slots < 1:
         raise EngineError("load_failed", "the engine names no sample rate, or no slots")
+    able = engine.capabilities()
+    if not (able.speak or able.transcribe):
+        raise EngineError("load_failed", "the engine neither speaks nor transcribes")
+    load_s = clock() - started
+    heard_s = _hear(engine, clock) if able.transcribe else 0.0
+    if not able.speak:
+        ready = m.Ready(rate=engine.sample_rate, slots=engine.slots, load_s=load_s, factor=heard_s / WINDOW_S)
+        return Tested(ready, listing(engine, []), None)
+    return _spoken(engine, load_s, clock)
+
+
+def _hear(engine: Engine, clock: Callable[[], float]) -> float:
+    """Seconds that the engine takes to hear something short, for which a model takes as long as for a window."""
+    began = clock()
+    if not any(isinstance(item, About) for item in engine.transcribe(engine.trial())):
+        raise EngineError("load_failed", "the engine said nothing about the recording of its self-test")
+    return clock() - began
+
+
+def tried(engine: Engine) -> Generator[Chunk, None, None]:
+    """A trial of an engine that only hears, which makes no sound. Raises EngineError where it is no good."""
+    for _ in engine.transcribe(engine.trial()):
+        yield Chunk(b"")
+
+
+def _spoken(engine: Engine, load_s: float, clock: Callable[[], float]) -> Tested:
     voices = engine.voices()
     if not voices:
         raise EngineError("load_failed", "the engine has no voices")
     request = engine.self_test()
-    load_s = clock() - started
     samples, first_audio_s, work_s, peak = _speak(engine, request, clock)
     if peak < AUDIBLE:
         raise EngineError("load_failed", f"the self-test made no sound ({samples} samples, peak {peak})")

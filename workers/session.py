@@ -65,6 +65,14 @@ class Halt:
 
 
 @dataclass(slots=True)
+class Fed:
+    """Bytes of something that an engine waits for."""
+
+    message: m.Feed
+    body: bytes
+
+
+@dataclass(slots=True)
 class Exit:
     """Leave the process. line: the last words, "" for none."""
 
@@ -72,7 +80,7 @@ class Exit:
     line: str = ""
 
 
-Action = Say | Load | Begin | Allow | Halt | Exit
+Action = Say | Load | Begin | Allow | Halt | Fed | Exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,8 @@ class Session:
                 return [Allow(message.attempt, message.up_to)] if message.attempt in self._running else []
             case m.Stop():
                 return self._stop(message.attempt)
+            case m.Feed():
+                return [Fed(message, body)]
             case m.Quit():
                 return self.leave()
 

@@ -57,24 +57,42 @@ def resampler(source: int, target: int) -> Stream | None:
     return resample
 
 
-class Take:
+class Reports:
+    """What is said of an attempt of any kind. `stopped`, `credit` are set by the socket thread."""
+
+    def __init__(self, work: m.Work, post: Post) -> None:
+        self.work = work
+        self.credit = work.credit
+        self.stopped = False
+        self._post = post
+
+    def failed(self, code: str, message: str, retry_after: float = 0.0) -> None:
+        """Say that it cannot be completed."""
+        work = self.work
+        said = m.Failed(work.v, work.epoch, work.session, work.attempt, code, message[:2000], retry_after)
+        self._post(said, b"")
+
+    def ended(self) -> None:
+        """Say that it was stopped."""
+        work = self.work
+        self._post(m.Stopped(work.v, work.epoch, work.session, work.attempt), b"")
+
+
+class Take(Reports):
     """The audio of one attempt. `credit` and `stopped` are set by the socket thread, all else belongs to the engine's.
 
     native: samples a second that the engine makes. text: the length of the text, in code points, once known.
     """
 
     def __init__(self, work: m.Work, native: int, post: Post) -> None:
-        self.work = work
+        super().__init__(work, post)
         self.text = 0
         self.rate = work.rate or native
         self.native = native
-        self.credit = work.credit
-        self.stopped = False
         self.sent = 0
         self.held = 0
         self.level = Level()
         self._stream: Stream | None = None
-        self._post = post
         self._seq = 0
         self._held: list[bytes | memoryview] = []
         self._marks: list[m.MarkRow] = []
@@ -127,17 +145,6 @@ class Take:
             work.v, work.epoch, work.session, work.attempt, self.sent, self.level.peak, self.level.rms, work_s
         )
         self._post(message, b"")
-
-    def failed(self, code: str, message: str, retry_after: float = 0.0) -> None:
-        """Say that it cannot be completed."""
-        work = self.work
-        said = m.Failed(work.v, work.epoch, work.session, work.attempt, code, message[:2000], retry_after)
-        self._post(said, b"")
-
-    def ended(self) -> None:
-        """Say that it was stopped."""
-        work = self.work
-        self._post(m.Stopped(work.v, work.epoch, work.session, work.attempt), b"")
 
     def _row(self, mark: Mark) -> m.MarkRow:
         # A range beyond the text would be a breach of the protocol, and the worker's end.

@@ -19,6 +19,7 @@ from . import exits
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "say": ("say:say", "Speak a text, a file or what comes in on standard input."),
+    "transcribe": ("transcribe:transcribe", "Write down what is said in recordings."),
     "stop": ("jobs:stop", "Silence everything of mine."),
     "attach": ("attach:attach", "Listen to a job from elsewhere, or again."),
     "jobs": ("jobs:jobs", "List my jobs, or one job's segments."),
@@ -112,6 +113,7 @@ def cli(debug: bool) -> None:
     \b
     voicebus say "Good morning"
     voicebus say -f book.txt -o book.flac
+    voicebus transcribe talk.mp3
     tail -f log | voicebus say
     """  # noqa: D301 - the \b is for click
 

@@ -41,8 +41,17 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
             hearing.hear(client, speech, target, total=0, cancels=False)
 
 
+def _require_sound(found: dict[str, Any]) -> None:
+    if "transcribe" in (found.get("kind"), found.get("request", {}).get("kind")):
+        job = found["job"]
+        raise Failure(
+            f"{job} is a transcript and has no sound", USAGE, f"Read it with: voicebus transcribe --job {job}"
+        )
+
+
 def offset_in(found: dict[str, Any], start_s: float) -> int:
     """The sample at which to begin. found: the job's row. Raises Failure where there is none."""
+    _require_sound(found)
     offset: int = round(start_s * found["rate"])
     if start_s and offset >= found["samples"]:
         seconds = found["samples"] / found["rate"] if found["rate"] else 0.0

@@ -40,7 +40,7 @@ CODES = {
     CANCELLED: "the job was cancelled from elsewhere",
     STORAGE: "no space, or a file cannot be written",
     NO_SOUND: "there is no sound device to play on",
-    INCOMPLETE: "done, but sentences were left out (--skip-bad)",
+    INCOMPLETE: "done, but something was left out",
     UNAVAILABLE: "the daemon went away or cannot do it now",
     INTERNAL: "a fault in voicebus itself",
     HANGUP: "the terminal went away",

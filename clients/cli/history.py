@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import NotFound
-from . import output, seam
+from .. import transcripts
+from . import history_transcript, output, seam
 from .exits import USAGE, Failure
 from .listings import json_option
 from .names import Name, complete, did_you_mean
@@ -26,6 +27,7 @@ DOING: dict[str, tuple[str, str]] = {
     "play": ("history_doing:play", "Hear a job again."),
     "save": ("history_doing:save", "Write a job's audio to a file."),
     "export": ("history_export:export", "Write all of it, or some, into one file."),
+    "import": ("history_import:import_", "Bring back what was exported."),
     "again": ("history_doing:again", "Say a job's text once more, the same way or another."),
     "delete": ("history_doing:delete", "Remove jobs for good, with text and audio."),
     "pin": ("history_doing:pin", "Keep jobs whatever the retention says."),
@@ -198,11 +200,16 @@ def show(job: str, as_json: bool) -> None:
     with seam.connect(start=True) as client:
         row = kept(client, job)
         text, segments = client.text(job), client.segments(job)
+        heard = transcripts.of_job(client, job) if history_transcript.is_transcript(row) else None
     if as_json:
-        output.emit_json({**row, "text": text, "segments": segments})
+        more = {} if heard is None else {"transcript": heard}
+        output.emit_json({**row, "text": text, "segments": segments, **more})
         return
     for line in _about(row):
         click.echo(line)
+    if heard is not None:
+        history_transcript.show(row, text, heard)
+        return
     click.echo(f"\n{text.rstrip()}\n")
     _show_segments(segments, row["rate"], text)
 

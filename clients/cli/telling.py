@@ -23,6 +23,7 @@ SURE_S = 1.0
 """Before so long nobody can say how much longer it takes."""
 
 WRONG = frozenset({"skipped"})
+FLEETING = frozenset({"started", "progress"})
 LASTING = frozenset({"moved", "skipped"})
 
 
@@ -44,6 +45,11 @@ class Teller:
         self._began_at = time.monotonic()
         self._chars = 0
         self._rate = 1
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a line that moves."""
+        return self._live
 
     @property
     def seconds(self) -> float:
@@ -73,7 +79,7 @@ class Teller:
         elif self._live:
             if not (self._progress and notice.kind == "started"):
                 self._show(notice.text)
-        elif notice.kind != "started":
+        elif notice.kind not in FLEETING:
             # The same wait with another percentage or place is the same line.
             self._once((notice.kind, str(notice.data.get("provider", ""))), notice.text)
 

@@ -7,14 +7,11 @@ whoever heard some of it and its segment back in its job's queue.
 
 from __future__ import annotations
 
-import re
-
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, estimating, failing, keeping, leases, log, readers, schedule
+from . import ending, estimating, failing, flaws, keeping, leases, log, readers, schedule, syncing, transcripts
 from .failing import Failure
-from .languages import speakable
 from .lifecycle import JOB, SEGMENT, move
 from .pronunciations import Respelled
 from .state import Attempt, Job, ProviderState, Segment, Take, Worker
@@ -23,14 +20,8 @@ from .world import World
 SEGMENT_S = 600.0
 """Longest audio of one segment, or four times what was expected: beyond both the engine has run away."""
 
-SILENT_PEAK = 32
-"""A take whose largest sample is below this (-60 dB) has no sound in it."""
-
 MARKS_BYTES = BODY_BYTES // 2
 """Most bytes of marks of one take: read back, they go out in one body, somewhat longer where words were respelled."""
-
-TAG = re.compile(r"<[^>]*>")
-"""Markup, which is not spoken."""
 
 PROBE_TEXT = "one two"
 """Our own words, with which a provider is tried out before callers' words go there again."""
@@ -70,9 +61,28 @@ def probe_due(provider: ProviderState, now: float) -> bool:
 
 def start(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment, now: float) -> None:
     """Send a segment to a worker."""
-    if not job.rate:
+    if not job.rate and job.recording is None:
         job.rate = provider.rate
         readers.announce_rate(world, job)
+    make = _to_speak if job.recording is None else transcripts.attempt_for
+    attempt = make(world, provider, worker, job, segment, now)
+    move(SEGMENT, segment, "lease")
+    move(JOB, job, "lease")
+    segment.attempt, segment.take = attempt.name, attempt.take
+    job.starved_since = None
+    if job.recording is None and not attempt.said.text.strip():
+        _whole(world, job, segment, now)
+        return
+    worker.leases[attempt.name] = job.attempts[attempt.name] = attempt
+    worker.idle_since = now
+    segment.tries += 1
+    job.tries += 1
+    schedule.charge(provider, job, attempt.expected / attempt.rate)
+    _send(world, worker, attempt, job, segment)
+    _announce(world, provider, worker, job, segment)
+
+
+def _to_speak(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment, now: float) -> Attempt:
     source = job.text.slice(segment.start, segment.end)
     said = Respelled(source) if job.submit.ssml else world.pronunciations.respell(source)
     take = Take(
@@ -80,24 +90,13 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
     )
     expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
     granted = leases.window(job.rate)
-    attempt = Attempt(take.name, worker.id, job, segment, take, job.rate, now, now, granted, expected, said)
-    move(SEGMENT, segment, "lease")
-    move(JOB, job, "lease")
-    segment.attempt, segment.take = take.name, take
-    job.starved_since = None
-    if not said.text.strip():
-        _whole(world, job, segment, now)
-        return
-    worker.leases[take.name] = job.attempts[take.name] = attempt
-    worker.idle_since = now
-    segment.tries += 1
-    job.tries += 1
-    schedule.charge(provider, job, expected / job.rate)
-    _send(world, worker, attempt, job, segment)
-    _announce(world, provider, worker, job, segment)
+    return Attempt(take.name, worker.id, job, segment, take, job.rate, now, now, granted, expected, said)
 
 
 def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Segment) -> None:
+    if job.recording is not None:
+        world.to_worker(worker.peer, *transcripts.work(worker, attempt))
+        return
     work = Work(
         session=worker.session,
         attempt=attempt.name,
@@ -213,7 +212,7 @@ def _first_sound(worker: Worker, attempt: Attempt, now: float) -> None:
 
 
 def _grant_more(world: World, attempt: Attempt, samples: int) -> None:
-    if world.memory <= world.settings.limits.memory_bytes:
+    if world.memory <= world.settings.limits.memory_bytes and syncing.room(world):
         leases.grant(world, attempt)
 
 
@@ -244,6 +243,8 @@ def take_marks(world: World, worker: Worker, message: TakeMarks, body: bytes, no
     job, segment = attempt.job, attempt.segment
     if job is None or segment is None:
         return ""
+    if job.recording is not None:
+        return "marks for a recording"
     try:
         rows = decode_marks(body)
     except BadMessage as error:
@@ -283,9 +284,12 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
         return ""
     provider = world.providers[worker.provider]
     if attempt.job is None or attempt.segment is None:
-        failing.probed(world, provider, attempt, Failure("silent") if message.peak < SILENT_PEAK else None, now)
+        assert provider.catalogue is not None
+        silent = message.peak < flaws.SILENT_PEAK and provider.catalogue.capabilities["speak"]
+        failing.probed(world, provider, attempt, Failure("silent") if silent else None, now)
         return ""
-    failure = _flaw(provider, attempt, message)
+    hears = attempt.job.recording is not None
+    failure = transcripts.flaw(attempt, message.samples) if hears else flaws.flaw(provider, attempt, message)
     if failure is not None:
         failing.fail(world, attempt, failure, now)
         return ""
@@ -295,6 +299,10 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
     provider.breaker.success(now)
     job.attempts.pop(attempt.name)
     job.failing_since = None
+    if hears:
+        transcripts.done(world, job, now)
+        schedule.update(world, job)
+        return ""
     _estimate(world, provider, attempt)
     _whole(world, job, segment, now)
     return ""
@@ -328,28 +336,6 @@ def _whole(world: World, job: Job, segment: Segment, now: float) -> None:
     schedule.update(world, job)
 
 
-def _audible(job: Job, text: str) -> bool:
-    """Whether sound must come of a text: there is something in it to be said, and it is not to be said at no volume."""
-    if job.submit.ssml:
-        text = TAG.sub(" ", text)
-    return job.submit.style.volume > 0 and speakable(text, job.language)
-
-
-def _flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure | None:
-    job, segment, take = attempt.job, attempt.segment, attempt.take
-    assert job is not None and segment is not None and provider.catalogue is not None
-    if message.samples != take.samples:
-        return Failure("truncated", f"{take.samples} of {message.samples} samples came")
-    length = segment.end - segment.start
-    if (message.peak < SILENT_PEAK or not take.samples) and _audible(job, attempt.said.text):
-        return Failure("silent", f"{length} characters gave {take.samples / attempt.rate:.2f} s of silence")
-    usual = length * provider.char_s / job.submit.style.rate
-    known = provider.takes >= 20 and length >= 40 and not job.submit.ssml
-    if known and not provider.catalogue.capabilities.get("own_end") and take.samples / attempt.rate < usual / 3:
-        return Failure("truncated", f"{take.samples / attempt.rate:.1f} s for a text that usually takes {usual:.1f} s")
-    return None
-
-
 def _measured(attempt: Attempt, message: Done, now: float) -> None:
     take = attempt.take
     take.peak, take.rms, take.work_s = message.peak, message.rms, message.work_s
@@ -361,6 +347,8 @@ def _measured(attempt: Attempt, message: Done, now: float) -> None:
 def _learn(provider: ProviderState, worker: Worker, attempt: Attempt, message: Done) -> None:
     worker.jobs_done += 1
     provider.takes += 1
+    if attempt.job is not None and attempt.job.recording is not None:
+        return
     seconds = attempt.take.samples / attempt.rate
     if seconds > 0.2:
         factor = message.work_s / seconds

@@ -2,7 +2,8 @@
 
 Owns: checking what came in a READY, and finding the provider's own name for the voice that a caller asked for. Must not
 know: workers, chains, whether the provider is well. Invariant: whatever a worker sent, a `Catalogue` that exists has
-at least one voice, all its names and tags are short and printable, and each voice it resolves to is one of its own.
+at least one voice if it speaks, all its names and tags are short and printable, and each voice or model that it
+resolves to is one of its own.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ class Voice(msgspec.Struct, frozen=True):
 
 
 class _Capabilities(msgspec.Struct, frozen=True):
+    speak: bool = True
+    transcribe: bool = False
+    translate: bool = False
+    models: Annotated[list[Name], msgspec.Meta(max_length=100)] = []
     streams: bool = False
     ssml: bool = False
     rate: bool = False
@@ -69,7 +74,7 @@ class _Capabilities(msgspec.Struct, frozen=True):
 
 
 class _Body(msgspec.Struct, frozen=True):
-    voices: Annotated[tuple[Voice, ...], msgspec.Meta(min_length=1, max_length=10_000)]
+    voices: Annotated[tuple[Voice, ...], msgspec.Meta(max_length=10_000)]
     capabilities: _Capabilities = _Capabilities()
 
 
@@ -106,6 +111,9 @@ class Catalogue:
         Unknown keys are let pass: a newer worker may say more.
         """
         told = msgspec.convert(body, _Body)
+        able = told.capabilities
+        if bool(told.voices) != able.speak or not (able.speak or able.transcribe):
+            raise ValueError(f"{len(told.voices)} voices of an engine that can{'' if able.speak else 'not'} speak")
         if len({voice.name for voice in told.voices}) < len(told.voices):
             raise ValueError("two voices have the same name")
         catalogue = cls(told.voices, msgspec.to_builtins(told.capabilities))
@@ -163,6 +171,27 @@ class Catalogue:
             if wanted and not able.get(name):
                 return name
         return next((f"the option {name}" for name in style.options if name not in able.get("options", ())), "")
+
+    def transcriber(self, model: str, submit: Submit) -> str | Problem:
+        """The model that a request to transcribe is for, or what the provider lacks for it. model: what was asked for,
+        "" for whichever there is."""
+        able, models = self.capabilities, self.capabilities["models"]
+        if not able["transcribe"]:
+            return Problem("unsupported", "speaks, and does not transcribe")
+        if submit.hearing.translate and not able["translate"]:
+            return Problem("unsupported", "cannot translate what it hears")
+        if submit.hearing.words and "word" not in able["marks"]:
+            return Problem("unsupported", "cannot time single words")
+        if submit.seed is not None and not able["seed"]:
+            return Problem("unsupported", "cannot do seed")
+        missing = next((name for name in submit.style.options if name not in able["options"]), "")
+        if missing:
+            return Problem("unsupported", f"cannot do the option {missing}")
+        if model and model not in models:
+            return Problem(
+                "unknown_voice", f"has no model {model!r}; it has {', '.join(models) or 'one without a name'}"
+            )
+        return model or (models[0] if models else "default")
 
     def _named(self, asked: str) -> str:
         """A voice by its name, in any case, with or without a known variant; "" if there is none."""

@@ -20,17 +20,19 @@ from ...bus.messages import (
     ClientMessage,
     Credit,
     Delete,
+    Deposit,
     Detach,
     End,
     Greet,
     Hello,
+    Import,
     Pin,
     Query,
     Refused,
     Submit,
     Welcome,
 )
-from . import asking, deleting, jobs, queries, quotas, readers
+from . import asking, deleting, importing, jobs, queries, quotas, readers
 from .state import Client
 from .world import World
 
@@ -80,6 +82,7 @@ def _hello(world: World, client: Client | None, peer: bytes, uid: int, pid: int,
 
 def forget(world: World, client: Client, now: float) -> None:
     """A client is gone; its jobs are not."""
+    importing.drop(world, client.peer)
     world.clients.pop(client.peer, None)
     jobs.client_left(world, client.jobs.copy(), client.peer, now)
 
@@ -163,6 +166,8 @@ _ANSWERS: dict[type, Handler] = {
     Cancel: _own(jobs.cancel),
     Delete: _own(deleting.delete),
     Pin: _own(deleting.pin),
+    Import: importing.begin,
+    Deposit: importing.deposit,
     CancelAll: jobs.cancel_all,
     Query: _query,
     Bye: _bye,

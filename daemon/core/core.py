@@ -20,6 +20,8 @@ from ...bus.messages import (
     Done,
     Failed,
     Greet,
+    Heard,
+    Need,
     Ready,
     Register,
     Stopped,
@@ -32,13 +34,17 @@ from . import (
     attempts,
     clientele,
     ending,
+    feeding,
     fleet,
+    importing,
     log,
     outcomes,
     packing,
     restoring,
     stopping,
     supervise,
+    syncing,
+    transcripts,
     upkeep,
     waiting,
 )
@@ -82,7 +88,7 @@ class Core:
     @property
     def hungry(self) -> bool:
         """Whether there is more to be sent right now."""
-        return bool(self.world.hungry)
+        return bool(self.world.hungry or self.world.feeding)
 
     # ---------------------------------------------------------------------------------------------- life as a whole
 
@@ -139,6 +145,8 @@ class Core:
             self._sweep(now)
         if world.hungry:
             self._feed_hungry()
+        if world.feeding:
+            feeding.go_on(world)
         if world.again:
             outcomes.again(world, now)
         if world.draining:
@@ -186,6 +194,7 @@ class Core:
         upkeep.sweep(world, now)
         aging.sweep(world, now)
         packing.sweep(world, now)
+        importing.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
             if any(queue.clients for queue in provider.queues.values()):
@@ -328,6 +337,8 @@ class Core:
             size = 2 * written.samples + written.marks_bytes + log.RECORD_BYTES if written is not None else 0
             log.written(self.world, job, take, pcm_at, marks_at, size)
             ending.finish_if_done(self.world, job, now)
+        else:
+            importing.written(self.world, name, take, pcm_at, marks_at, now)
         self._settle(now)
 
     def take_lost(self, name: str, take: str, reason: str, now: float) -> None:
@@ -340,6 +351,21 @@ class Core:
                 log.drop(self.world, job, segment, reason)
             text = f"The audio could not be written: {reason}. Free some space; keep=nothing works without."
             ending.end(self.world, job, "failed", "disk_full", text, now)
+        elif job is None:
+            importing.lost(self.world, name, take, reason)
+        self._settle(now)
+
+    def synced(self, name: str, reason: str, now: float) -> None:
+        """A journal has been brought to the disk, or why not. The system reports a loss once only, so a job whose
+        journal has one ends with it: the next attempt would look like a success."""
+        syncing.synced(self.world, name)
+        job = self.world.logs.get(name)
+        if reason:
+            self.world.count("journals that could not be synced", reason)
+        if reason and job is not None and not job.over:
+            text = f"The audio could not be brought to the disk: {reason}. keep=nothing works without."
+            ending.end(self.world, job, "failed", "storage", text, now)
+        importing.synced(self.world, name, reason, now)
         self._settle(now)
 
     def packed(self, log: str, size: int, reason: str, now: float) -> None:
@@ -372,6 +398,7 @@ class Core:
 _FOR_ITSELF: dict[str, Callable[[World, Found, float], None]] = {
     "plain": packing.candidates,
     "expired": aging.expired,
+    "import": importing.looked_up,
 }
 """Who hears the answer to what the core asks for itself."""
 
@@ -387,7 +414,9 @@ _FROM_WORKER: dict[type, Callable[..., str]] = {
     Ready: supervise.ready,
     Begun: attempts.begun,
     TakeMarks: attempts.take_marks,
+    Heard: transcripts.heard,
     Done: attempts.done,
     Failed: attempts.failed,
     Stopped: attempts.stopped,
+    Need: feeding.need,
 }

@@ -41,7 +41,9 @@ def finish(job: Job) -> None:
 
 
 def ahead(job: Job) -> None:
-    """Cut until enough segments wait, or the text is out."""
+    """Cut until enough segments wait, or the text is out. A recording has nothing to be cut."""
+    if job.recording is not None:
+        return
     while len(job.segments) - job.fresh < AHEAD and not job.cut:
         if job.uncut:
             piece = _slice(job)

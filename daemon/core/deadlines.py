@@ -15,6 +15,15 @@ FENCES = 2
 """How often a segment is moved from a silent worker on suspicion; after that it is the whole deadline that counts, so
 that a text which silences every engine is found out."""
 
+WINDOW_S = 30.0
+"""Seconds of a recording that Whisper listens to at once."""
+
+HEARING_TIMES = 8
+"""So many times as long as a window usually takes one may take: a model that doubts itself begins anew, five times."""
+
+HEARING_MAX_S = 600.0
+"""Longest silence of an attempt to transcribe."""
+
 BIG_BYTES = 256 * 1024 * 1024
 """From this size on a worker's death is reported late (65 to 80 ms a GB), so that silence has to count first."""
 
@@ -22,14 +31,23 @@ BIG_BYTES = 256 * 1024 * 1024
 def deadline(world: World, worker: Worker, attempt: Attempt) -> float | None:
     """When an attempt counts as hung; None while it waits for us."""
     if attempt.stopping is not None:
-        return attempt.stopping + worker.settings.stop_s
+        return attempt.stopping + max(worker.settings.stop_s, _hearing_s(worker, attempt))
     if attempt.take.samples >= attempt.granted:
         return None
     if attempt.first_at is None:
-        return attempt.progress_at + max(worker.settings.first_chunk_s, 4 * worker.first_audio_s)
+        first_s = max(worker.settings.first_chunk_s, 4 * worker.first_audio_s, _hearing_s(worker, attempt))
+        return attempt.progress_at + first_s
     if _fenced(world, worker, attempt):
         return attempt.progress_at + max(worker.settings.fence_s, 4 * worker.gap_s)
-    return attempt.progress_at + _longest_gap(worker)
+    return attempt.progress_at + max(_longest_gap(worker), _hearing_s(worker, attempt))
+
+
+def _hearing_s(worker: Worker, attempt: Attempt) -> float:
+    """How long an attempt to transcribe may be silent: a model listens to a window at a time, and says nothing while it
+    does, nor can it be stopped there."""
+    if attempt.job is None or attempt.job.recording is None:
+        return 0.0
+    return min(HEARING_TIMES * WINDOW_S * worker.factor, HEARING_MAX_S)
 
 
 def _longest_gap(worker: Worker) -> float:
@@ -38,6 +56,8 @@ def _longest_gap(worker: Worker) -> float:
 
 def _fenced(world: World, worker: Worker, attempt: Attempt) -> bool:
     """Whether silence alone moves this attempt: a spare of the same provider must be there to take it."""
+    if attempt.job is not None and attempt.job.recording is not None:
+        return False
     if worker.rss < BIG_BYTES or attempt.first_at is None or attempt.segment is None:
         return False
     others = (name for name in world.providers[worker.provider].workers if name != worker.id)

@@ -1,13 +1,14 @@
 """Jobs that are to be gone for good, and jobs that are to stay.
 
-Owns: the order in which a job disappears. Must not know: files and tables. Invariant: readers get the terminal, then
-the audio goes, then the words do, then the answer comes; killed at any point, asking again finishes it.
+Owns: the order in which a job disappears. Must not know: files and tables. Invariant: readers of
+a job that is not over get the terminal, then the audio goes, then the words do, then the answer comes, and only then
+whoever still read hears that it is gone; killed at any point, asking again finishes it.
 """
 
 from __future__ import annotations
 
 from ...bus.messages import Delete, Deleted, Pin, Pinned
-from . import ending, keeping, log, packing
+from . import ending, keeping, log, packing, readers
 from .records import JobDeleted, JobPinned, Outcome
 from .state import Client, Job
 from .world import World
@@ -29,6 +30,9 @@ def delete(world: World, client: Client, job: Job, message: Delete, body: bytes,
 
 def erase(world: World, job: Job, now: float) -> None:
     """The job is over, which is written down: let its audio go, and then its words."""
+    job.bereft += dict.fromkeys((*job.readers, *job.openers))
+    for peer in job.bereft:
+        readers.unsubscribe(world, job, peer, now)
     packing.call_off(world, job.log)
     log.drop_journal(world, job)
     job.missing = True
@@ -38,6 +42,8 @@ def erase(world: World, job: Job, now: float) -> None:
 def erased(world: World, job: Job) -> None:
     """Nothing is left on the disk."""
     log.discard(world, job)
+    for peer in job.bereft:
+        world.error(peer, "deleted", f"The job {job.id} was deleted.", job=job.id)
     for peer in job.deleters:
         world.to_client(peer, Deleted(job=job.id))
 
@@ -55,7 +61,7 @@ def pin(world: World, client: Client, job: Job, message: Pin, body: bytes, now: 
 
 def not_erased(world: World, job: Job, outcome: Outcome) -> None:
     """The words are still there; whoever asked may ask again."""
-    peers, job.deleters = job.deleters, []
+    peers, job.deleters, job.bereft = [*job.bereft, *job.deleters], [], []
     for peer in peers:
         text = f"{job.id} could not be deleted: {outcome.reason}"
         world.error(peer, "storage", text, job=job.id, retry_after=AGAIN_S)

@@ -46,6 +46,19 @@ class ToWorker:
 
 
 @dataclass(slots=True)
+class FeedWorker:
+    """Send a worker a range of a file, read at the moment of sending. file: its name below the state directory.
+    missing: the header to send instead, without a body, where it cannot be read. Otherwise as `ToWorker`."""
+
+    peer: bytes
+    header: bytes
+    missing: bytes
+    file: str
+    at: int
+    length: int
+
+
+@dataclass(slots=True)
 class Spawn:
     """Start a worker's process; the ticket goes down its standard input. Comes back as `spawned` or `spawn_failed`,
     and in the end as `exited`."""
@@ -86,8 +99,22 @@ class WriteNote:
 
 
 @dataclass(slots=True)
+class SyncLog:
+    """Bring what was written to a journal to the disk, without keeping anybody waiting. Comes back as `synced`."""
+
+    log: str
+
+
+@dataclass(slots=True)
 class DropLog:
     """Remove a log from the disk, journal and packed file, and end whatever works on it."""
+
+    log: str
+
+
+@dataclass(slots=True)
+class DropInput:
+    """Remove the recording that a job was to transcribe."""
 
     log: str
 
@@ -158,11 +185,14 @@ class Leave:
 Effect = (
     ToClient
     | ToWorker
+    | FeedWorker
     | Spawn
     | Kill
     | WriteTake
+    | SyncLog
     | WriteNote
     | DropLog
+    | DropInput
     | DropFile
     | Pack
     | Unpack

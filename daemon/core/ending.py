@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...bus.messages import Terminal
-from . import keeping, leases, log, packing, quotas, readers, schedule
+from . import keeping, leases, log, packing, quotas, readers, recordings, schedule, syncing
 from .lifecycle import JOB, move
 from .state import Job
 from .world import TEXT_CHARS, World
@@ -20,6 +20,11 @@ def finish_if_done(world: World, job: Job, now: float) -> None:
     if job.over or not job.cut or job.placed < len(job.segments) or not job.committed:
         return
     skipped = sum(segment.state == "skipped" for segment in job.segments)
+    if job.recording is not None:
+        silent = not job.recording.texts
+        message = "No speech was found in the recording." if silent else ""
+        end(world, job, "finished", "no_speech" if silent else "", message, now)
+        return
     if not job.segments:
         end(world, job, "failed", "empty_text", "There was nothing to say in the text.", now)
     elif skipped == len(job.segments):
@@ -62,6 +67,8 @@ def committed(world: World, job: Job, now: float) -> None:
     assert job.verdict is not None
     job.state = job.verdict.state
     job.terminal = job.verdict
+    recordings.let_go(world, job)
+    syncing.forget(world, job.log)
     world.text_chars -= job.text.length
     job.text.forget()
     job.uncut.clear()

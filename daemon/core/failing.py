@@ -74,7 +74,7 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     counts = {"deaths": segment.deaths, "tries": segment.tries, "reseeds": segment.reseeds}
     keeping.note(world, job, "failed", segment, trail=segment.trail[-8:], **counts)
     if segment.deaths >= 2:
-        _give_up(world, job, segment, "quarantined", f"This text brought down two workers. {line}", now)
+        _give_up(world, job, segment, "quarantined", f"It brought down two workers. {line}", now)
     elif rule.action == "stop" and job.position + 1 >= len(job.chain):
         _give_up(world, job, segment, failure.code, line, now)
     elif rule.action != "again" or (rule.tries and segment.tries_here > rule.tries):
@@ -131,8 +131,11 @@ def _give_up(world: World, job: Job, segment: Segment, code: str, message: str, 
         ending.finish_if_done(world, job, now)
     else:
         move(SEGMENT, segment, event)
-        where = f"Segment {segment.number + 1} of {len(job.segments)}"
-        ending.end(world, job, "failed", code, f"{where} could not be said. {message}", now)
+        where = f"Segment {segment.number + 1} of {len(job.segments)} could not be said."
+        if job.recording is not None:
+            seconds = segment.start / 1000
+            where = f"The recording could not be transcribed{f' from {seconds:.1f} s on' if seconds else ''}."
+        ending.end(world, job, "failed", code, f"{where} {message}", now)
 
 
 def probed(world: World, provider: ProviderState, attempt: Attempt, failure: Failure | None, now: float) -> None:

@@ -22,19 +22,14 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
-from . import cutting, ending, keeping, log, packing, quotas, readers, routing, schedule
+from . import bringing, cutting, ending, keeping, log, packing, quotas, readers, recordings, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
-from .records import JobSaved, TextAdded, TextClosed
+from .records import JobSaved, TextClosed
 from .segmentation import Splitter
 from .settings import HIGHEST_RATE, LOWEST_RATE
 from .state import Client, Entry, Job, JobKey
 from .world import World
-
-SSML_CHARS = 60_000
-"""Longest SSML document: it is one segment, since only the engine understands where it could be split."""
-
-TEXTS_FULL = "The texts of all jobs that are not over are at their limit together; try again later."
 
 WAIT_S = 1.0
 """Shortest hint for when to try again."""
@@ -51,18 +46,9 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     problem = _unfit(world, client, message, now)
     text = ""
     if problem is None:
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            problem = Problem("invalid", "The text is not UTF-8.")
-    if problem is None and len(body) > world.settings.limits.text_bytes:
-        problem = Problem("too_long", f"A text of {len(body)} bytes; at most {world.settings.limits.text_bytes}.")
-    if problem is None and message.complete and not text.strip():
-        problem = Problem("empty_text", "There is nothing to say: the text is empty.")
-    if problem is None and message.ssml and len(text) > SSML_CHARS:
-        problem = Problem("too_long", f"SSML of {len(text)} characters; at most {SSML_CHARS} fit into one document.")
+        problem, text = bringing.body_of(world, message, body)
     language = _language(world, message, text)
-    chain = routing.chain_for(world, message.chain, language) if problem is None else []
+    chain = routing.chain_for(world, message.chain, language, message.kind) if problem is None else []
     if isinstance(chain, Problem):
         problem = chain
     elif problem is None:
@@ -73,13 +59,12 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
         return
     assert not isinstance(chain, Problem)
     job = _create(world, client, message, language, chain, now)
-    cutting.add(job, text, last=message.complete)
-    world.text_chars += len(text)
+    record = bringing.take_in(world, job, text, body)
     if message.read != "none":
         readers.subscribe(world, client, job, message.read, message.credit)
     else:
         job.alone_since = now
-    _begin(world, client, job, body, now)
+    _begin(world, client, job, record, now)
 
 
 def _create(world: World, client: Client, message: Submit, language: str, chain: list[Entry], now: float) -> Job:
@@ -95,7 +80,7 @@ def _create(world: World, client: Client, message: Submit, language: str, chain:
         splitter=splitter(world, chain, language),
         log=f"{world.epoch}-{world.order}",
         in_memory=message.keep == "nothing",
-        rate=message.rate or world.providers[chain[0].provider].rate,
+        rate=message.rate or world.providers[chain[0].provider].rate if message.kind == "speak" else 0,
         accepted_at=now,
         text_at=now,
     )
@@ -112,10 +97,9 @@ def splitter(world: World, chain: list[Entry], language: str) -> Splitter:
     return Splitter(language, limit=limits.segment_chars, first_limit=first)
 
 
-def _begin(world: World, client: Client, job: Job, body: bytes, now: float) -> None:
+def _begin(world: World, client: Client, job: Job, record: JobSaved, now: float) -> None:
     """Dispatch does not wait for the commit; the answer, and all audio, does."""
     nobody = routing.route(world, job, now)
-    record = JobSaved(job.order, *job.key, job.log, job.language, job.rate, job.submit, body)
     pending = keeping.pending(job, "job", record, now, tell=client.peer)
     accepted = Accepted(1, "", job.id, False, job.told, job.rate, 1, _stays(world, job))
     world.after(pending, client.peer, accepted)
@@ -140,16 +124,16 @@ def _written_by(world: World, client: Client, job: Job) -> None:
 
 
 def _again(world: World, client: Client, job: Job, message: Submit, body: bytes) -> None:
-    if _parameters(message) != _parameters(job.submit) or not job.text.is_piece(0, body):
+    if _parameters(message) != _parameters(job.submit) or not job.is_piece(0, body):
+        what = "recording" if message.kind == "transcribe" else "text"
         world.error(
             client.peer,
             "conflict",
-            f"There is a job {job.id!r} already, with another text or other settings.",
+            f"There is a job {job.id!r} already, with another {what} or other settings.",
             job=job.id,
         )
         return
-    pieces = job.text.pieces
-    answer = Accepted(1, "", job.id, True, job.told, job.rate, pieces, _stays(world, job))
+    answer = Accepted(1, "", job.id, True, job.told, job.rate, job.pieces, _stays(world, job))
     world.behind("text", job, client.peer, answer)
     if message.read == "none" or client.peer in job.readers:
         return
@@ -168,7 +152,7 @@ def _parameters(message: Submit) -> bytes:
         Submit(
             1, "", message.job, message.kind, message.chain, message.language, message.complete, message.ssml,
             message.rate, message.style, message.priority, message.pace, message.keep, 0.0, message.seed, "none", 0,
-            message.skip_bad,
+            message.skip_bad, message.hearing,
         )
     )  # fmt: skip
 
@@ -187,7 +171,7 @@ def _unfit(world: World, client: Client, message: Submit, now: float) -> Problem
         whose = "of yours " if mine >= limits.jobs_per_client else ""
         return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
     if world.text_chars >= limits.texts_bytes:
-        return Problem("queue_full", TEXTS_FULL)
+        return Problem("queue_full", bringing.TEXTS_FULL)
     if (full := quotas.job_refusal(world, client.uid, on_disk=message.keep != "nothing")) is not None:
         return full
     style = message.style
@@ -221,6 +205,8 @@ def _retry_after(world: World) -> float:
 
 
 def _language(world: World, message: Submit, text: str) -> str:
+    if message.kind == "transcribe":
+        return "" if message.language == "auto" else message.language
     if message.language == "auto":
         return detect_language(text[:2000], ()) or world.settings.language
     return message.language or world.settings.language
@@ -231,18 +217,19 @@ def _language(world: World, message: Submit, text: str) -> str:
 
 def append(world: World, client: Client, job: Job, message: Append, body: bytes, now: float) -> None:
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
-    have = job.text.pieces - 1
-    if job.torn:
-        _torn(world, client, job)
+    have = job.pieces - 1
+    if job.torn or (job.over and message.n > have):
+        _over(world, client, job)
         return
     if 1 <= message.n <= have:
-        if not job.text.is_piece(message.n, body):
+        if not job.is_piece(message.n, body):
             text = f"Piece {message.n} of {job.id} came before with other words."
             world.error(client.peer, "conflict", text, job=job.id)
         else:
             world.behind("text", job, client.peer, Appended(job=job.id, n=message.n))
         return
-    problem = _unfit_piece(world, job, message.n, have, body)
+    unfit = bringing.unfit_piece if job.recording is None else recordings.unfit_piece
+    problem = unfit(world, job, message.n, have, body)
     if problem is not None:
         retry = _retry_after(world) if problem.code == "queue_full" else 0.0
         world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
@@ -250,52 +237,29 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     job.text_at = now
     if job.author != schedule.client_key(client):
         _written_by(world, client, job)
-    text = body.decode()
-    cutting.add(job, text)
-    world.text_chars += len(text)
-    pending = keeping.pending(job, "text", TextAdded(job.order, message.n, body), now)
+    pending = keeping.pending(job, "text", bringing.added(world, job, message.n, body), now)
     world.after(pending, client.peer, Appended(job=job.id, n=message.n))
     world.commit(pending)
     schedule.update(world, job)
 
 
-def _torn(world: World, client: Client, job: Job) -> None:
-    """A piece could not be written down, so none from there on may be acknowledged. What became of the job is told once
-    its end is written."""
+def _over(world: World, client: Client, job: Job) -> None:
+    """No more text is taken. That is told once the end of the job is written: a daemon that is started anew before that
+    goes on with it, and wants the rest of its text from a caller who must not have thrown it away."""
     if job.terminal is not None:
         world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
 
 
-def _unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Problem | None:
-    if job.over:
-        return Problem("ended", f"The job {job.id} is over; nothing can be added.")
-    if job.complete:
-        return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
-    if n != have + 1:
-        return Problem("out_of_order", f"Send piece {have + 1} of {job.id} first.")
-    if world.text_chars >= world.settings.limits.texts_bytes:
-        return Problem("queue_full", TEXTS_FULL)
-    if (full := quotas.text_refusal(world, job.key[0])) is not None:
-        return full
-    if job.text.length + len(body) > world.settings.limits.text_bytes:
-        return Problem("too_long", f"The text of {job.id} would be over {world.settings.limits.text_bytes} characters.")
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return Problem("invalid", f"Piece {n} of {job.id} is not UTF-8: pieces end between characters.")
-    return None
-
-
 def end_text(world: World, client: Client, job: Job, message: End, body: bytes, now: float) -> None:
     """The text is complete."""
-    have = job.text.pieces
+    have = job.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
     if job.torn:
-        _torn(world, client, job)
+        _over(world, client, job)
     elif job.complete and message.n == have:
         world.behind("text", job, client.peer, answer)
     elif job.over:
-        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
+        _over(world, client, job)
     elif message.n != have:
         world.error(client.peer, "out_of_order", f"{have} pieces of {job.id} have come, not {message.n}.", job=job.id)
     else:
@@ -310,8 +274,10 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
 
 
 def attach(world: World, client: Client, job: Job, message: Attach, body: bytes, now: float) -> None:
-    """Read a job that is there."""
-    if packing.closed(job) and message.read != "none":
+    """Read a job that is there; one that is just being deleted, when it is known what came of that."""
+    if job.deleters and job.terminal is not None:
+        job.bereft.append(client.peer)
+    elif packing.closed(job) and message.read != "none":
         packing.open_for(world, client, job, message)
     elif readers.attach(world, client, job, message) is not None:
         schedule.update(world, job)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from ...bus.messages import Submit
+from .contents import Recording
 from .effects import WriteNote
 from .records import JobEnded, Record, SegmentSaved
 from .state import Job, Segment, Take
@@ -19,6 +20,9 @@ SLOW_S = 1.0
 does, instead of being accepted later and later."""
 
 SEED_BITS = 0x7FFFFFFF
+
+SEED_MARK = ".seed"
+"""Stands before the seed in the name of a journal whose job had it elsewhere."""
 
 
 def pending(job: Job, kind: str, record: Record, now: float, *, tell: bytes = b"") -> Pending:
@@ -43,8 +47,12 @@ def seed(job: Job, segment: Segment) -> int:
 
 
 def job_seed(submit: Submit, log: str) -> int:
-    """The seed of a job: what its caller said, or one that its journal's name gives."""
-    return submit.seed if submit.seed is not None else crc32(log.encode()) & SEED_BITS
+    """The seed of a job: what its caller said, or one that its journal's name gives. That of a job from an archive says
+    which it was."""
+    if submit.seed is not None:
+        return submit.seed
+    said = log.partition(SEED_MARK)[2]
+    return int(said) if said else crc32(log.encode()) & SEED_BITS
 
 
 def note(world: World, job: Job, what: str, segment: Segment | None = None, **more: object) -> None:
@@ -90,11 +98,19 @@ def take_meta(job: Job, segment: Segment, take: Take) -> dict[str, object]:
         "stops": segment.stops,
         "deaths": segment.deaths,
         "trail": segment.trail[-8:],
+        **(_heard(job.recording, segment) if job.recording is not None else {}),
     }
 
 
-def ended(job: Job) -> JobEnded:
-    """The end of a job whose verdict is given, with who said each segment."""
+def _heard(recording: Recording, segment: Segment) -> dict[str, object]:
+    """What stands beside a row of a transcript: all that whoever goes on has to know without reading the row."""
+    if segment.number == 0:
+        return {"row": 0, "language": recording.language, "length_s": recording.length_s}
+    return {"row": segment.number, "text": recording.texts[segment.number - 1]}
+
+
+def ended(job: Job, finished: float = 0.0) -> JobEnded:
+    """The end of a job whose verdict is given, with who said each segment. finished: as in the record."""
     verdict = job.verdict
     assert verdict is not None
     return JobEnded(
@@ -104,12 +120,14 @@ def ended(job: Job) -> JobEnded:
         verdict.code,
         verdict.message,
         job.rate,
-        verdict.samples,
+        verdict.samples if job.recording is None else 0,  # rows are no audio, and nothing to be packed
         verdict.skipped,
         job.disk,
         tuple(verdict.speakers),
         tuple(_saved(segment, segment.number < job.placed) for segment in job.segments),
         tuple(job.trail[-20:]),
+        finished,
+        heard="".join(job.recording.texts).strip().encode() if job.recording is not None else None,
     )
 
 

@@ -7,7 +7,7 @@ before `Job.placed` is final: it has one take, one offset, and neither ever chan
 
 from __future__ import annotations
 
-from . import keeping, readers
+from . import keeping, readers, recordings, syncing
 from .effects import DropLog, WriteTake
 from .lifecycle import SEGMENT, move
 from .state import Job, Segment, Take
@@ -43,10 +43,11 @@ def complete(world: World, job: Job, segment: Segment) -> None:
     if job.in_memory:
         written(world, job, take.name, 0, 0, 0)
         return
-    marks = readers.rows(take.marks)
+    # Of a transcript the row stands where a take has its marks, and there is no PCM.
+    marks, pcm = (take.chunks[0], []) if job.recording is not None else (readers.rows(take.marks), take.chunks)
     job.has_audio_log = True
     take.marks_bytes = len(marks)
-    world.effects.append(WriteTake(job.log, take.name, keeping.take_meta(job, segment, take), marks, take.chunks))
+    world.effects.append(WriteTake(job.log, take.name, keeping.take_meta(job, segment, take), marks, pcm))
 
 
 def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size: int) -> None:
@@ -61,6 +62,8 @@ def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size:
         forget_chunks(world, job, take)
         take.marks = []
         world.charge_disk(job, size)
+        if not job.over:
+            syncing.written(world, job.log, size)
     advance(world, job)
 
 
@@ -106,7 +109,7 @@ def drop(world: World, job: Job, segment: Segment, reason: str) -> None:
 
 def release_heard(world: World, job: Job) -> None:
     """A log in memory lets go of what all its listeners have heard, so that long speech fits."""
-    if not job.in_memory or job.memory <= world.settings.limits.memory_job_bytes // 2:
+    if not job.in_memory or job.recording is not None or job.memory <= world.settings.limits.memory_job_bytes // 2:
         return
     slowest = min((reader.heard for reader in readers.listeners(job)), default=0)
     while job.released < job.placed:
@@ -137,6 +140,7 @@ def discard(world: World, job: Job) -> None:
 
 def _leave_memory(world: World, job: Job) -> None:
     world.jobs.pop(job.key, None)
+    recordings.let_go(world, job)
     for segment in job.segments:
         if segment.take is not None and segment.take.chunks:
             forget_chunks(world, job, segment.take)
@@ -146,6 +150,7 @@ def _leave_memory(world: World, job: Job) -> None:
 def drop_journal(world: World, job: Job) -> None:
     """Remove a job's audio from the disk, in whatever form."""
     world.charge_disk(job, -job.disk)
+    syncing.forget(world, job.log)
     if job.has_audio_log:
         job.has_audio_log = False
         world.effects.append(DropLog(job.log))

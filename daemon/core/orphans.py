@@ -16,8 +16,8 @@ GRACE_S = 600.0
 LOGS = 3
 """So many rotated logs are kept (`daemon.log.1` is the newest); a version before may have kept more."""
 
-AUDIO = re.compile(r"logs/[^/]+\.(takes|flac)\Z")
-"""Journals, and finished audio that was packed: owned by a job, or by nobody."""
+AUDIO = re.compile(r"logs/[^/]+\.(takes|flac|input)\Z")
+"""Journals, finished audio that was packed, and recordings to be transcribed: owned by a job, or by nobody."""
 
 STAGING = re.compile(r"(logs/)?[^/]+\.(part|tmp)\Z")
 """Files that were being written when their writer died."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import asking, deleting, ending, leases, log, packing, readers, schedule
+from . import asking, deleting, ending, importing, leases, log, packing, readers, recordings, schedule
 from .records import JobSaved, Outcome
 from .state import Job
 from .world import Pending, World
@@ -30,6 +30,8 @@ def settled(world: World, outcome: Outcome, now: float) -> None:
         _deleted(world, job, outcome)
     elif pending.kind == "packed":
         packing.settled(world, job, outcome, now)
+    elif pending.kind == "import":
+        importing.settled(world, pending, outcome, now)
     elif outcome.state == "done":
         _done(world, pending, job, now)
         world.effects.extend(pending.afterwards)
@@ -60,6 +62,9 @@ def _done(world: World, pending: Pending, job: Job | None, now: float) -> None:
     else:
         job.committed = True
         job.committed_chars = max(job.committed_chars, pending.chars)
+        if job.recording is not None:
+            recordings.ready(world, job)
+            schedule.update(world, job)
         readers.pump_all(world, job)
         ending.finish_if_done(world, job, now)
 

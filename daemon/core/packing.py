@@ -35,7 +35,7 @@ MISSES = 3
 
 def sweep(world: World, now: float) -> None:
     """Once a second: close what nobody reads, and see whether there is something to pack."""
-    for key in list(world.opened):
+    for key in sorted(world.opened):  # in an order that is the same in every run
         job = world.jobs.get(key)
         if job is None or job.audio.state != "open":
             world.opened.discard(key)
@@ -133,12 +133,6 @@ def call_off(world: World, name: str) -> None:
     """A log's files are about to go: whatever is made of them is of no use, and its helper ends with them."""
     if world.packing is not None and world.packing.log == name and not world.packing.size:
         world.packing = None
-    job = world.logs.get(name)
-    if job is not None:
-        for peer in job.openers:
-            world.clients[peer].jobs.discard(job.key)
-            world.error(peer, "deleted", f"The job {job.id} was deleted.", job=job.id)
-        job.openers.clear()
 
 
 # ----------------------------------------------------------------------------------------------- opened and closed

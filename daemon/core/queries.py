@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ...bus.codec import BODY_BYTES, encode
@@ -74,7 +75,7 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
         return (_job(job, now) for job in mine if where.get("state", job.told) == job.told)
     if message.what == "segments":
         job = world.jobs.get((client.uid, where.get("job", "")))
-        return map(_segment, job.segments) if job is not None else f"There is no job {where.get('job', '')!r}."
+        return map(_segment, _shown(job)) if job is not None else f"There is no job {where.get('job', '')!r}."
     lists = "status, workers, providers, voices, jobs, segments, history and text"
     return f"There is no list {message.what!r}; there are {lists}."
 
@@ -193,6 +194,7 @@ def _job(job: Job, now: float) -> Row:
     verdict = job.terminal
     return {
         "job": job.id,
+        "kind": job.submit.kind,
         "state": job.told,
         "code": verdict.code if verdict else "",
         "message": verdict.message if verdict else "",
@@ -207,7 +209,7 @@ def _job(job: Job, now: float) -> Row:
         "made": job.made,
         "heard": job.heard,
         "listeners": sum(reader.mode != "none" for reader in job.readers.values()),
-        "pieces": job.text.pieces,
+        "pieces": job.pieces,
         "complete": job.cut,
         "provider": job.spoken[0],
         "voice": job.spoken[1],
@@ -215,6 +217,13 @@ def _job(job: Job, now: float) -> Row:
         "stops": job.stops,
         "tries": job.tries,
     }
+
+
+def _shown(job: Job) -> Iterator[Segment]:
+    """The segments of a job; once it is over, as they are kept, so that a list does not change with a restart."""
+    for segment in job.segments:
+        kept = segment.number < job.placed or segment.state == "quarantined" or job.terminal is None
+        yield segment if kept else replace(segment, state="unmade", take=None, offset=-1)
 
 
 def _segment(segment: Segment) -> Row:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from ...bus.codec import encode
-from ...bus.messages import UNLIMITED, Attach, Attached, Audio, Credit, MarkRow, Marks, Rewind
+from ...bus.messages import UNLIMITED, Attach, Attached, Audio, Credit, MarkRow, Marks, Rewind, Transcript
 from .effects import Body, Stored, ToClient
 from .state import Client, Job, Reader, Segment, Take
 from .world import World
@@ -51,7 +51,8 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
     if message.read == "none":
         return _only_the_end(world, client, job)
     if job.missing:
-        world.error(client.peer, "gone", f"The audio of {job.id} is missing from the disk.", job=job.id)
+        what = "audio" if job.recording is None else "transcript"
+        world.error(client.peer, "gone", f"The {what} of {job.id} is missing from the disk.", job=job.id)
         return None
     number, at = _locate(job, message.offset)
     segment = job.segments[number] if number < len(job.segments) else None
@@ -154,7 +155,7 @@ def pump(world: World, job: Job, reader: Reader) -> None:
                 _next_segment(reader)
                 continue
             break
-        if reader.mode == "whole" and segment.state != "whole":
+        if (reader.mode == "whole" or job.recording is not None) and segment.state != "whole":
             break
         if segment.offset + reader.at >= reader.credit:
             break
@@ -180,6 +181,8 @@ def _next_segment(reader: Reader) -> None:
 
 def _flush_marks(world: World, job: Job, reader: Reader, segment: Segment, take: Take) -> None:
     """Send the marks that the reader lacks; at a take's beginning also if there are none, as its announcement."""
+    if job.recording is not None:
+        return
     fresh = reader.take != take.name
     body: Body
     if take.stored:
@@ -213,7 +216,18 @@ def send_marks(world: World, job: Job, peer: bytes, segment: Segment, take: Take
     )
 
 
+def _send_row(world: World, job: Job, reader: Reader, segment: Segment, take: Take) -> None:
+    """Send a row of a transcript."""
+    reader.at, reader.take = 1, take.name
+    body: Body = take.chunks[0] if take.chunks else Stored(job.log, take.marks_at, take.marks_bytes)
+    message = Transcript(job=job.id, n=segment.number, take=take.name, provider=take.provider, model=take.voice)
+    world.to_client(reader.peer, message, body)
+
+
 def _send_frame(world: World, job: Job, reader: Reader, segment: Segment, take: Take) -> None:
+    if job.recording is not None:
+        _send_row(world, job, reader, segment, take)
+        return
     at = reader.at
     offset = segment.offset + at
     room = reader.credit - offset

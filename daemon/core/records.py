@@ -16,7 +16,8 @@ from ...bus.messages import Submit
 @dataclass(frozen=True, slots=True)
 class JobSaved:
     """A job was accepted. text: its first piece, in UTF-8. language: what "auto" or "" came to. rate: 0 while unknown.
-    log: the name of its journal. created: seconds since 1970 for one that comes from an archive, 0 for now."""
+    log: the name of its journal. created: seconds since 1970 for one that comes from an archive, 0 for now. recorded:
+    the first piece of a recording, to be written to the job's input log before this; its `text` is a note of it."""
 
     order: int
     uid: int
@@ -27,15 +28,20 @@ class JobSaved:
     submit: Submit
     text: bytes
     created: float = 0.0
+    recorded: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TextAdded:
-    """Piece `n` of a job's text, in UTF-8; piece 0 came with the job."""
+    """Piece `n` of a job's text, in UTF-8; piece 0 came with the job. recorded: of a recording, the piece itself, to be
+    written to the input log of `log` from byte `at` on before this; its `text` is a note of it."""
 
     order: int
     n: int
     text: bytes
+    log: str = ""
+    at: int = 0
+    recorded: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,8 @@ class SegmentSaved:
 @dataclass(frozen=True, slots=True)
 class JobEnded:
     """A job is over; its journal has been synced before this is durable. disk: bytes of the journal. finished: seconds
-    since 1970 for one that comes from an archive, 0 for now."""
+    since 1970 for one that comes from an archive, 0 for now. heard: what a recording says, in UTF-8, which takes the
+    place of the notes on its pieces; None of a job that speaks."""
 
     order: int
     log: str
@@ -98,6 +105,7 @@ class JobEnded:
     segments: tuple[SegmentSaved, ...] = ()
     trail: tuple[str, ...] = ()
     finished: float = 0.0
+    heard: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +136,27 @@ class JobPacked:
     bytes: int
 
 
-Record = JobSaved | TextAdded | TextClosed | JobEnded | JobDeleted | JobPinned | JobPacked
+@dataclass(frozen=True, slots=True)
+class JobImported:
+    """A job that is over came from an archive, all of it at once: it is there with this record, or not at all. Its
+    journal has been synced before this is durable. job: as it was accepted; what stands in its `text` is the first of
+    `texts`, its pieces. audio: "kept", or "missing" where the archive had none."""
+
+    job: JobSaved
+    texts: tuple[bytes, ...]
+    ended: JobEnded
+    pinned: bool
+    audio: str = "kept"
+
+
+Record = JobSaved | TextAdded | TextClosed | JobEnded | JobDeleted | JobPinned | JobPacked | JobImported
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a commit. state: "done"; "exists": a job of that name is there already (JobSaved only), and
-    nothing was changed; "deleted": there was one, and its name is not free yet (JobSaved, JobDeleted); "missing": there
-    is no such job; "failed": nothing was changed, and why is in `reason`."""
+    """What became of a commit. state: "done"; "exists": a job of that name is there already (JobSaved, JobImported),
+    and nothing was changed; "deleted": there was one, and its name is not free yet (these, JobDeleted); "missing":
+    there is no such job; "failed": nothing was changed, and why is in `reason`."""
 
     ticket: int
     state: str = "done"

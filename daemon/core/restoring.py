@@ -14,13 +14,17 @@ from typing import Any
 
 from ...bus.codec import encode
 from ...bus.messages import Terminal
-from . import cutting, ending, keeping, log, routing, schedule
+from . import cutting, ending, keeping, log, recordings, routing, schedule
 from .catalogue import Problem
+from .contents import Recording
 from .jobs import splitter
 from .records import Found, JobEnded, SavedJob, SegmentSaved, TakeFound, Unfinished
 from .segmentation import Splitter
 from .state import Entry, Job, Segment, Take
 from .world import World
+
+NO_SPLITTER = Splitter("en", limit=1)
+"""Of jobs of which nothing is cut any more."""
 
 NO_PROCESS = 0
 """The pid by which fair share counts all jobs whose clients nobody knows any more."""
@@ -34,24 +38,31 @@ def restore(world: World, found: Sequence[Unfinished], now: float) -> None:
 
 def _restore(world: World, found: Unfinished, now: float) -> None:
     saved = found.saved.job
-    chain = routing.chain_for(world, saved.submit.chain, saved.language)
+    chain = routing.chain_for(world, saved.submit.chain, saved.language, saved.submit.kind)
     problem = chain if isinstance(chain, Problem) else None
     entries = [Entry("", "")] if isinstance(chain, Problem) else chain
-    job = _job(world, found.saved, entries, now)
+    cutter = splitter(world, entries, saved.language) if problem is None else NO_SPLITTER
+    job = _job(world, found.saved, entries, cutter, now)
     world.unfinished[job.key] = job
     job.committed = True
     job.complete = found.saved.complete
-    for text in found.saved.texts:
-        job.text.append(text.decode())
-    job.committed_chars = job.text.length
-    world.text_chars += job.text.length
+    if saved.submit.kind == "transcribe":
+        _recording(world, job, found.saved)
+    else:
+        for text in found.saved.texts:
+            job.text.append(text.decode())
+        job.committed_chars = job.text.length
+        world.text_chars += job.text.length
     world.charge_disk(job, found.disk)
-    job.has_audio_log = bool(found.records)
+    job.has_audio_log = True  # a torn one with nothing in it is one as well
     if problem is not None:
         job.cut = True
         ending.end(world, job, "failed", problem.code, problem.message, now)
         return
-    _place(world, job, found.records)
+    if job.recording is not None:
+        _place_rows(world, job, job.recording, found.records)
+    else:
+        _place(world, job, found.records)
     job.alone_since = now
     ending.finish_if_done(world, job, now)
     if not job.over:
@@ -62,7 +73,7 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
             schedule.update(world, job)
 
 
-def _job(world: World, saved: SavedJob, chain: list[Entry], now: float) -> Job:
+def _job(world: World, saved: SavedJob, chain: list[Entry], cutter: Splitter, now: float) -> Job:
     record = saved.job
     job = Job(
         key=(record.uid, record.id),
@@ -71,7 +82,7 @@ def _job(world: World, saved: SavedJob, chain: list[Entry], now: float) -> Job:
         order=record.order,
         language=record.language,
         chain=chain,
-        splitter=splitter(world, chain, record.language) if chain[0].provider else Splitter("en", limit=1),
+        splitter=cutter,
         log=record.log,
         in_memory=False,
         rate=record.rate,
@@ -83,6 +94,49 @@ def _job(world: World, saved: SavedJob, chain: list[Entry], now: float) -> Job:
 
 
 # ------------------------------------------------------------------------------------------- jobs that go on
+
+
+def _recording(world: World, job: Job, saved: SavedJob) -> None:
+    """A recording is in its input log, as far as the store has notes of it."""
+    job.recording = recording = Recording(in_memory=False)
+    recording.sums = [recordings.noted(text.decode()) for text in saved.texts]
+    recording.size = recording.charged = sum(length for length, _ in recording.sums)
+    world.charge(job.key[0], recording.charged)
+    job.committed_chars = recordings.UNBOUNDED
+
+
+def _place_rows(world: World, job: Job, recording: Recording, records: Sequence[TakeFound]) -> None:
+    """Lay the rows of a transcript, which stand in the journal in order, and go on behind the last."""
+    going_on = Segment(0, 0, 0)
+    for record in records:
+        meta = record.meta
+        if meta.get("row") == len(job.segments):
+            job.segments.append(_row(recording, record))
+            going_on = Segment(len(job.segments), meta["end"], meta["end"])
+            job.spoken = (meta["provider"], meta["voice"])
+            job.made += 1
+        elif meta.get("note") == "heard":
+            job.cut = True
+        elif meta.get("note") == "failed" and meta["start"] == going_on.start:
+            going_on.deaths, going_on.trail, going_on.tries = meta["deaths"], list(meta["trail"]), meta["tries"]
+        else:
+            _other_note(job, meta)
+    job.fresh = len(job.segments)
+    if job.complete and not job.cut:
+        job.segments.append(going_on)
+    log.advance(world, job)
+
+
+def _row(recording: Recording, record: TakeFound) -> Segment:
+    meta = record.meta
+    segment = Segment(meta["row"], meta["start"], meta["end"], "whole", _take(record), str(meta["take"]))
+    segment.tries, segment.stops = meta["tries"], meta["stops"]
+    if meta["row"] == 0:
+        recording.about, recording.language, recording.length_s = True, meta["language"], meta["length_s"]
+    else:
+        recording.texts.append(meta["text"])
+        recording.text_chars += len(meta["text"])
+    return segment
 
 
 def _place(world: World, job: Job, records: Sequence[TakeFound]) -> None:
@@ -120,14 +174,19 @@ def _ranges(job: Job, records: Sequence[TakeFound]) -> list[Segment]:
             known.append(Segment(0, meta["start"], meta["end"], "skipped", trail=[meta["reason"]]))
         elif meta.get("note") == "renamed":
             _renamed(known, meta)
-        elif meta.get("note") == "author":
-            job.author = (job.key[0], meta["pid"])
-        elif meta.get("note") == "moved":
-            job.position = min(meta["position"], len(job.chain) - 1)
-            job.trail = list(meta["trail"])
+        else:
+            _other_note(job, meta)
     known = _apart(known)
     job.made = sum(segment.take.samples for segment in known if segment.take is not None)
     return known
+
+
+def _other_note(job: Job, meta: dict[str, Any]) -> None:
+    if meta.get("note") == "author":
+        job.author = (job.key[0], meta["pid"])
+    elif meta.get("note") == "moved":
+        job.position = min(meta["position"], len(job.chain) - 1)
+        job.trail = list(meta["trail"])
 
 
 def _renamed(known: list[Segment], meta: dict[str, Any]) -> None:
@@ -154,7 +213,10 @@ def _rename(world: World, job: Job) -> None:
 
 def _of_this_text(job: Job, meta: dict[str, Any]) -> bool:
     """Whether the text that a record is about is there. Work does not wait for commits, so a daemon may have written
-    down takes of a piece that was never durable."""
+    down takes of a piece that was never durable. A journal of before there were checksums is believed as far as there
+    is text."""
+    if "crc" not in meta:
+        return bool(meta["end"] <= job.text.length)
     return bool(meta["crc"] == keeping.checksum(job, meta["start"], meta["end"]))
 
 
@@ -226,19 +288,24 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
     """Bring back a job that is over, to be read or asked about."""
     ended = saved.ended
     assert ended is not None
-    job = _job(
-        world, saved, [Entry(choice.provider, choice.voice) for choice in saved.job.submit.chain] or [_NOBODY], now
-    )
+    # By whom it was to be said matters to nobody any more, and they need not be there.
+    chain = [Entry(choice.provider, choice.voice) for choice in saved.job.submit.chain] or [_NOBODY]
+    job = _job(world, saved, chain, NO_SPLITTER, now)
     job.state = ended.state
-    job.committed = job.complete = job.cut = True
-    for text in saved.texts:
-        job.text.append(text.decode())
-    job.committed_chars = job.text.length
-    job.text.forget()
+    job.committed = job.cut = True
+    job.complete = saved.complete  # not where it failed because that could not be written down
+    if saved.job.submit.kind == "transcribe":
+        job.recording = Recording(in_memory=False, sums=[recordings.noted(saved.job.submit.first)])
+        job.committed_chars = recordings.UNBOUNDED
+    else:
+        for text in saved.texts:
+            job.text.append(text.decode())
+        job.committed_chars = job.text.length
+        job.text.forget()
     job.rate, job.trail = ended.rate, list(ended.trail)
     job.missing = saved.audio == "missing"
     job.audio.state = "packed" if saved.audio == "packed" else "plain"
-    job.disk, job.has_audio_log = ended.disk, ended.disk > 0
+    job.disk, job.has_audio_log = ended.disk, True  # where there is no audio there may be notes
     job.segments = [_segment(row) for row in ended.segments]
     _lay(job)
     job.verdict = job.terminal = _terminal(job, ended)
@@ -279,7 +346,7 @@ def _terminal(job: Job, ended: JobEnded) -> Terminal:
         state=ended.state,  # type: ignore[arg-type]
         code=ended.code,
         message=ended.message,
-        samples=ended.samples,
+        samples=ended.samples if job.recording is None else job.length,
         segments=len(ended.segments),
         skipped=ended.skipped,
         speakers=list(ended.speakers),

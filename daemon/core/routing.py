@@ -13,23 +13,29 @@ from difflib import get_close_matches
 
 from ...bus.messages import Choice, Submit
 from . import keeping
-from .catalogue import Problem
+from .catalogue import Catalogue, Problem
 from .state import Entry, Job, ProviderState
 from .world import World
+
+NOBODY_HEARS = (
+    "Nobody here transcribes. Set up whisper: make an environment with `pip install 'voicebus[whisper]'`, name it in "
+    "[providers.whisper] of the configuration, and see docs/providers.md."
+)
 
 HEARD_PATIENCE_S = 1.0
 """Patience once audio is there: long enough for a small worker to be started again (espeak takes 0.2 s)."""
 
 
-def chain_for(world: World, asked: Sequence[Choice], language: str) -> list[Entry] | Problem:
+def chain_for(world: World, asked: Sequence[Choice], language: str, kind: str = "speak") -> list[Entry] | Problem:
     """The chain that a request may use, or what is wrong with it."""
     settings = world.settings
+    usual = settings.transcribe if kind == "transcribe" else settings.chain
     entries: list[Entry] = []
-    for choice in asked or settings.chain:
+    for choice in asked or usual:
         if not choice.provider and choice.voice in settings.chains:
             entries += [Entry(c.provider, c.voice) for c in settings.chains[choice.voice]]
         elif not choice.provider:
-            entries += [Entry(c.provider, choice.voice or c.voice) for c in settings.chain]
+            entries += [Entry(c.provider, choice.voice or c.voice) for c in usual]
         else:
             entries.append(Entry(choice.provider, choice.voice))
     for entry in entries:
@@ -39,6 +45,8 @@ def chain_for(world: World, asked: Sequence[Choice], language: str) -> list[Entr
             known = ", ".join(sorted(world.providers)) or "none"
             text = f"There is no provider {entry.provider!r}{hint} Configured: {known}.{_mistake(world)}"
             return Problem("unknown_provider", text)
+    if not entries and kind == "transcribe":
+        return Problem("unknown_provider", f"{NOBODY_HEARS}{_mistake(world)}")
     if not entries:
         return Problem("unknown_provider", f"No provider is configured.{_mistake(world)}")
     return entries
@@ -60,10 +68,16 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
     if entry.refusal or catalogue is None:
         return
     # Looked at each time: the rate may have become known only with the first entry's audio.
-    if rate not in (0, provider.rate) and not catalogue.capabilities["resamples"]:
+    if submit.kind == "speak" and rate not in (0, provider.rate) and not catalogue.capabilities["resamples"]:
         why = f"{entry.provider} makes {provider.rate} samples a second, and its environment has no soxr to make {rate}"
         entry.refusal, entry.code = why, "unsupported"
     if entry.resolved or entry.refusal:
+        return
+    if submit.kind == "transcribe":
+        _resolve_hearing(entry, catalogue, submit)
+        return
+    if not catalogue.capabilities["speak"]:
+        entry.refusal, entry.code = f"{entry.provider} transcribes, and does not speak", "unsupported"
         return
     lacking = catalogue.lacks(submit)
     if lacking:
@@ -72,6 +86,14 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
     answer = catalogue.resolve(entry.voice, language)
     if isinstance(answer, Problem):
         entry.refusal, entry.code = f"{entry.provider}: {answer.message}", answer.code
+    else:
+        entry.resolved = answer
+
+
+def _resolve_hearing(entry: Entry, catalogue: Catalogue, submit: Submit) -> None:
+    answer = catalogue.transcriber(entry.voice, submit)
+    if isinstance(answer, Problem):
+        entry.refusal, entry.code = f"{entry.provider} {answer.message}", answer.code
     else:
         entry.resolved = answer
 

@@ -67,6 +67,7 @@ class Limits:
     jobs_per_client: int = 500
     text_bytes: int = 16 * 1024 * 1024
     texts_bytes: int = 64 * 1024 * 1024
+    input_bytes: int = 1024 * 1024 * 1024
     segment_chars: int = 600
     first_segment_chars: int = 80
     look_ahead_s: float = 60.0
@@ -74,6 +75,7 @@ class Limits:
     memory_job_bytes: int = 16 * 1024 * 1024
     memory_budget_bytes: int = 0
     vram_budget_bytes: dict[str, int] = field(default_factory=dict)
+    unsynced_bytes: int = 64 * 1024 * 1024
     disk_bytes: int = 4 * 1024 * 1024 * 1024
     finished_jobs: int = 500
     abandon_s: float = 120.0
@@ -146,12 +148,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of it. chain: the default chain. chains: named ones, usable as a voice. language: the default language.
-    pronunciations: word to spelling, replaced before segmentation. idle_exit_s: leave after so long without
-    a client or a job (0: never). problems: parts left out."""
+    """All of it. chain: the default chain; transcribe: that of jobs that transcribe. chains: named ones, usable as a
+    voice. language: the default language. pronunciations: word to spelling, replaced before segmentation.
+    idle_exit_s: leave after so long without a client or a job (0: never). problems: parts left out."""
 
     providers: dict[str, Provider] = field(default_factory=dict)
     chain: tuple[Choice, ...] = ()
+    transcribe: tuple[Choice, ...] = ()
     chains: dict[str, tuple[Choice, ...]] = field(default_factory=dict)
     language: str = "en"
     pronunciations: dict[str, str] = field(default_factory=dict)

@@ -6,15 +6,14 @@ timer is never stored, only the moments from which one can be derived.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
-from zlib import crc32
 
 from ...bus.messages import Attach, JobState, MarkRow, Submit, Terminal
 from .breaker import Breaker
 from .catalogue import Catalogue
+from .contents import Recording, Text
 from .pronunciations import Respelled
 from .restart import RestartPolicy
 from .segmentation import Splitter
@@ -27,67 +26,11 @@ ClientKey = tuple[int, int]
 """Whom fair share counts as one: uid and pid."""
 
 
-class Text:
-    """A job's text, which comes in pieces and is read in ranges. Joining a growing string for each line of a pipe
-    would copy the whole book each time."""
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._starts: list[int] = []
-        self._sums: list[tuple[int, int]] = []
-        self.length = 0
-
-    @property
-    def pieces(self) -> int:
-        """How many have come."""
-        return len(self._pieces)
-
-    def append(self, piece: str) -> None:
-        """Add to the end."""
-        self._pieces.append(piece)
-        self._starts.append(self.length)
-        self.length += len(piece)
-
-    def pieces_from(self, start: int) -> list[str]:
-        """The text from a place on, in the pieces in which it came."""
-        found = []
-        for begin, piece in zip(self._starts, self._pieces, strict=True):
-            if begin + len(piece) > start:
-                found.append(piece[max(start - begin, 0) :])
-        return found
-
-    def is_piece(self, number: int, body: bytes) -> bool:
-        """Whether piece `number` has these words, in UTF-8."""
-        if self._sums:
-            return self._sums[number] == _sum(body)
-        return self._pieces[number].encode() == body
-
-    def forget(self) -> None:
-        """Nobody will read it any more: only what tells its pieces from others is kept."""
-        self._sums = [_sum(piece.encode()) for piece in self._pieces]
-        self._pieces = [""] * len(self._sums)
-
-    def slice(self, start: int, end: int) -> str:
-        """The code points from `start` up to `end`."""
-        index = max(bisect_right(self._starts, start) - 1, 0)
-        parts = []
-        while index < len(self._pieces) and self._starts[index] < end:
-            begin = self._starts[index]
-            parts.append(self._pieces[index][max(start - begin, 0) : end - begin])
-            index += 1
-        return "".join(parts)
-
-
-def _sum(body: bytes) -> tuple[int, int]:
-    """Length and checksum: enough to tell a caller's repetition from his mistake."""
-    return len(body), crc32(body)
-
-
 @dataclass(slots=True)
 class Take:
-    """The audio of one attempt. chunks, starts: the PCM in memory and each chunk's first sample; empty once the take
-    is in a journal, at pcm_at and marks_at there. first_audio_s, made_s: from WORK to the first sound, and to DONE;
-    work_s: of the engine's own work."""
+    """The audio of one attempt; or one row of a transcript, which counts as one sample. chunks, starts: the PCM in
+    memory and each chunk's first sample; empty once the take is in a journal, at pcm_at and marks_at there.
+    first_audio_s, made_s: from WORK to the first sound, and to DONE; work_s: of the engine's own work."""
 
     name: str
     provider: str
@@ -175,8 +118,9 @@ class Job:
     placed: how many segments are final and in place; length: their samples. made: samples in all its takes, placed or
     not. uncut: pieces of text of which there are no segments yet, the first one from uncut_from on; cut: all segments
     are known. torn: a piece of its text could not be written down. fresh: the first segment that nobody has made yet.
-    verdict: how it ends, once decided; its state says so only when that is committed. openers: who waits until its
-    audio is unpacked. expired: the store does not have it any more, but somebody reads it.
+    recording: of a job that transcribes, None of one that speaks. verdict: how it ends, once decided; its state says so
+    only when that is committed. openers: who waits until its audio is unpacked. bereft: who read it or waited for it
+    when its deletion began. expired: the store does not have it any more, but somebody reads it.
     """
 
     key: JobKey
@@ -230,14 +174,25 @@ class Job:
     released: int = 0
     missing: bool = False
     deleters: list[bytes] = field(default_factory=list)
+    bereft: list[bytes] = field(default_factory=list)
     audio: Audio = field(default_factory=Audio)
     openers: dict[bytes, Attach] = field(default_factory=dict)
     expired: bool = False
+    recording: Recording | None = None
 
     @property
     def id(self) -> str:
         """The name its owner gave it."""
         return self.key[1]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces of its text, or of its recording, have come."""
+        return self.text.pieces if self.recording is None else len(self.recording.sums)
+
+    def is_piece(self, number: int, body: bytes) -> bool:
+        """Whether piece `number` of its text, or of its recording, has these bytes."""
+        return (self.text if self.recording is None else self.recording).is_piece(number, body)
 
     @property
     def over(self) -> bool:
@@ -274,7 +229,8 @@ class Attempt:
     """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED.
 
     job: None for a probe. granted: up to which sample its audio may come. said: the text as it was sent, with words
-    respelled. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why:
+    respelled. rows: how many rows of a transcript it has brought; asked: bytes of the recording that its worker has
+    asked for. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why:
     what for.
     """
 
@@ -293,8 +249,19 @@ class Attempt:
     seq: int = 0
     begun: bool = False
     first_at: float | None = None
+    rows: int = 0
+    asked: int = -1
     stopping: float | None = None
     why: str = ""
+
+
+@dataclass(slots=True)
+class Need:
+    """Bytes that a worker has asked for and was not sent yet: from `at` up to `up_to` of what `key` names."""
+
+    key: str
+    at: int
+    up_to: int
 
 
 @dataclass(slots=True)
@@ -321,6 +288,7 @@ class Worker:
     version: str = ""
     slots: int = 1
     leases: dict[str, Attempt] = field(default_factory=dict)
+    needs: deque[Need] = field(default_factory=deque)
     spawned_at: float = 0.0
     heard_at: float = 0.0
     ready_at: float | None = None

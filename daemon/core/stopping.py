@@ -5,7 +5,7 @@ Owns: the order of that. Must not know: signals and processes. Invariant: each s
 
 from __future__ import annotations
 
-from . import ending, leases, readers
+from . import ending, failing, importing, leases, readers
 from .effects import Leave
 from .fleet import NO_PROCESS
 from .state import Job, Reader, Worker
@@ -21,8 +21,16 @@ def begin(world: World, now: float) -> None:
     for job in world.unfinished.values():
         if not job.over and world.durable and not job.in_memory:
             world.notice(job, "leaving", seconds=STEP_S)
+            _leave_recording(world, job, now)
+    importing.stop(world)
     world.report("info", "stopping: takes in hand are finished, readers may fetch what is made")
     go_on(world, now)
+
+
+def _leave_recording(world: World, job: Job, now: float) -> None:
+    """What is heard of a recording stands, row by row, and the rest may be an hour: the next daemon goes on."""
+    for attempt in list(job.attempts.values()) if job.recording is not None else ():
+        failing.void(world, attempt, "the daemon stops", now)
 
 
 def go_on(world: World, now: float) -> None:

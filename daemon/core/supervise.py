@@ -12,7 +12,7 @@ from typing import Any
 
 from ...bus.codec import decode_map
 from ...bus.errors import BadMessage
-from ...bus.messages import PROTOCOL, PROTOCOL_LOW, Beat, Ready, Refused, Register, Welcome
+from ...bus.messages import PROTOCOL, PROTOCOL_LOW, Beat, Quit, Ready, Refused, Register, Welcome
 from . import deadlines, diagnosis, fleet, leases
 from .catalogue import Catalogue
 from .effects import Spawn
@@ -155,6 +155,7 @@ def drop_session(world: World, worker: Worker) -> None:
     """Whoever speaks under this session from now on is a stranger."""
     world.by_peer.pop(worker.peer, None)
     worker.session, worker.peer = "", b""
+    worker.needs.clear()
 
 
 # ------------------------------------------------------------------------------------------------ what a worker says
@@ -186,6 +187,8 @@ def register(world: World, peer: bytes, message: Register, now: float) -> None:
     worker.pid = worker.pid or message.pid
     world.by_peer[peer] = worker
     _welcome(world, worker)
+    if worker.state == "draining":  # what it was told went with its connection
+        world.to_worker(peer, Quit(session=worker.session))
 
 
 def _holder(world: World, peer: bytes, ticket: str) -> Worker | None:

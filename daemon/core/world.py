@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ...bus.archived import ArchivedJob
 from ...bus.codec import encode
 from ...bus.errors import CALLER_CODES
 from ...bus.messages import Error, Message, Notice
@@ -18,7 +19,7 @@ from .effects import Ask, Body, Commit, Effect, Report, ToClient, ToWorker
 from .pronunciations import Pronunciations
 from .records import Record, Wanted
 from .settings import Settings
-from .state import Attempt, Client, Job, JobKey, ProviderState, Worker
+from .state import Attempt, Client, Job, JobKey, ProviderState, Segment, Worker
 
 TEXT_CHARS = 4000
 """Longest text for people in one message. With four bytes a character it leaves three quarters of a header free."""
@@ -33,9 +34,10 @@ class Chance(Protocol):
 
 @dataclass(slots=True)
 class Pending:
-    """What waits for a commit: messages to send then, and what becomes true. kind: "job", "text", "end", "delete" or
-    "pin". order: the job's number, since another job may have its name by then. since: when it was asked for. tell:
-    whom to tell that it was in vain. effects: done first of all; afterwards: behind all that follows from it."""
+    """What waits for a commit: messages to send then, and what becomes true. kind: "job", "text", "end", "delete",
+    "pin", "packed" or "import". order: the job's number, since another job may have its name by then. since: when it
+    was asked for. tell: whom to tell that it was in vain. effects: done first of all; afterwards: behind all that
+    follows from it."""
 
     kind: str
     job: JobKey
@@ -73,6 +75,27 @@ class Packing:
     size: int = 0
 
 
+@dataclass(slots=True)
+class Importing:
+    """A job on its way in from an archive. job: as it will be; nobody knows it yet. told: its record. ticket: of the
+    question whether there is such a job, 0 once that is answered. n: pieces that have come. current: the segment whose
+    audio is coming, and the bytes of that that came. takes: the names of its takes. held: the
+    answer waits for the disk. closing: the last piece has come.
+    arriving: its record is being written down."""
+
+    job: Job
+    told: ArchivedJob
+    ticket: int
+    heard_at: float
+    n: int = 0
+    current: Segment | None = None
+    came: int = 0
+    takes: set[str] = field(default_factory=set)
+    held: bool = False
+    closing: bool = False
+    arriving: bool = False
+
+
 @dataclass
 class World:
     """All that the core knows. epoch: the name of this run. tickets: makes unguessable names. durable: the store keeps
@@ -102,11 +125,15 @@ class World:
     tended: set[str] = field(default_factory=set)
     reroute: set[str] = field(default_factory=set)
     hungry: dict[tuple[bytes, JobKey], None] = field(default_factory=dict)
+    feeding: dict[str, None] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     pronunciations: Pronunciations = field(default_factory=lambda: Pronunciations({}))
     text_chars: int = 0
     memory: int = 0
     disk: int = 0
+    unsynced: Counter[str] = field(default_factory=Counter)
+    unsynced_bytes: int = 0
+    syncing: tuple[str, int] | None = None
     durable: bool = False
     disk_of: Counter[int] = field(default_factory=Counter)
     packing: Packing | None = None
@@ -119,6 +146,8 @@ class World:
     expire_at: float = 0.0
     press_at: float = 0.0
     leaving: dict[JobKey, Job] = field(default_factory=dict)
+    imports: dict[bytes, Importing] = field(default_factory=dict)
+    arriving: dict[int, Job] = field(default_factory=dict)
     crowded: dict[int | None, float] = field(default_factory=dict)
     order: int = 0
     names: int = 0

@@ -577,6 +577,16 @@ def test_a_new_daemon_without_the_job_after_something_was_heard() -> None:
     assert isinstance(play.reading.error, Disconnected)
 
 
+def test_a_job_that_no_daemon_ever_knew() -> None:
+    """An ATTACH that was answered by no daemon is refused by the new one: there is no such job, and none died."""
+    play = Play(accepted=False, reading=Reading("j", now=100.0, window_s=10.0, read="live"))
+    play.out()
+    play.reading.resume(play.now, reborn=True)
+    assert play.kinds() == [Attach]
+    play.say(Error(job="j", code="not_found", message="no such job"))
+    assert isinstance(play.reading.error, NotFound)
+
+
 def test_pieces_of_a_job_that_died_with_its_daemon() -> None:
     """With `keep` nothing all pieces are kept here and sent again; else those that were kept there are gone."""
     for keep, again in (("nothing", True), ("job", False)):

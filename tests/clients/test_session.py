@@ -399,6 +399,18 @@ def test_what_is_asked_of_an_answer_to_something_else() -> None:
     assert asked.over
 
 
+@pytest.mark.parametrize("code", ["ended", "conflict"])
+def test_what_is_refused_of_a_text_is_no_answer_to_what_was_asked_about_its_job(code) -> None:
+    """A piece that comes too late for a job which its own client has removed does not fail the removal."""
+    play = Play()
+    asked = play.session.ask(Delete(job="j"), play.now)
+    play.after(0)
+    play.say(Error(job="j", code=code, message="It is over."))
+    assert not asked.over
+    play.say(Deleted(job="j"))
+    assert asked.answer.job == "j"
+
+
 def test_a_new_daemon_is_asked_about_jobs_at_once() -> None:
     """DELETE is said again to the next run of the daemon, and a client that is closed ends it."""
     play = Play()

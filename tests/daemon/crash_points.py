@@ -25,7 +25,7 @@ from shim import Files, Shim
 from stores import Desk, ended, saved, segment
 
 from voicebus.daemon import store_purge, store_upkeep
-from voicebus.daemon.core.records import JobDeleted, JobPinned, Retention, TextAdded, TextClosed, Wanted
+from voicebus.daemon.core.records import JobDeleted, JobImported, JobPinned, Retention, TextAdded, TextClosed, Wanted
 from voicebus.daemon.store import open_store
 from voicebus.daemon.store_schema import connect
 
@@ -58,9 +58,11 @@ SESSION = (
     Retention(job_keep_s=1.0),
     JobDeleted(1000, "job-1"),
     saved(8, "Omega"),
+    JobImported(saved(9, "Sigma"), (b"Sigma", LONG.encode()), ended(9), pinned=True),
+    JobImported(saved(10, "Sigma", job="job-9"), (b"Sigma",), ended(10), pinned=False),
 )
 FIRST_OF_BURST = 13
-NAMES = [f"job-{number}" for number in range(1, 9)]
+NAMES = [f"job-{number}" for number in range(1, 10)]
 
 
 class Session(Desk):

@@ -20,14 +20,17 @@ from voicebus.daemon.core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -36,7 +39,9 @@ from voicebus.daemon.core.effects import (
 )
 from voicebus.daemon.core.records import Found, JobEnded, JobPinned, JobSaved, Outcome, Retention, SavedJob, Wanted
 from voicebus.daemon.core.settings import Provider
+from voicebus.daemon.files import Files
 from voicebus.daemon.inbox import DRAIN, Inbox
+from voicebus.daemon.inputs import Inputs
 from voicebus.daemon.journal import Journals, scan
 from voicebus.daemon.lanes import RETRY_MAX_S, RETRY_S, Lanes
 from voicebus.daemon.notify import Notifier
@@ -44,6 +49,7 @@ from voicebus.daemon.packer import Packer
 from voicebus.daemon.processes import Processes
 from voicebus.daemon.shell import Shell
 from voicebus.daemon.store import MemoryStore
+from voicebus.daemon.syncer import Syncer
 
 from .fakes import FakeCore
 
@@ -64,7 +70,20 @@ class World:
         self.store = MemoryStore()
         self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
         self.told = []
-        self.shell = Shell(self.core, self.lanes, self.router, self.processes, self.journals, self.store, self.packer)
+        self.syncer = Syncer(self.journals.sync)
+        files = Files(tmp_path)
+        self.shell = Shell(
+            self.core,
+            self.lanes,
+            self.router,
+            self.processes,
+            self.journals,
+            self.store,
+            self.packer,
+            self.syncer,
+            files,
+            Inputs(tmp_path / "logs"),
+        )
         self.inbox = Inbox(
             "clients",
             self.router,
@@ -111,6 +130,7 @@ class World:
 
     def close(self):
         self.processes.kill_all()
+        self.syncer.close()
         self.journals.close()
         self.selector.close()
         for open_socket in (*self.clients, self.router):
@@ -327,6 +347,23 @@ def test_a_worker_that_does_not_read_is_gone(world):
     assert world.core.named("worker_gone") == [(world.peer,)]
 
 
+def test_a_range_of_a_file_goes_to_a_worker(world, tmp_path):
+    """A worker is sent bytes of a file as they are now; where they cannot be read, it is told so instead."""
+    (tmp_path / "a.wav").write_bytes(b"0123456789")
+    world.do(FeedWorker(world.peer, b"run", b"none", "a.wav", 2, 5), FeedWorker(world.peer, b"run", b"none", "b", 0, 5))
+    assert world.received() == [b"run", b"23456"]
+    assert world.received() == [b"none"]
+
+
+def test_a_recording_is_removed(world, tmp_path):
+    """The recording of a job that is over goes; where it cannot, that is logged and nobody is held up."""
+    path = tmp_path / "logs" / "e-1.input"
+    path.write_bytes(b"x")
+    world.do(DropInput("e-1"), DropInput("../e"), ToClient(world.peer, b"ok"))
+    assert not path.exists()
+    assert world.received() == [b"ok"]
+
+
 def test_audio_that_cannot_be_read_breaks_the_connection_not_the_audio(world):
     """Rather than leave a gap, a reader whose audio cannot be read is treated as gone."""
     world.do(ToClient(world.peer, b"h", Stored("none", 0, 4)), ToClient(world.peer, b"next"))
@@ -500,6 +537,14 @@ def test_a_service_manager_that_is_gone_is_no_error(tmp_path):
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     notifier.ready()
     notifier.close()
+
+
+def test_a_journal_is_synced_aside_and_the_core_is_told(world):
+    """The loop's thread never waits for the disk: another does, and what comes of it is an event."""
+    world.selector.register(world.syncer.fileno(), selectors.EVENT_READ, lambda: world.shell.synced(0.0))
+    world.do(WriteTake("log", "t", {}, b"", [b"pcm!"]), SyncLog("log"), SyncLog("a/b"))
+    world.until(lambda: len(world.core.named("synced")) == 2)
+    assert world.core.named("synced") == [("log", ""), ("a/b", "'a/b' cannot be the name of a journal")]
 
 
 def test_a_message_that_the_core_stumbles_over_harms_nobody_else(world):

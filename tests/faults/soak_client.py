@@ -38,7 +38,7 @@ RECONNECT_S = 60.0
 REPLAYED = 0.25
 """After so many jobs an older one is heard again."""
 
-FORGOTTEN = frozenset({"not_found", "gone"})
+FORGOTTEN = frozenset({"not_found", "gone", "deleted"})
 """What is said of a job that was the oldest when there was no more room."""
 
 

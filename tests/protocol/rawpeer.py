@@ -42,7 +42,7 @@ FIELDS = {
     "error": "job request code message blame retry_after",
     "cancelled_all": "request count",
     "page": "request what next",
-    "work": "session attempt kind voice language rate ssml style seed credit seeded",
+    "work": "session attempt kind voice language rate ssml style seed credit hearing from_s size seeded",
     "grant": "session attempt up_to",
     "stop": "session attempt",
     "quit": "session",

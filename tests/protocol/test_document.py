@@ -64,19 +64,22 @@ def test_the_names_of_the_world_are_those_of_the_code() -> None:
         assert name in TEXT
 
 
-def test_the_example_of_a_worker_conforms(tmp_path, monkeypatch) -> None:
-    """The engine in docs/writing-a-worker.md, dropped into the folder as the page says, passes the checks that every
-    engine passes, by the command that the page names."""
+@pytest.mark.parametrize(("name", "checks"), [("beeper", 15), ("tapper", 10)])
+def test_the_examples_of_workers_conform(tmp_path, monkeypatch, name, checks) -> None:
+    """The engines in docs/writing-a-worker.md, one that speaks and one that hears, dropped into the folder as the page
+    says, pass the checks that every engine passes, by the command that the page names."""
     page = (DOCS / "writing-a-worker.md").read_text(encoding="utf-8")
     (tmp_path / "engines").mkdir()
-    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
-    (tmp_path / "engines" / "beeper.py").write_text(code, encoding="utf-8")
+    code = re.search(rf"```python\n(# {name}\.py\n.*?)```", page, re.DOTALL)[1]
+    (tmp_path / "engines" / f"{name}.py").write_text(code, encoding="utf-8")
     monkeypatch.setenv("VOICEBUS_CONFIG", str(tmp_path / "voicebus.toml"))
-    command = re.search(r"^\$ voicebus (providers test beeper)", page, re.MULTILINE)[1].split()
+    command = re.search(r"^\$ voicebus (providers test beeper)", page, re.MULTILINE)[1]
     start = [sys.executable, "-c", "from voicebus.clients.cli import main; main()"]
-    done = subprocess.run([*start, *command], capture_output=True, text=True, timeout=25)
+    done = subprocess.run(
+        [*start, *command.replace("beeper", name).split()], capture_output=True, text=True, timeout=25
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "16 checks, 0 failed" in done.stdout
+    assert f"{checks} checks, 0 failed" in done.stdout
 
 
 def test_the_example_of_a_configuration_is_one(tmp_path) -> None:

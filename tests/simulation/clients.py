@@ -20,7 +20,8 @@ from voicebus.clients.speech import SpeechBase
 from .clock import Clock
 from .network import Network, Plug
 from .oracle import RATE, Oracle, Wrong
-from .plan import USERS, Order
+from .plan import USERS, Order, Wish
+from .wishes import Wished, Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,7 @@ class Person:
         self.uid = 1000 + number % USERS
         self.lives = 0
         self.jobs: dict[str, Heard] = {}
+        self.wishes = Wishes(number)
         self.stalled_until = 0.0
         self.paused_until = 0.0
         self.plug: Plug | None = None
@@ -137,6 +139,7 @@ class Person:
             if heard.reading is not None and not heard.over:
                 self._note(heard, heard.reading)
             heard.speech = heard.reading = None
+        self.wishes.forget()
         return lost
 
     def _note(self, heard: Heard, reading: Reading) -> None:
@@ -166,6 +169,7 @@ class Person:
         session, plug, now = self.session, self.plug, self._clock.now
         if session is None or plug is None or now < self.stalled_until:
             return
+        look = self.wishes.put(session, now)
         while True:
             session.tick(now)
             self._send(session, plug)
@@ -178,8 +182,9 @@ class Person:
         if session.error is not None:
             self._lost(session)
         else:
+            look = min(look, self.wishes.put(session, now))
             self._send(session, plug)
-            self._wake(session.sleep_until())
+            self._wake(min(session.sleep_until(), look))
 
     def _send(self, session: Session, plug: Plug) -> None:
         while session.outbox and plug.up:
@@ -208,6 +213,11 @@ class Person:
         if self.session is not None and not heard.over:
             self._read_on(heard)
             self._step()
+
+    def want(self, wish: Wish) -> None:
+        """Have something done with a job."""
+        self.wishes.all.append(Wished(wish))
+        self._step()
 
     def hear(self, heard: Heard) -> None:
         """Listen to somebody else's job."""
@@ -348,7 +358,9 @@ class Person:
             self._clock.after(AGAIN_S, self._again, heard)
         elif code in PASSING and (code == "storage" or not heard.accepted):
             self._clock.after(AGAIN_S, self._again, heard)
-        elif code == "not_found" and not heard.new:
+        elif isinstance(error, Disconnected):  # there is no such job any more, or none of its audio
+            heard.lost = str(error)
+        elif code in ("not_found", "deleted", "gone") and (not heard.new or heard.accepted or code == "deleted"):
             heard.lost = str(error)  # whether it should have been there the judge knows
         else:
             raise Wrong(f"client {self.number} could not hear {heard.order.name}: {error!r} ({code})")

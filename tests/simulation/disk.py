@@ -35,6 +35,7 @@ class Disk:
         self.full = False
         self.files: dict[str, File] = {}
         self.packed: dict[str, File] = {}
+        self.inputs: dict[str, bytearray] = {}
         self._removed: dict[str, File] = {}
         self._chance = chance
 
@@ -67,6 +68,13 @@ class Disk:
         data = bytes(file.data[place.at : place.at + place.length]) if file is not None else b""
         if len(data) != place.length:
             raise OSError(f"journal {place.log} ends too soon")
+        return data
+
+    def read_file(self, name: str, at: int, length: int) -> bytes:
+        """A range of another file. Raises OSError."""
+        data = bytes(self.inputs.get(name, b"")[at : at + length])
+        if len(data) != length:
+            raise OSError(f"{name} ends too soon")
         return data
 
     def size(self, log: str, *, packed: bool = False) -> int:

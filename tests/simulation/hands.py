@@ -17,12 +17,14 @@ from voicebus.daemon.core.effects import (
     DropFile,
     DropLog,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -66,10 +68,12 @@ class Hands:
         return {
             ToClient: self._to_client,
             ToWorker: self._to_worker,
+            FeedWorker: self._feed_worker,
             Spawn: self._spawn,
             Kill: self._kill,
             WriteTake: self._write_take,
             WriteNote: self._write_note,
+            SyncLog: self._sync_log,
             DropLog: self._drop_log,
             DropFile: self._drop_file,
             Pack: self._pack,
@@ -161,6 +165,14 @@ class Hands:
         told = self._judge.to_worker(effect.peer, effect.header, data)
         self._clock.trace(">", effect.header, effect.peer, told)
 
+    def _feed_worker(self, effect: FeedWorker) -> None:
+        try:
+            data = self._disk.read_file(effect.file, effect.at, effect.length)
+        except OSError:
+            self._to_worker(ToWorker(effect.peer, effect.missing))
+        else:
+            self._to_worker(ToWorker(effect.peer, effect.header, data))
+
     def _spawn(self, effect: Spawn) -> None:
         assert self.core is not None
         self._clock.trace(f"spawn {effect.worker}")
@@ -194,6 +206,17 @@ class Hands:
     def _drop_log(self, effect: DropLog) -> None:
         self._clock.trace(f"drop {effect.log}")
         self._disk.drop(effect.log)
+
+    def _sync_log(self, effect: SyncLog) -> None:
+        self._clock.trace(f"sync {effect.log}")
+        run = self.run
+
+        def done() -> None:
+            assert self.core is not None
+            self._disk.sync(effect.log)
+            self.core.synced(effect.log, "", self._clock.now)
+
+        self._clock.after(self._chance.choice((0.002, 0.05, 2.0)), self._other_of, run, done)
 
     def _drop_file(self, effect: DropFile) -> None:
         self._clock.trace(f"drop {effect.log} packed {effect.packed}")

@@ -53,6 +53,9 @@ class Judge:
         self.accepted: set[Key] = set()
         self.terminals: dict[Any, m.Terminal] = {}
         self.cancelled: set[Key] = set()
+        self.deleting: set[Key] = set()
+        self.deleted: set[Key] = set()
+        self.pinned: set[Key] = set()
         self.befell: Counter[str] = Counter()
         self.samples_compared = 0
         self.audio: dict[Key, bytes] = {}
@@ -74,6 +77,8 @@ class Judge:
         self._leases: dict[str, Lease] = {}
         self._sessions: dict[bytes, str] = {}
         self._worked: set[str] = set()
+        self._before_reload: set[str] = set()
+        self.idle = lambda name: False
         self._to_client = {
             m.Accepted: self._accepted_told,
             m.Appended: self._appended_told,
@@ -84,6 +89,8 @@ class Judge:
             m.Audio: self._audio_told,
             m.Terminal: self._terminal_told,
             m.Error: self._error_told,
+            m.Deleted: self._deleted_told,
+            m.Pinned: self._pinned_told,
         }
 
     # --------------------------------------------------------------------------------------------- daemons come and go
@@ -102,6 +109,10 @@ class Judge:
         for key in self._near:
             self._near[key] = self.now()
 
+    def reloaded(self) -> None:
+        """It is about to take over another configuration; whoever works for it now may have to leave for that."""
+        self._before_reload.update(self._sessions.values())
+
     # ------------------------------------------------------------------------------------------------------- clients
 
     def from_client(self, peer: bytes, uid: int, message: Any, body: bytes) -> None:
@@ -114,6 +125,8 @@ class Judge:
             self._near[uid, job] = self.now()
         if isinstance(message, m.Cancel):
             self.cancelled.add((uid, message.job))
+        elif isinstance(message, m.Delete):
+            self.deleting.add((uid, message.job))
 
     def to_client(self, peer: bytes, header: bytes, body: bytes) -> object:
         """The daemon says something to a client: this."""
@@ -133,27 +146,56 @@ class Judge:
         return order.options["keep"] != "nothing"
 
     def _of_job(self, peer: bytes, key: Key, message: Any, body: bytes) -> None:
-        if self._kept(key) and key not in self._store.jobs:
+        if key in self.deleted:
+            raise Wrong(f"{type(message).__name__} of {key} was told after it was said to be deleted")
+        if self._kept(key) and self._saved(key) is None:
             raise Wrong(f"{type(message).__name__} of {key} was told before the job was durable")
+
+    def _saved(self, key: Key) -> Any:
+        """A job as the store has it, or had it when it was removed."""
+        return self._store.jobs.get(key) or self._store.removed.get(key)
+
+    def gone(self, key: Key) -> bool:
+        """Whether a job was removed, by its owner or by its age."""
+        return key in self._store.removed
+
+    def _deleted_told(self, peer: bytes, key: Key, message: m.Deleted, body: bytes) -> None:
+        """Nothing of it is left, in the store or on the disk."""
+        if key not in self.deleting:
+            raise Wrong(f"{key} was deleted, and nobody had asked for that")
+        if not self._kept(key):
+            return
+        saved = self._store.removed.get(key)
+        if key in self._store.jobs or saved is None:
+            raise Wrong(f"{key} is said to be deleted, and the store has it")
+        if saved.job.log in self._journals():
+            raise Wrong(f"{key} is said to be deleted, and its audio is on the disk")
+        self.deleted.add(key)
+
+    def _pinned_told(self, peer: bytes, key: Key, message: m.Pinned, body: bytes) -> None:
+        saved = self._saved(key)
+        if saved is None or saved.pinned is not message.pinned:
+            raise Wrong(f"{key} is said to be pinned, and the store does not know it")
+        self.pinned.add(key)
 
     def _accepted_told(self, peer: bytes, key: Key, message: m.Accepted, body: bytes) -> None:
         self._of_job(peer, key, message, body)
         self.accepted.add(key)
-        if self._kept(key) and message.pieces > len(self._store.jobs[key].texts):
-            raise Wrong(f"{message.pieces} pieces of {key} were acknowledged, {len(self._store.jobs[key].texts)} kept")
+        if self._kept(key) and message.pieces > len(self._saved(key).texts):
+            raise Wrong(f"{message.pieces} pieces of {key} were acknowledged, {len(self._saved(key).texts)} kept")
 
     def _appended_told(self, peer: bytes, key: Key, message: m.Appended, body: bytes) -> None:
         self._of_job(peer, key, message, body)
         if not self._kept(key):
             return
-        saved = self._store.jobs[key]
+        saved = self._saved(key)
         if message.ended and not saved.complete:
             raise Wrong(f"the end of the text of {key} was acknowledged before it was durable")
         if not message.ended and message.n >= len(saved.texts):
             raise Wrong(f"piece {message.n} of {key} was acknowledged before it was durable")
 
     def _durable_text(self, key: Key) -> str:
-        return b"".join(self._store.jobs[key].texts).decode()
+        return b"".join(self._saved(key).texts).decode()
 
     def _marks_told(self, peer: bytes, key: Key, message: m.Marks, body: bytes) -> None:
         self._of_job(peer, key, message, body)
@@ -181,7 +223,7 @@ class Judge:
         message.epoch = ""
         kept = self._kept(key)
         if kept:
-            ended = self._store.jobs[key].ended
+            ended = self._saved(key).ended
             if ended is None or (ended.state, ended.code, ended.samples) != (
                 message.state, message.code, message.samples
             ):  # fmt: skip
@@ -196,7 +238,10 @@ class Judge:
     def _error_told(self, peer: bytes, key: Key, message: m.Error, body: bytes) -> None:
         if message.code in ("conflict", "bad_message", "invalid"):
             raise Wrong(f"an honest client was told {message.code}: {message.message}")
-        if message.code in ("not_found", "gone") and key in self.accepted and self._kept(key):
+        if message.code == "deleted" and key not in self._store.removed:
+            raise Wrong(f"{key} is said to be deleted, and is not")
+        lost = message.code in ("not_found", "gone") and not self.gone(key) and key not in self.deleting
+        if lost and key in self.accepted and self._kept(key):
             raise Wrong(f"{key} was accepted, and now it is {message.code}")
 
     # ------------------------------------------------------------------------------------------------ how jobs end
@@ -210,6 +255,8 @@ class Judge:
             allowed = end.skipped == 0 or (order.options["skip_bad"] and self._engine_faults(order) > 0)
         elif end.code == "cancelled":
             allowed = key in self.cancelled
+        elif end.code == "deleted":
+            allowed = key in self.deleting
         elif end.code == "abandoned":
             allowed, why = order.options["pace"] == "listen", f"alone for {alone:.1f} s"
         elif end.code == "text_incomplete":
@@ -267,6 +314,10 @@ class Judge:
                 lease.allowed = message.up_to
                 if message.up_to > lease.samples + WINDOW:
                     raise Wrong(f"{message.attempt} may send {message.up_to - lease.samples} samples ahead")
+        elif isinstance(message, m.Quit):
+            busy = any(lease.session == message.session for lease in self._leases.values())
+            if busy and not self.leaving() and message.session not in self._before_reload:
+                raise Wrong(f"{peer!r} is told to leave, with work in hand")
         return message
 
     def _given_out(self, work: m.Work) -> None:
@@ -309,7 +360,8 @@ class Judge:
 
     def kills(self, name: str, why: str) -> None:
         """A process is about to be killed."""
-        if not self.sick(name) and not self.leaving() and self.alive(name):
+        excess = why == "it is not needed any more" and self.idle(name)
+        if not self.sick(name) and not self.leaving() and self.alive(name) and not excess:
             raise Wrong(f"{name} is well, and was killed: {why}")
 
     # ----------------------------------------------------------------------------------------------------- the whole
@@ -327,6 +379,15 @@ class Judge:
         if self._looks % 8 == 0:
             sums.check(world)
 
+    def in_one_form(self) -> None:
+        """While nobody asks for anything: audio that is packed and not being read is there once."""
+        assert self._core is not None
+        for key, saved in self._store.jobs.items():
+            job = self._core.world.jobs.get(key)
+            opened = job is not None and job.audio.state in ("open", "opening")
+            if saved.audio == "packed" and saved.job.log in self._store.disk.files and not opened:
+                raise Wrong(f"{key} is packed, and its journal is there as well")
+
     def at_the_end(self) -> None:
         """Nothing is left over when all is healed and everybody had time."""
         assert self._core is not None
@@ -334,8 +395,12 @@ class Judge:
         sums.check(world)
         sums.nothing_left(world)
         for key in self.accepted:
-            if self._kept(key) and self._store.jobs[key].ended is None:
+            if self._kept(key) and self._saved(key).ended is None:
                 raise Wrong(f"{key} was accepted and never ended")
+        for key in self.pinned & self._store.expired:
+            raise Wrong(f"{key} was pinned, and was removed for its age")
+        for key in self.deleted & self._store.jobs.keys():
+            raise Wrong(f"{key} was deleted, and is there")
         orphans = self._journals() - self._store.logs().keys() - world.logs.keys()
         if orphans:
             raise Wrong(f"journals that belong to no job: {sorted(orphans)}")

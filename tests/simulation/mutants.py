@@ -17,19 +17,25 @@ from voicebus.bus import messages as m
 from voicebus.bus.codec import encode
 from voicebus.bus.messages import UNLIMITED
 from voicebus.daemon.core import (
+    aging,
     attempts,
     clientele,
     deadlines,
+    deleting,
+    effects,
     ending,
+    fleet,
     jobs,
     leases,
     log,
     outcomes,
+    packing,
     readers,
     restoring,
     schedule,
     state,
     supervise,
+    upkeep,
     world,
 )
 from voicebus.daemon.core import core as whole
@@ -44,12 +50,13 @@ Swap = tuple[Any, Any, Any]
 @dataclass(frozen=True)
 class Mutant:
     """A rule that is broken. seed: one that found it; where the plans or the core change, others do. kinds: of faults,
-    where it takes some that seldom meet."""
+    where it takes some that seldom meet. more: with wishes and a world that changes, as in `plan.draw`."""
 
     name: str
     swaps: Callable[[], list[Swap]]
     seed: int = 0
     kinds: tuple[str, ...] = ()
+    more: bool | None = None
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -71,7 +78,7 @@ class Mutant:
 
     def on_the_core_as_it_is(self, seed: int) -> str:
         """What the same seed finds wrong without the mutant."""
-        return simulate(draw(seed, kinds=self.kinds)).wrong
+        return simulate(draw(seed, kinds=self.kinds, more=self.more)).wrong
 
 
 def _get(owner: Any, name: Any) -> Any:
@@ -317,22 +324,144 @@ def _loading_for_all_its_life() -> list[Swap]:
     return [(supervise, "register", late)]
 
 
+# What is done with jobs besides hearing them, and with a fleet that changes.
+
+
+def _deleted_before_it_is_gone() -> list[Swap]:
+    erase = deleting.erase
+
+    def sooner(w: Any, job: Any, now: float) -> None:
+        erase(w, job, now)
+        for peer in job.deleters:
+            w.to_client(peer, m.Deleted(job=job.id))
+        job.deleters.clear()
+
+    return [(deleting, "erase", sooner)]
+
+
+def _audio_left_behind() -> list[Swap]:
+    def forgetful(w: Any, job: Any) -> None:
+        w.charge_disk(job, -job.disk)
+
+    return [(log, "drop_journal", forgetful)]
+
+
+def _readers_left_behind() -> list[Swap]:
+    return [(readers, "unsubscribe", _nothing)]
+
+
+def _packed_file_left_behind() -> list[Swap]:
+    settled = packing.settled
+
+    def both(w: Any, job: Any, outcome: Any, now: float) -> None:
+        settled(w, job, outcome, now)
+        w.effects[:] = [effect for effect in w.effects if not isinstance(effect, effects.DropFile)]
+
+    return [(packing, "settled", both)]
+
+
+def _pinned_without_a_commit() -> list[Swap]:
+    def pin(w: Any, client: Any, job: Any, message: Any, body: bytes, now: float) -> None:
+        w.to_client(client.peer, m.Pinned(job=job.id, pinned=message.pinned))
+
+    return [(clientele._ANSWERS, m.Pin, clientele._own(pin))]
+
+
+def _audio_of_what_is_past_its_time_is_left() -> list[Swap]:
+    expired = aging.expired
+
+    def forgetful(w: Any, found: Any, now: float) -> None:
+        before = len(w.effects)
+        expired(w, found, now)
+        w.effects[before:] = [each for each in w.effects[before:] if not isinstance(each, effects.DropLog)]
+
+    return [(whole._FOR_ITSELF, "expired", forgetful)]
+
+
+def _reload_kills() -> list[Swap]:
+    def kill(w: Any, worker: Any, now: float) -> None:
+        worker.quit_at = now
+        if worker.state != "stopping":
+            leases.kill(w, worker, "its configuration has changed")
+
+    return [(fleet, "_quit", kill)]
+
+
+def _reload_forgets_its_jobs() -> list[Swap]:
+    configure = fleet.configure
+
+    def forgetful(w: Any, settings: Any, now: float) -> None:
+        configure(w, settings, now)
+        for provider in w.providers.values():
+            provider.queues.clear()
+
+    return [(fleet, "configure", forgetful)]
+
+
+def _recycled_with_work_in_hand() -> list[Swap]:
+    def renew(w: Any, provider: Any, now: float) -> None:
+        for worker in upkeep._own(w, provider):
+            if worker.replaces and worker.state == "ready":
+                upkeep._take_over(w, worker, now)
+            elif worker.state == "ready" and worker.wanted in ("recycle", "down"):
+                leases.dismiss(w, worker, now)
+
+    return [(upkeep, "settle", renew)]
+
+
+def _old_and_new_at_work() -> list[Swap]:
+    def take_over(w: Any, fresh: Any, now: float) -> None:
+        fresh.replaces = ""
+
+    return [(upkeep, "_take_over", take_over)]
+
+
+def _nobody_wakes() -> list[Swap]:
+    return [(upkeep, "wake", _nothing)]
+
+
+def _unloaded_at_work() -> list[Swap]:
+    sweep = upkeep.sweep
+
+    def sleepy(w: Any, now: float) -> None:
+        before = {worker.id: worker.idle_since for worker in w.workers.values()}
+        for worker in w.workers.values():
+            worker.idle_since -= 100.0 * bool(worker.leases)
+        leased = {worker.id: dict(worker.leases) for worker in w.workers.values()}
+        for worker in w.workers.values():
+            worker.leases = {}
+        sweep(w, now)
+        for worker in w.workers.values():
+            worker.leases = leased.get(worker.id, worker.leases)
+            worker.idle_since = before.get(worker.id, now)
+
+    return [(upkeep, "sweep", sleepy)]
+
+
+def _leave_is_said_once() -> list[Swap]:
+    return [(supervise, "Quit", lambda session: m.Grant(session=session))]
+
+
+def _outsiders_never_part() -> list[Swap]:
+    return [(supervise, "_part", _nothing)]
+
+
 MUTANTS = (
     Mutant("no REWIND where a take is lost", _no_rewind, 3),
     Mutant("answers do not wait for commits", _told_at_once),
-    Mutant("audio does not wait for the job's commit", _audio_before_its_commit),
+    Mutant("audio does not wait for the job's commit", _audio_before_its_commit, 1),
     Mutant("audio does not wait for a piece's commit", _audio_of_pieces_before_their_commit, 6),
     Mutant("the end does not wait for its commit", _end_before_its_commit),
     Mutant("a slot is kept after STOPPED", _slot_kept_after_stopped, 2),
     Mutant("deadlines run on while the daemon stands still", _late_and_judging, 2, ("daemon stalls",)),
     Mutant("a worker killed from outside is blamed", _killed_and_blamed, 117),
     Mutant("short and silent takes are whole", _short_takes_are_whole, 10),
-    Mutant("ATTACH does not look at the take", _any_take_will_do, 28),
+    Mutant("ATTACH does not look at the take", _any_take_will_do, 46),
     Mutant("wrong offset behind a segment that was left out", _wrong_offset_behind_what_was_skipped, 6),
     Mutant("the credit of clients is ignored", _credit_of_clients_ignored),
     Mutant("the window of workers is ignored", _window_of_workers_ignored),
     Mutant("two leases on a slot", _two_leases_on_a_slot),
-    Mutant("a lost segment is not given back", _segment_not_given_back),
+    Mutant("a lost segment is not given back", _segment_not_given_back, 3),
     Mutant("the end of a job is written once, or never", _end_is_tried_once, 35),
     Mutant("an open pipe is not noticed", _open_pipe_not_noticed),
     Mutant("memory is not given back", _memory_not_given_back),
@@ -342,10 +471,10 @@ MUTANTS = (
     Mutant("a take that could not be written is forgotten", _lost_take_forgotten, 35),
     Mutant("marks name the wrong words", _marks_of_the_wrong_words),
     Mutant("a dead worker keeps its attempts", _dead_worker_keeps_its_attempts, 5),
-    Mutant("a hung worker is left alone", _hung_worker_is_left_alone),
+    Mutant("a hung worker is left alone", _hung_worker_is_left_alone, 31),
     Mutant("a full pipe loses its place", _reading_lost_with_a_full_pipe),
     Mutant(
-        "takes of text that was never durable", _text_that_was_never_durable, 13, ("commits are slow", "daemon dies")
+        "takes of text that was never durable", _text_that_was_never_durable, 40, ("commits are slow", "daemon dies")
     ),
     Mutant(
         "names behind a gap are kept",
@@ -356,6 +485,20 @@ MUTANTS = (
     Mutant("told between two tries to write", _told_between_two_tries, 197),
     Mutant("torn text is acknowledged", _torn_text_acknowledged, 0, ("commits fail",)),
     Mutant("a worker loads for all its life", _loading_for_all_its_life, 0, ("worker loses its connection",)),
+    Mutant("a deletion is told before it is done", _deleted_before_it_is_gone, 1, more=True),
+    Mutant("the audio of a deleted job is left", _audio_left_behind, 1, more=True),
+    Mutant("readers of a deleted job are left", _readers_left_behind, more=True),
+    Mutant("a journal is left beside its packed file", _packed_file_left_behind, more=True),
+    Mutant("a pin is told and not written down", _pinned_without_a_commit, 1, more=True),
+    Mutant("the audio of what is past its time is left", _audio_of_what_is_past_its_time_is_left, 2, more=True),
+    Mutant("a reload kills who works", _reload_kills, more=True),
+    Mutant("a reload forgets who waits", _reload_forgets_its_jobs, more=True),
+    Mutant("a worker is recycled with work in hand", _recycled_with_work_in_hand, more=True),
+    Mutant("who is replaced stays", _old_and_new_at_work, 4, more=True),
+    Mutant("nobody wakes who sleeps", _nobody_wakes, 31, more=True),
+    Mutant("a worker is unloaded with work in hand", _unloaded_at_work, 1, more=True),
+    Mutant("a worker is told to leave once", _leave_is_said_once, 1, more=True),
+    Mutant("an outsider that is gone keeps its place", _outsiders_never_part, 4, more=True),
 )
 
 

@@ -39,6 +39,10 @@ OUTSIDE = (
 )
 """Faults for which no text, no engine and no job can be blamed."""
 
+OF_WORLD = ("configuration is read again", "an outsider comes", "an outsider goes", "retention is due")
+"""What happens to a daemon that is well: somebody changes its configuration, workers come and go that it has not
+started, what is past its time is removed."""
+
 OF_DISK = ("disk is full", "commits fail")
 """Faults of ours: jobs may fail by them, under their names."""
 
@@ -99,6 +103,17 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """Something that a client wants done with a job: "delete" or "pin"."""
+
+    kind: str
+    order: str
+    owner: int
+    client: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Something that goes wrong. target: which of those it can befall; length: for how long, in seconds; number,
     before: at which boundary between two effects, counted from then, or from the next of that kind."""
@@ -113,7 +128,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All of it. mean: engines misbehave too. full: and disks. slots: of each worker; workers: of each provider."""
+    """All of it. mean: engines misbehave too. full: and disks. slots: of each worker; workers: of each provider.
+    outsiders: workers may come that the daemon has not started. recycle: takes after which a worker is replaced; tight:
+    there is no memory for two at a time. unload: seconds after which an idle one sleeps, but for `warm`. keep_s: how
+    long a job is kept that is only kept as a job."""
 
     seed: int
     mean: bool
@@ -124,10 +142,17 @@ class Plan:
     orders: tuple[Order, ...]
     listeners: tuple[Listener, ...]
     faults: tuple[Fault, ...]
+    wishes: tuple[Wish, ...] = ()
+    outsiders: bool = False
+    recycle: int = 0
+    tight: bool = False
+    unload: float = 0.0
+    warm: int = 0
+    keep_s: float = 3600.0
 
     def parts(self) -> list[Any]:
         """What can be left out."""
-        return [*self.faults, *self.listeners, *self.orders]
+        return [*self.faults, *self.wishes, *self.listeners, *self.orders]
 
     def only(self, parts: list[Any]) -> Plan:
         """The same with these parts only."""
@@ -136,12 +161,20 @@ class Plan:
         def those(all_of_a_kind: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(part for part in all_of_a_kind if id(part) in kept)
 
-        return replace(self, faults=those(self.faults), listeners=those(self.listeners), orders=those(self.orders))
+        return replace(
+            self,
+            faults=those(self.faults),
+            wishes=those(self.wishes),
+            listeners=those(self.listeners),
+            orders=those(self.orders),
+        )
 
     def lines(self) -> list[str]:
         """For people."""
         return [
             f"seed {self.seed}, {self.workers} workers of {self.slots} slots for each provider",
+            f"  recycled after {self.recycle} takes (tight: {self.tight})",
+            f"  unloaded after {self.unload:g} s but for {self.warm}, jobs kept {self.keep_s:g} s",
             *(
                 f"  {order.at:6.2f}  client {order.client} asks for {order.name} "
                 f"({len(order.pieces)} pieces, {len(order.text)} characters, {order.options}, window "
@@ -153,6 +186,7 @@ class Plan:
                 + (", whole takes" if one.whole else "")
                 for one in self.listeners
             ),
+            *(f"  {wish.at:6.2f}  client {wish.client} wants to {wish.kind} {wish.order}" for wish in self.wishes),
             *(
                 f"  {fault.at:6.2f}  {fault.kind} (target {fault.target}, {fault.length:.2f} s"
                 + (f", {fault.number} effects on" if "die" in fault.kind or "cut" in fault.kind else "")
@@ -267,7 +301,38 @@ class Drawing:
             chance.choice(BOUNDARIES),
         )
 
+    def more(self, plan: Plan) -> Plan:
+        """The same plan with what people want besides, and with a world that changes."""
+        chance = self.chance
+        self.kinds = OF_WORLD
+        faults = [self._fault() for _ in range(chance.randint(0, max(self.faults_per_run // 3, 1)))]
+        kinds = {fault.kind for fault in (*plan.faults, *faults)}
+        return replace(
+            plan,
+            faults=tuple(sorted((*plan.faults, *faults), key=lambda fault: fault.at)),
+            wishes=tuple(self._wish(plan.orders, plan.clients) for _ in range(chance.randint(0, 5))),
+            outsiders="an outsider comes" in kinds,
+            recycle=chance.choice((0, 1, 2, 5)),
+            tight=chance.random() < 0.5,
+            unload=chance.choice((0.0, 0.5, 3.0)),
+            warm=chance.choice((0, 0, 1)),
+            keep_s=chance.choice((5.0, 20.0, 3600.0)),
+        )
 
-def draw(seed: int, faults: int = 24, kinds: tuple[str, ...] = ()) -> Plan:
-    """The plan of a seed. kinds: of faults, where only these are wanted."""
-    return Drawing(Random(f"plan {seed}"), seed, faults, kinds=kinds).plan()
+    def _wish(self, orders: tuple[Order, ...], clients: int) -> Wish:
+        """Whoever asked for the job wants it, or the same user in another program."""
+        chance = self.chance
+        order = chance.choice(orders)
+        client = order.client if chance.random() < 0.6 else clients + (order.client - clients) % USERS
+        kind = chance.choice(("delete", "pin"))
+        return Wish(kind, order.name, order.client, client, order.at + chance.uniform(0.02, 20.0))
+
+
+def draw(seed: int, faults: int = 24, kinds: tuple[str, ...] = (), *, more: bool | None = None) -> Plan:
+    """The plan of a seed. kinds: of faults, where only these are wanted. more: with wishes and a world that changes;
+    left to the seed where nothing is said, and without where there are kinds."""
+    plan = Drawing(Random(f"plan {seed}"), seed, faults, kinds=kinds).plan()
+    chance = Random(f"more {seed}")
+    if chance.random() < 0.5 and not kinds if more is None else more:
+        return Drawing(chance, seed, faults).more(plan)
+    return plan

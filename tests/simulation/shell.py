@@ -165,6 +165,27 @@ class Daemon(Hands):
             self.leaving = True
             self._other(lambda: self.core is not None and self.core.terminate(self._clock.now))
 
+    def reload(self, settings: Settings) -> None:
+        """The file is another now, and there is a HUP; who is not there finds it when he begins."""
+        self._settings = settings
+        if self.core is not None:
+            self._other(lambda: self._reload(settings))
+
+    def _reload(self, settings: Settings) -> None:
+        if self.core is not None:
+            self._judge.reloaded()
+            self.core.reload(settings, self._clock.now)
+
+    @property
+    def settings(self) -> Settings:
+        """As the file has them."""
+        return self._settings
+
+    def expire(self) -> None:
+        """The time has come to see what is past its time."""
+        if self.core is not None:
+            self.core.world.expire_at = self._clock.now
+
     # ----------------------------------------------------------------------------------------------------- passes
 
     def arrived(self, peer: bytes, header: bytes, body: bytes) -> None:

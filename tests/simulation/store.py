@@ -39,10 +39,14 @@ class Store:
     def __init__(self, clock: Clock, disk: Disk) -> None:
         self.jobs: dict[Key, SavedJob] = {}
         self.by_order: dict[int, Key] = {}
+        self.removed: dict[Key, SavedJob] = {}
+        """Jobs that were there and are there no more, as they were last; their names are not free."""
+        self.expired: set[Key] = set()
+        """Those of them that were past their time."""
         self.next_order = 1
         self.slow_until = 0.0
         self.failing_until = 0.0
-        self.wall = 1.7e9
+        self.base = self.wall = 1.7e9
         self.applied: Callable[[], None] = lambda: None
         self._clock = clock
         self.disk = disk
@@ -137,7 +141,7 @@ class Store:
             return self._keep_job(record)
         key = (record.uid, record.id) if isinstance(record, JobDeleted | JobPinned) else self.by_order.get(record.order)
         if key is None or key not in self.jobs:
-            return "missing"
+            return "deleted" if isinstance(record, JobDeleted) and key in self.removed else "missing"
         saved = self.jobs[key]
         if isinstance(record, TextAdded):
             if record.n < len(saved.texts):
@@ -157,14 +161,22 @@ class Store:
             if saved.ended is None or saved.audio != "kept":
                 return "missing"
             self.jobs[key] = replace(saved, audio="packed", ended=replace(saved.ended, disk=record.bytes))
+        elif isinstance(record, JobPinned):
+            self.jobs[key] = replace(saved, pinned=record.pinned)
         else:
-            raise TypeError(f"nobody asked for {record}")
+            self._remove(key)
         return "done"
+
+    def _remove(self, key: Key) -> None:
+        saved = self.removed[key] = self.jobs.pop(key)
+        if saved.ended is None:
+            raise AssertionError(f"{key} is removed, and is not over")
+        del self.by_order[saved.job.order]
 
     def _keep_job(self, record: JobSaved) -> str:
         key = (record.uid, record.id)
-        if key in self.jobs:
-            return "exists"
+        if key in self.jobs or key in self.removed:
+            return "exists" if key in self.jobs else "deleted"
         if record.order < self.next_order:
             raise AssertionError(f"the number {record.order} was given out twice")
         if record.submit.keep == "nothing":
@@ -182,8 +194,25 @@ class Store:
         self._clock.after(self._chance.uniform(0.0005, 0.01), self._find, self._run, effect)
 
     def expire(self, effect: Expire) -> None:
-        """Nothing is past its time: a run is over too soon for that."""
-        self._clock.after(self._chance.uniform(0.0005, 0.01), self._found, self._run, Found(effect.ticket))
+        """Remove what is past its time, soon."""
+        self._clock.after(self._chance.uniform(0.0005, 0.01), self._expire, self._run, effect)
+
+    def _expire(self, run: int, effect: Expire) -> None:
+        if run != self._run:
+            return
+        policy, rows = effect.policy, []
+        before = self.base + self._clock.now - policy.job_keep_s  # whatever the date is said to be now
+        for key, saved in list(self.jobs.items()):
+            job, ended = saved.job, saved.ended
+            past = ended is not None and job.submit.keep == "job" and saved.finished <= before
+            if past and not saved.pinned and job.order not in policy.spared:
+                assert ended is not None
+                rows.append({"order": job.order, "uid": job.uid, "id": job.id, "log": job.log, "disk": ended.disk})
+                self._remove(key)
+                self.expired.add(key)
+        if rows:
+            self._clock.trace(f"past their time: {[row['id'] for row in rows]}")
+        self._clock.after(self._chance.uniform(0.0, 0.002), self._found, run, Found(effect.ticket, rows=tuple(rows)))
 
     def _find(self, run: int, effect: Ask) -> None:
         if run != self._run:
@@ -192,7 +221,11 @@ class Store:
         found = (
             Found(effect.ticket, rows=self._plain(int(wanted.cursor), float(wanted.where["age_s"]), wanted.limit))
             if wanted.what == "plain"
-            else Found(effect.ticket, saved=self.jobs.get((wanted.uid, wanted.id)))
+            else Found(
+                effect.ticket,
+                saved=self.jobs.get((wanted.uid, wanted.id)),
+                deleted=(wanted.uid, wanted.id) in self.removed,
+            )
         )
         self._clock.after(self._chance.uniform(0.0, 0.002), self._found, run, found)
 

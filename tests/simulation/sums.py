@@ -24,6 +24,9 @@ def check(world: World) -> None:
     """Memory, places, leases and queues are what jobs and workers say."""
     chunks = sum(map(_job, world.jobs.values()))
     expect(world.memory == chunks, f"memory is said to be {world.memory}, there are {chunks} bytes")
+    unsynced = sum(world.unsynced.values())
+    expect(world.unsynced_bytes == unsynced, f"{world.unsynced_bytes} bytes are said to be unsynced, not {unsynced}")
+    expect(set(world.unsynced) <= set(world.logs), "a log that is gone is said to be unsynced")
     leased = {name for worker in world.workers.values() for name in worker.leases}
     for worker in world.workers.values():
         expect(len(worker.leases) <= worker.slots, f"{worker.id} has more leases than slots")
@@ -43,15 +46,17 @@ def check(world: World) -> None:
 
 def _job(job: Job) -> int:
     offset = 0
-    for segment in job.segments[: job.placed]:
-        expect(segment.offset == offset, f"segment {segment.number} of {job.id} is not in its place")
+    for segment in job.segments[: job.placed]:  # no words before they are needed: most of the time went into these
+        if segment.offset != offset:
+            raise Wrong(f"segment {segment.number} of {job.id} is not in its place")
         offset += segment.take.samples if segment.take is not None else 0
     expect(job.length == offset, f"{job.id} is {job.length} samples long, its segments are {offset}")
     chunks = 0
     for segment in job.segments:
         if segment.take is not None and segment.take.chunks:
             chunks += sum(map(len, segment.take.chunks))
-        expect((segment.state == "leased") == (segment.attempt in job.attempts), f"{job.id}: {segment}")
+        if (segment.state == "leased") != (segment.attempt in job.attempts):
+            raise Wrong(f"{job.id}: {segment}")
     return chunks
 
 
@@ -62,7 +67,11 @@ def nothing_left(world: World) -> None:
         expect(not getattr(world, what), f"{what} is not empty: {getattr(world, what)}")
     for worker in world.workers.values():
         expect(not worker.leases, f"{worker.id} holds {list(worker.leases)}")
+        expect(not worker.external or worker.state != "stopping", f"{worker.id} is on its way out for ever")
     for provider in world.providers.values():
+        own = [name for name in provider.workers if not world.workers[name].external]
+        wanted = provider.settings.workers
+        expect(len(own) == wanted, f"{provider.name} is to have {wanted} workers, and has {own}")
         for queue in provider.queues.values():
             expect(not queue.clients, f"somebody is queued at {provider.name}")
     for job in world.jobs.values():

@@ -12,7 +12,7 @@ from .clock import Clock
 from .disk import Disk
 from .mutants import MUTANTS
 from .oracle import Oracle, Wrong, check_text
-from .plan import OF_DISK, OF_ENGINE, OUTSIDE, draw
+from .plan import OF_DISK, OF_ENGINE, OF_WORLD, OUTSIDE, draw
 from .shrink import shrink
 from .simulate import Tally, seeds
 from .simulation import _BEFALL, simulate
@@ -53,7 +53,7 @@ def test_a_seed_replays_exactly() -> None:
 
 def test_every_kind_of_fault_is_carried_out() -> None:
     """What a plan may hold is what a simulation knows to do."""
-    assert set(OUTSIDE + OF_ENGINE + OF_DISK) == set(_BEFALL)
+    assert set(OUTSIDE + OF_ENGINE + OF_DISK + OF_WORLD) == set(_BEFALL)
     drawn = {fault.kind for seed in range(60) for fault in draw(seed).faults}
     assert drawn == set(_BEFALL)
 

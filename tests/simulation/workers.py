@@ -58,7 +58,7 @@ class Run:
 class Process:
     """One worker's process. sick: what is wrong with it, "" while nothing is."""
 
-    def __init__(self, owner: Processes, name: str, provider: Provider, ticket: str, pid: int) -> None:
+    def __init__(self, owner: Processes, name: str, provider: str, ticket: str, pid: int) -> None:
         self.name = name
         self.alive = True
         self.sick = ""
@@ -79,7 +79,7 @@ class Process:
             self._chunk = 1200
         self._slow_load, self._dies_loading = owner.next_load, owner.next_load_dies
         owner.next_load, owner.next_load_dies = 0.0, False
-        self.session = Session(Identity(ticket, provider.name, "1", pid), self._clock.now)
+        self.session = Session(Identity(ticket, provider, "1", pid), self._clock.now)
         self.plug = Plug(owner.network, self._arrived, "w")
         owner.by_plug[self.plug] = self
         self._timers = 0
@@ -290,6 +290,7 @@ class Processes:
         self.next_load_dies = False
         self.by_name: dict[str, Process] = {}
         self.by_plug: dict[Plug, Process] = {}
+        self.outsiders: list[Process] = []
         self.exited: Callable[[str, int | None, int | None], None] = lambda name, code, signal: None
         self._pids = 0
         self._chance = clock.chance("processes")
@@ -297,8 +298,20 @@ class Processes:
     def spawn(self, name: str, provider: Provider, ticket: str) -> int:
         """Start a process."""
         self._pids += 1
-        self.by_name[name] = Process(self, name, provider, ticket, self._pids)
+        self.by_name[name] = Process(self, name, provider.name, ticket, self._pids)
         return self._pids
+
+    def outsider(self, provider: str, key: str) -> None:
+        """Somebody else starts a worker, which lives as long as it likes."""
+        self._pids += 1
+        self.outsiders.append(Process(self, f"outsider {self._pids}", provider, key, self._pids))
+
+    def outsider_goes(self, number: int) -> bool:
+        """Somebody ends one, without a word; whether there was any."""
+        living = [process for process in self.outsiders if process.alive]
+        if living:
+            living[number % len(living)].exit(None, 9)
+        return bool(living)
 
     def kill(self, name: str, signal: int = 9) -> None:
         """End a process from outside."""

@@ -219,9 +219,13 @@ def test_the_batched_form_is_checked():
 
 
 def test_an_engine_of_one_slot_is_not_asked_to_batch():
-    """What makes one at a time is not held to the batched form."""
+    """What makes one at a time is not held to the batched form, nor is what does not offer it."""
 
     class Solo(Choir):
         slots = 1
 
+    class Plain(Choir):
+        batches = False
+
     assert next(result for result in check(Solo).results if result.name == "together").skipped
+    assert not [result for result in check(Plain).results if result.name == "together"]

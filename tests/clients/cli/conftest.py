@@ -12,6 +12,7 @@ from voicebus.bus.errors import NotFound
 from voicebus.clients.cli import seam
 from voicebus.clients.cli.app import cli
 from voicebus.clients.events import Frame, Result, Segment
+from voicebus.clients.importing import Tally
 
 VOICE = {
     "provider": "espeak",
@@ -203,6 +204,8 @@ class Client:
             "history": [KEPT],
         }
         self.speech: Speech | None = None
+        self.imports: list[str] = []
+        self.tally = Tally()
 
     def __enter__(self) -> Self:
         return self
@@ -244,6 +247,15 @@ class Client:
 
     def say_again(self, job, **changes):
         return self.speak(self.text(job), again=job, **changes)
+
+    def import_history(self, path, *, on_job=None):
+        self.calls.append(("import", path))
+        for job in self.imports:
+            on_job(job, self.tally)
+            self.tally.imported += 1
+        if self.failure is not None:
+            raise self.failure
+        return self.tally
 
     def delete(self, job):
         self.calls.append(("delete", job))

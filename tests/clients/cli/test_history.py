@@ -8,7 +8,7 @@ import os
 import pty
 import sys
 
-from voicebus.bus.errors import StorageError
+from voicebus.bus.errors import InvalidRequest, QueueFull, StorageError
 from voicebus.clients.cli import exits, hint
 
 from .conftest import KEPT, REQUEST
@@ -205,6 +205,42 @@ def terminal(monkeypatch, state):
         patch.setattr(sys, "stderr", stream)
         yield shown
     os.close(ours)
+
+
+def test_an_import_says_what_came_of_it(client, run, tmp_path):
+    """The line says how many were imported, skipped and damaged; JSON names them. What is damaged is named, with the
+    reason, and the exit code says that something is missing."""
+    file = tmp_path / "x.zip"
+    file.touch()
+    client.imports = ["a", "b"]
+    done = run("history", "import", str(file))
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (0, f"{file}: 2 jobs imported, 0 skipped, 0 damaged")
+    client.imports, client.tally.skipped, client.tally.damaged = [], ["c"], {"d": "text.txt is damaged"}
+    done = run("history", "import", str(file))
+    assert done.exit_code == exits.INCOMPLETE
+    assert "1 skipped (it is there, or deleted within a week), 1 damaged" in done.stderr
+    assert "not imported: d: text.txt is damaged" in done.stderr
+    told = json.loads(run("history", "import", str(file), "--json").stdout)
+    assert told == {"imported": 2, "skipped": ["c"], "damaged": {"d": "text.txt is damaged"}}
+    assert "imported," not in run("history", "import", "-q", str(file)).stderr
+    assert calls(client, "import")[0] == ("import", str(file))
+
+
+def test_an_import_that_breaks_off(client, run, tmp_path):
+    """What came until then is told, then why it broke off, and what to do."""
+    file = tmp_path / "x.zip"
+    file.touch()
+    client.imports = ["a"]
+    for failure, code in (
+        (QueueFull("The audio on disk would be over its limit.", retry_after=5.0), exits.BUSY),
+        (StorageError("No space."), exits.STORAGE),
+        (InvalidRequest("x.zip is not an archive."), exits.USAGE),
+        (OSError(5, "Input/output error"), exits.STORAGE),
+    ):
+        client.failure = failure
+        done = run("history", "import", str(file))
+        assert done.exit_code == code and "imported, 0 skipped" in done.stderr.splitlines()[1]
+    assert run("history", "import", str(tmp_path / "none.zip")).exit_code == exits.USAGE
 
 
 def test_people_are_told_once_that_it_is_kept(monkeypatch, tmp_path):

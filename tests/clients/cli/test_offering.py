@@ -17,7 +17,7 @@ def test_all_lists_those_that_are_not_set_up_as_well(client, run):
     (line,) = [line for line in lines if line.startswith("pytorch-cpu")]
     assert "not set up" in line
     assert "903 MB" in line
-    assert any(line.startswith("whisper") and "to come" in line for line in lines)
+    assert any(line.startswith("openai") and "to come" in line for line in lines)
     rows = json.loads(run("providers", "--all", "--json").stdout)
     assert rows[0] == PROVIDER
     assert {row["provider"] for row in rows[1:]} == {m.name for m in manifests.all_manifests()} - {"espeak"}

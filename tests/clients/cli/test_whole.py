@@ -45,8 +45,8 @@ def run(place):
     """Run the installed command to its end."""
     folder, environment = place
 
-    def invoke(*arguments, **more):
-        return subprocess.run(command(*arguments), env=environment, cwd=folder, capture_output=True, timeout=25, **more)
+    def invoke(*arguments, env=environment, **more):
+        return subprocess.run(command(*arguments), env=env, cwd=folder, capture_output=True, timeout=25, **more)
 
     return invoke
 

@@ -57,6 +57,13 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     assert (len(samples), rate) == (row["samples"], row["rate"])
     assert samples.tobytes() == (folder / "saved.raw").read_bytes()
     assert len(record["segments"]) == 2 and record["marks"] and newer["job"] != job
+    elsewhere = place[1] | {"VOICEBUS_STATE_DIR": str(folder / "s2"), "VOICEBUS_RUNTIME_DIR": str(folder / "r2")}
+    imported = run("history", "import", "all.zip", env=elsewhere)
+    assert imported.returncode == 0 and b"2 jobs imported, 0 skipped, 0 damaged" in imported.stderr
+    there = json.loads(run("history", "show", job, "--json", env=elsewhere).stdout)
+    assert {**there, "audio": shown["audio"], "bytes": shown["bytes"]} == shown
+    assert b"0 jobs imported, 2 skipped" in run("history", "import", "all.zip", env=elsewhere).stderr
+    assert run("daemon", "stop", env=elsewhere).returncode == 0
     assert run("history", "pin", job).returncode == 0
     [pinned] = json.loads(run("history", "--pinned", "--json").stdout)
     assert pinned["job"] == job

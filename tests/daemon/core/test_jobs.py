@@ -336,10 +336,15 @@ def test_pieces_out_of_turn_are_refused() -> None:
 
 
 def test_nothing_is_added_to_a_job_that_is_over() -> None:
-    """Pieces for a job that ended, and its END, are answered by that; a job ends once."""
+    """Pieces for a job that ended, and its END, are answered by that; but not before its end is written: a daemon that
+    is started anew before that goes on with it and wants the rest of its text."""
     stage, _, client = scene("", complete=False)
     stage.hold_commits = True
     client.cancel("j")
+    client.append("j", 1, "x")
+    client.end("j", 1)
+    assert client.got(Error) == []
+    stage.let_go()
     client.append("j", 1, "x")
     assert refusal(client).code == "ended"
     client.end("j", 1)
@@ -719,6 +724,14 @@ def test_cancel_all_ends_all_jobs_of_a_user() -> None:
     worker.answer_stops()
     speak_all(worker)
     assert stranger.last(Terminal).state == "finished"
+
+
+def test_cancel_all_where_there_is_nothing_to_cancel() -> None:
+    """The answer is none, and comes at once."""
+    stage, _, client = scene()
+    stranger = stage.client(uid=7)
+    stranger.say(CancelAll(request="r"))
+    assert stranger.last(CancelledAll).count == 0 and client.got(CancelledAll) == []
 
 
 def test_leaving_a_job_that_is_ending_is_no_trouble() -> None:

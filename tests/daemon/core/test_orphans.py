@@ -19,6 +19,7 @@ NAMES = [
     "logs/e-2-00000000.takes",
     "logs/e-3-00000000.flac",
     "logs/e-4-00000000.flac.part",
+    "logs/e-6.input",
     "logs/notes",
     "logs/deep/e-5.takes",
     "export.tmp",
@@ -31,6 +32,7 @@ OURS = [
     "logs/e-2-00000000.takes",
     "logs/e-3-00000000.flac",
     "logs/e-4-00000000.flac.part",
+    "logs/e-6.input",
     "export.tmp",
     "run/bus.sock",
 ]

@@ -6,6 +6,7 @@ from voicebus.bus.messages import (
     Accepted,
     Appended,
     Attached,
+    Bye,
     Cancel,
     Delete,
     Deleted,
@@ -260,6 +261,27 @@ def test_deleting_what_ends_just_now() -> None:
     assert client.terminals["j"].state == "finished"
     assert len(client.got(Deleted)) == len(other.got(Deleted)) == 1
     assert stage.core.world.jobs == {} and stage.journals == {}
+
+
+def test_deleting_what_somebody_reads() -> None:
+    """Whoever is in the middle of a job that is over, or attaches while it is being deleted, hears that it is gone when
+    it is, or why it is not; and may leave as he likes."""
+    for reason in ("", "no space"):
+        stage, worker, client = durable()
+        other, late = stage.client(), stage.client()
+        client.submit("j", TEXT)
+        speak_all(worker)
+        other.attach("j", credit=10)
+        stage.hold_commits, stage.commits_fail = True, reason
+        client.say(Delete(job="j"))
+        late.attach("j")
+        assert other.got(Error) == late.got(Error) == []
+        stage.let_go()
+        for each in (other, late):
+            assert each.last(Error).code == ("storage" if reason else "deleted")
+            each.say(Bye())
+        assert len(client.got(Deleted)) == (not reason)
+        assert stage.core.world.jobs.keys() == ({(1000, "j")} if reason else set())
 
 
 def test_deleting_what_was_kept_in_memory_only() -> None:

@@ -318,9 +318,12 @@ def test_deleted_while_somebody_waits_for_it() -> None:
     other = stage.client()
     stage.hold_helpers = True
     other.attach("j")
+    stage.hold_commits = True
     client.say(Delete(job="j"))
+    assert other.got(Error) == [] and stage.packs == {}
+    stage.let_go()
     assert (other.last(Error).code, other.last(Error).job) == ("deleted", "j")
-    assert client.last(Deleted).job == "j" and stage.packs == {}
+    assert client.last(Deleted).job == "j"
     stage.core.unpacked("e1-1", 100, "", stage.now)
     assert stage.core.world.disk == 0
 

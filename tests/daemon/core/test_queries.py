@@ -145,6 +145,22 @@ def test_a_job_is_not_over_in_a_list_before_it_is_durable() -> None:
     assert query(client, "jobs")[0][0]["state"] == "finished"
 
 
+def test_segments_of_a_job_that_is_over_are_as_they_are_kept() -> None:
+    """What was never in its place when a job ended is not made, whatever state it was in: the next daemon says the
+    same."""
+    stage = Scene(settings(workers=2))
+    stage.core.world.durable = True
+    stage.worker("a/0")
+    second, client = stage.worker("a/1"), stage.client()
+    client.submit("j", "One. Two. Three.")
+    second.speak(second.current)
+    client.cancel("j")
+    told, _ = query(client, "segments", where={"job": "j"})
+    assert [row["state"] for row in told] == ["unmade"] * 3 and {row["samples"] for row in told} == {0}
+    later = stage.reborn()
+    assert query(later.client(), "segments", where={"job": "j"})[0] == told
+
+
 def test_segments_tell_their_story() -> None:
     """A segment's row says where it is in text and audio, who said it, and what went wrong before."""
     stage, worker, client = scene("One. Two.")

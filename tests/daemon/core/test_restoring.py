@@ -6,7 +6,20 @@ from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
-from voicebus.bus.messages import UNLIMITED, Accepted, Attached, Error, Notice, Query, Rewind, Terminal
+from voicebus.bus.messages import (
+    UNLIMITED,
+    Accepted,
+    Appended,
+    Attached,
+    Choice,
+    Delete,
+    Deleted,
+    Error,
+    Notice,
+    Query,
+    Rewind,
+    Terminal,
+)
 from voicebus.daemon.core.settings import Limits, Settings
 
 from .scenes import heard, lose, speak_all
@@ -364,6 +377,77 @@ def test_of_two_takes_over_the_same_words_the_later_one_counts() -> None:
     attach(client)
     assert client.terminals["j"].segments == 2 and heard(client) == 600
     assert client.takes["j"][0][2] == "e0.1"
+
+
+def test_a_journal_of_before_there_were_checksums() -> None:
+    """What an older daemon wrote down without a checksum of its words is taken up all the same, where there is such
+    text; what is said to be of text that is not there is made again."""
+    stage, worker, client = durable()
+    client.submit("j", TEXT, pace="render")
+    worker.speak(worker.current)
+    (found,) = stage.store.takes["e1-1"]
+    old = {name: value for name, value in found.meta.items() if name != "crc"}
+    beyond = {**old, "start": 6, "end": len(TEXT) + 1, "take": "e0.7"}
+    stage.store.takes["e1-1"] = [replace(found, meta=old), replace(found, meta=beyond)]
+    stage.notes.append(("e1-1", {"note": "failed", "start": 5, "end": 10, "deaths": 1, "trail": ["x"], "tries": 1,
+                                 "reseeds": 0}))  # fmt: skip
+    later, client = reborn(stage, client)
+    speak_all(later.worker())
+    attach(client)
+    assert client.terminals["j"].segments == 3 and heard(client) == 900
+    assert next(take for _, _, take in client.takes["j"]) == old["take"]
+    assert "e0.7" not in {take for _, _, take in client.takes["j"]}
+
+
+def test_a_job_without_audio_is_deleted_with_its_notes() -> None:
+    """Also of a job that nobody could say a journal may be there, with what failed; it goes with the job."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    client.cancel("j")
+    worker.answer_stops()
+    assert stage.notes and stage.store.jobs[1000, "j"].ended.disk == 0
+    stage.journals["e1-1"] = bytearray(b"a note")
+    later, client = reborn(stage, client)
+    client.say(Delete(job="j"))
+    assert client.last(Deleted).job == "j" and later.journals == {}
+
+
+def test_a_journal_of_which_a_power_cut_left_nothing_goes_with_its_job() -> None:
+    """Where there is a file there is something to be removed, whatever is in it."""
+    stage, _, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.journals["e1-1"] = bytearray()
+    stage.notes.clear()
+    later, client = reborn(stage, client)
+    client.say(Delete(job="j"))
+    assert client.last(Deleted).job == "j" and later.journals == {}
+
+
+def test_the_end_of_a_text_that_was_never_written_down_is_not_acknowledged_later() -> None:
+    """A job that failed because of that is over, for the next daemon too."""
+    stage, worker, client = durable()
+    client.submit("j", "One. ", complete=False)
+    stage.commits_fail = "no space"
+    client.end("j", 1)
+    stage.commits_fail = ""
+    stage.pass_time(2.0)
+    worker.answer_stops()
+    assert client.terminals["j"].code == "storage"
+    later, client = reborn(stage, client)
+    client.end("j", 1)
+    assert client.got(Appended) == [] and client.last(Error).code == "ended"
+    assert later.store.jobs[1000, "j"].complete is False
+
+
+def test_a_job_is_heard_again_when_its_provider_is_there_no_more() -> None:
+    """Who said it then need not be configured now."""
+    stage, worker, client = durable("a")
+    client.submit("j", TEXT, chain=[Choice("a")])
+    speak_all(worker)
+    _, client = reborn(stage, client, settings("b"))
+    client.audio.clear()
+    client.attach("j")
+    assert heard(client) == 900 and client.terminals["j"].state == "finished"
 
 
 def test_takes_of_a_piece_that_was_never_durable_are_not_of_this_text() -> None:

@@ -27,6 +27,8 @@ from voicebus.bus.messages import (
     Done,
     End,
     Greet,
+    Heard,
+    HeardRow,
     Hello,
     Marks,
     Quit,
@@ -37,6 +39,7 @@ from voicebus.bus.messages import (
     Stopped,
     Submit,
     Terminal,
+    Transcript,
     Welcome,
     Work,
 )
@@ -45,14 +48,17 @@ from voicebus.daemon.core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Expire,
+    FeedWorker,
     Kill,
     Leave,
     Pack,
     Report,
     Spawn,
     Stored,
+    SyncLog,
     ToClient,
     ToWorker,
     Unpack,
@@ -63,6 +69,7 @@ from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
     JobEnded,
+    JobImported,
     JobPacked,
     JobPinned,
     JobSaved,
@@ -100,6 +107,20 @@ READY_BODY = {
 }
 
 
+HEARS = {
+    "voices": [],
+    "capabilities": {
+        "speak": False,
+        "transcribe": True,
+        "models": ["small", "large"],
+        "marks": ["word"],
+        "options": ["depth"],
+        "default_voices": {},
+    },
+}
+"""What READY of a worker that transcribes says other than others."""
+
+
 def settings(*names: str, workers: int = 1, limits: Limits | None = None, **changes: Any) -> Settings:
     """Settings with providers of these names, chained in this order."""
     names = names or ("a",)
@@ -129,6 +150,7 @@ class FakeWorker:
     work: dict[str, Work] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
     stops: list[str] = field(default_factory=list)
     quit: bool = False
 
@@ -150,6 +172,8 @@ class FakeWorker:
     def ready(self, **changes: Any) -> None:
         """Be loaded."""
         body = {**READY_BODY, "capabilities": {**READY_BODY["capabilities"], **changes.pop("capabilities", {})}}  # type: ignore[dict-item]
+        if changes.pop("hears", False):
+            body = {**body, **HEARS}
         told = {"rate": 1000, "load_s": 0.1, "first_audio_s": 0.01, "factor": 0.01, **changes}
         self.say(Ready(**told), codec.encode(body))
 
@@ -198,6 +222,29 @@ class FakeWorker:
             self.chunk(attempt)
         self.done(attempt)
 
+    def about(self, attempt: str, seconds: float = 10.0, language: str = "en") -> None:
+        """Say what a recording is."""
+        self.row(attempt, HeardRow("about", end=seconds, language=language, confidence=0.9))
+
+    def hear(self, attempt: str, start: float, end: float, text: str) -> None:
+        """Hear a passage."""
+        self.row(attempt, HeardRow("passage", start, end, text, "en", 0.8))
+
+    def row(self, attempt: str, row: Any) -> None:
+        """Send a row of a transcript."""
+        n = self.rows.get(attempt, 0)
+        self.rows[attempt] = n + 1
+        self.say(Heard(attempt=attempt, n=n, at_s=row.end), codec.encode(row))
+
+    def reach(self, attempt: str, at_s: float) -> None:
+        """Say how far it has come."""
+        self.say(Heard(attempt=attempt, n=self.rows.get(attempt, 0), at_s=at_s))
+
+    def heard(self, attempt: str, **changes: Any) -> None:
+        """All of a recording is dealt with."""
+        self.work.pop(attempt, None)
+        self.say(Done(attempt=attempt, **{"samples": self.rows.get(attempt, 0), "work_s": 0.5, **changes}))
+
     def answer_stops(self) -> None:
         """Say STOPPED to whatever was to be stopped."""
         stops, self.stops = self.stops, []
@@ -224,6 +271,7 @@ class FakeClient:
     takes: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
     segments: dict[str, dict[int, str]] = field(default_factory=dict)
     credit: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)
     terminals: dict[str, Terminal] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
 
@@ -241,6 +289,19 @@ class FakeClient:
         """Ask for a job and read it."""
         self.credit[job] = credit
         self.say(Submit(job=job, credit=credit, **changes), text.encode())
+
+    def record(self, job: str, data: bytes = b"a recording", **changes: Any) -> None:
+        """Ask for a recording to be transcribed, and read it."""
+        self.credit[job] = UNLIMITED
+        self.say(Submit(job=job, kind="transcribe", pace="render", credit=UNLIMITED, **changes), data)
+
+    def piece(self, job: str, n: int, data: bytes) -> None:
+        """Add to a recording."""
+        self.say(Append(job=job, n=n), data)
+
+    def text(self, job: str) -> str:
+        """What was heard so far."""
+        return "".join(row.text for _, row in self.rows.get(job, []))
 
     def grant(self, job: str, up_to: int, heard: int | None = None) -> None:
         """Consent to more."""
@@ -271,6 +332,12 @@ class FakeClient:
             self.accepted.add(message.job)
         elif isinstance(message, Audio):
             self._audio(message, body)
+        elif isinstance(message, Transcript):
+            rows = self.rows.setdefault(message.job, [])
+            assert message.n == len(rows), "a row is missing, or comes twice"
+            rows.append((message.take, codec.decode_heard(body)))
+        elif isinstance(message, Rewind) and message.job in self.rows:
+            del self.rows[message.job][message.offset :]
         elif isinstance(message, Rewind):
             self._rewind(message)
         elif isinstance(message, Terminal):
@@ -330,6 +397,8 @@ class FakeStore:
             self.jobs[key] = SavedJob(record, (record.text,), record.submit.complete)
             self.order = max(self.order, record.order)
             return "done"
+        if isinstance(record, JobImported):
+            return self._import(record)
         key = self._key(record)
         if key not in self.jobs:
             return "missing"
@@ -339,7 +408,8 @@ class FakeStore:
         elif isinstance(record, TextClosed):
             self.jobs[key] = replace(saved, complete=True)
         elif isinstance(record, JobEnded):
-            self.jobs[key] = replace(saved, ended=record, finished=self.now)
+            texts = saved.texts if record.heard is None else (record.heard,)
+            self.jobs[key] = replace(saved, ended=record, finished=self.now, texts=texts)
         elif isinstance(record, JobPinned):
             self.jobs[key] = replace(saved, pinned=record.pinned)
         elif isinstance(record, JobPacked):
@@ -348,6 +418,17 @@ class FakeStore:
         else:
             del self.jobs[key]
             self.deleted.add(key)
+        return "done"
+
+    def _import(self, record: JobImported) -> str:
+        job = record.job
+        key = (job.uid, job.id)
+        if key in self.deleted or key in self.jobs:
+            return "deleted" if key in self.deleted else "exists"
+        self.jobs[key] = SavedJob(
+            job, record.texts, True, record.ended, record.pinned, job.created, record.ended.finished, record.audio
+        )
+        self.order = max(self.order, job.order)
         return "done"
 
     def _key(self, record: Any) -> tuple[int, str]:
@@ -418,6 +499,8 @@ class Stage:
         self.commits_fail = ""
         self.held: deque[Commit] = deque()
         self.asked: list[Ask | Expire] = []
+        self.hold_syncs = False
+        self.syncing: deque[str] = deque()
         self.hold_helpers = False
         self.helpers_fail = ""
         self.helping: list[Pack | Unpack] = []
@@ -431,6 +514,7 @@ class Stage:
         self.unreachable: set[bytes] = set()
         self.full: set[bytes] = set()
         self.journals: dict[str, bytearray] = before.journals if before else {}
+        self.files: dict[str, bytearray] = before.files if before else {}
         self.store = before.store if before else FakeStore()
         self.reports: list[str] = []
         self.left: int | None = None
@@ -516,6 +600,10 @@ class Stage:
                 self.core.worker_gone(effect.peer, self.now)
             else:
                 worker.receive(codec.decode_to_worker(effect.header), self._bytes(effect.body))
+        elif isinstance(effect, FeedWorker):
+            data = self.files.get(effect.file, b"")[effect.at : effect.at + effect.length]
+            whole = len(data) == effect.length
+            self._do(ToWorker(effect.peer, effect.header if whole else effect.missing, bytes(data) if whole else None))
         elif isinstance(effect, Spawn):
             self.processes[effect.worker] = FakeWorker(self, effect.worker, effect.ticket, effect.provider.name)
             self.core.spawned(effect.worker, 1000 + len(self.processes), self.now)
@@ -523,10 +611,16 @@ class Stage:
             self.killed.append(effect.worker)
         elif isinstance(effect, WriteTake):
             self._write(effect)
+        elif isinstance(effect, SyncLog):
+            self.syncing.append(effect.log)
+            if not self.hold_syncs:
+                self.sync()
         elif isinstance(effect, DropLog):
             self.journals.pop(effect.log, None)
             self.packs.pop(effect.log, None)
             self.helping = [each for each in self.helping if each.log != effect.log]
+        elif isinstance(effect, DropInput):
+            self.files.pop(f"logs/{effect.log}.input", None)
         elif isinstance(effect, DropFile):
             (self.packs if effect.packed else self.journals).pop(effect.log)  # type: ignore[attr-defined]
         elif isinstance(effect, Pack | Unpack):
@@ -559,7 +653,15 @@ class Stage:
         elif record is not None:
             self.store.now = self.now
             state = self.store.commit(record)
+            if state == "done" and getattr(record, "recorded", None) is not None:
+                file = self.files.setdefault(f"logs/{record.log}.input", bytearray())
+                file[getattr(record, "at", 0) :] = record.recorded
         self.core.committed(Outcome(effect.ticket, state, reason), self.now)
+
+    def sync(self, reason: str = "") -> None:
+        """The disk has caught up with the journal that is being synced, or cannot."""
+        self.core.synced(self.syncing.popleft(), reason, self.now)
+        self.run()
 
     def answer(self) -> None:
         """Answer what the core has asked the store."""

@@ -66,17 +66,29 @@ def settings(checkpoint, recording):
 
 
 @pytest.fixture(scope="session")
-def engine(settings):
+def engine(settings, engine_class):
     """A loaded engine: `engine("base", packet_frames=4)`. Loaded once for the same arguments."""
     made = {}
 
     def get(kind="custom_voice", options=None, **more):
         key = repr((kind, options, more))
         if key not in made:
-            from voicebus.workers.qwen_torch import QwenEngine
-
-            made[key] = QwenEngine()
+            made[key] = engine_class()
             made[key].load(settings(kind, options, **more), lambda _percent, _note: None)
         return made[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def engine_class():
+    """The engine's class."""
+    from voicebus.workers.qwen_torch import QwenEngine
+
+    return QwenEngine
+
+
+@pytest.fixture(scope="session")
+def soon():
+    """The odds of the end in a checkpoint that finds it after a second or a few."""
+    return 3.0

@@ -1,38 +1,21 @@
-"""Loading: what is missing is said by name, with what to do; nothing else is taken in its place."""
+"""Loading: what this engine says beyond what every engine of this kind does (`promises_of_loading`)."""
 
 from __future__ import annotations
-
-import json
-import shutil
 
 import pytest
 
 from voicebus.workers.engine import EngineError
 
-
-def refused(settings):
-    """What loading with these settings says."""
-    from voicebus.workers.qwen_torch import QwenEngine
-
-    with pytest.raises(EngineError) as caught:
-        QwenEngine().load(settings, lambda _percent, _note: None)
-    assert caught.value.code == "load_failed"
-    return caught.value.message
+from .promises_of_loading import *  # noqa: F403 - tests to be collected here
 
 
-def test_loading_tells_how_far_it_is(settings):
-    """Progress rises from the libraries over the weights to the first frames, and names the model and the device."""
-    from voicebus.workers.qwen_torch import QwenEngine
-
-    told = []
-    QwenEngine().load(settings(), lambda percent, note: told.append((percent, note)))
-    assert [percent for percent, _ in told] == sorted(percent for percent, _ in told)
-    assert any("custom_voice on cpu" in note for _, note in told)
-    assert told[-1][1] == "the first frames"
+def test_an_attention_that_is_none_is_named(refused, settings):
+    """A way of attention that the library does not have is refused while loading."""
+    assert "cannot be loaded" in refused({**settings(), "attention": "none_such"})
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:3", "xpu", "mps"])
-def test_a_gpu_that_is_not_there_is_an_error(settings, device):
+def test_a_gpu_that_is_not_there_is_an_error(refused, settings, device):
     """Where a GPU was asked for and there is none, the worker does not start: no processor stands in for it."""
     from voicebus.workers import _qwen_device
 
@@ -41,26 +24,7 @@ def test_a_gpu_that_is_not_there_is_an_error(settings, device):
     assert f"device {device} was asked for and is not there" in refused(settings(device=device))
 
 
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"device": "abacus"}, "device is 'abacus'"),
-        ({"dtype": "int3"}, "dtype is 'int3'"),
-        ({"attention": "none_such"}, "cannot be loaded"),
-        ({"model": "/no/such/folder"}, "there is no folder /no/such/folder"),
-        ({"model": "", "kind": "opera"}, "kind is 'opera'"),
-        ({"model": "", "size": "9B"}, "size is '9B'"),
-        ({"model": "", "kind": "voice_design"}, "no VoiceDesign model of size 0.6B"),
-        ({"size": "0.6B"}, "size is set to 0.6B, and the model"),
-        ({"kind": "base"}, "kind is set to base, and the model"),
-    ],
-)
-def test_a_wrong_setting_is_named(settings, wrong, words):
-    """Each setting that cannot be is refused by its name and value."""
-    assert words in refused({**settings(), **wrong})
-
-
-def test_a_device_that_computes_wrongly_is_not_used(settings, monkeypatch):
+def test_a_device_that_computes_wrongly_is_not_used(refused, settings, monkeypatch):
     """The proof looks at the result: a device whose kernels lie is refused, however healthy it says it is."""
     from voicebus.workers import _qwen_device
 
@@ -92,77 +56,7 @@ def test_nothing_asked_for_takes_what_works(monkeypatch):
     assert asked == ["cuda", "xpu", "mps", "cpu"]
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "speech_tokenizer/config.json", "generation_config.json"])
-def test_half_a_model_is_no_model(settings, checkpoint, tmp_path, file):
-    """A folder that lacks a file is refused with the file's name and the command that gets the whole."""
-    folder = shutil.copytree(checkpoint(), tmp_path / "half")
-    (folder / file).unlink()
-    said = refused(settings(model=str(folder)))
-    assert file.removesuffix(".safetensors") in said
-    assert "hf download Qwen/" in said
-
-
-def test_another_model_is_refused(settings, checkpoint, tmp_path):
-    """A folder with something else than a Qwen3-TTS of 12 Hz is refused as that."""
-    folder = shutil.copytree(checkpoint(), tmp_path / "other")
-    told = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(told | {"tokenizer_type": "qwen3_tts_tokenizer_25hz"}))
-    assert "is no Qwen3-TTS model of 12 Hz" in refused(settings(model=str(folder)))
-
-
-def test_broken_weights_are_an_error(settings, checkpoint, tmp_path):
-    """Weights that are cut off are an error with the folder's name, not a model that speaks noise."""
-    folder = shutil.copytree(checkpoint(), tmp_path / "cut")
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:5000])
-    assert str(folder) in refused(settings(model=str(folder)))
-
-
-def hub(tmp_path, monkeypatch):
-    """An empty cache of the hub's, in which nothing can be downloaded."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    return tmp_path
-
-
-def test_a_model_that_was_not_downloaded_is_named_with_the_command(settings, tmp_path, monkeypatch):
-    """Offline, which is the default, nothing is downloaded; the published model's name and the command are said."""
-    hub(tmp_path, monkeypatch)
-    said = refused({**settings(), "model": "", "size": "1.7B", "kind": "base"})
-    assert "Qwen/Qwen3-TTS-12Hz-1.7B-Base is not on this machine, and offline is set" in said
-    assert "hf download Qwen/Qwen3-TTS-12Hz-1.7B-Base" in said
-
-
-def test_a_downloaded_model_is_found(settings, checkpoint, tmp_path, monkeypatch):
-    """A model in the hub's cache is loaded from there, and its name and revision are in the engine's version."""
-    from voicebus.workers.qwen_torch import QwenEngine
-
-    revision = "0123456789abcdef0123456789abcdef01234567"
-    cache = hub(tmp_path, monkeypatch) / "models--me--mine"
-    (cache / "refs").mkdir(parents=True)
-    (cache / "refs" / "main").write_text(revision)
-    shutil.copytree(checkpoint(), cache / "snapshots" / revision)
-    one = QwenEngine()
-    one.load({**settings(), "model": "me/mine"}, lambda _percent, _note: None)
-    assert one.version.endswith("/mine@01234567")
-
-
-def test_a_base_model_wants_voices(settings):
-    """A model that only clones says which setting gives it voices."""
-    assert "voices = {" in refused(settings("base", voices={}))
-
-
-@pytest.mark.parametrize("content", [b"not a sound", None])
-def test_a_recording_that_cannot_be_read_is_named(settings, tmp_path, content):
-    """A sample that is missing or no sound is an error with its path."""
-    path = tmp_path / "sample.wav"
-    if content:
-        path.write_bytes(content)
-    assert str(path) in refused(settings("base", voices={"anna": {"sample": str(path), "text": "hello"}}))
-
-
-def test_without_the_package_the_command_is_said(settings, monkeypatch):
+def test_without_the_package_the_command_is_said(refused, settings, monkeypatch):
     """Where a library is missing, it is named with the command that installs it."""
     from voicebus.workers import _qwen_package
 

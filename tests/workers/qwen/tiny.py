@@ -20,6 +20,13 @@ WIDTH = 32
 END, STUCK = CODES + 102, 7
 """The code that ends speech, and one like any other."""
 
+GENERATION = {
+    "do_sample": True, "repetition_penalty": 1.05, "temperature": 0.9, "top_p": 1.0, "top_k": 50,
+    "subtalker_dosample": True, "subtalker_temperature": 0.9, "subtalker_top_p": 1.0, "subtalker_top_k": 50,
+    "max_new_tokens": 2048,
+}  # fmt: skip
+"""As the published models have it."""
+
 SPEAKERS = {"ryan": CODES + 800, "vivian": CODES + 801, "eric": CODES + 802}
 _SPEAKER_ENCODER = (
     "mel_dim", "enc_dim", "enc_channels", "enc_kernel_sizes", "enc_dilations", "enc_attention_channels",
@@ -61,7 +68,7 @@ def _model(folder: Path, kind: str, size: str, books: int, odds: dict[int, float
     tokens = _tokenizer(folder)
     ids = {name: tokens.convert_tokens_to_ids(name) for name in SPECIALS}
     config = Qwen3TTSConfig(
-        talker_config=_talker(len(tokens), kind, books, layers),
+        talker_config=talker(len(tokens), kind, books, layers),
         speaker_encoder_config={
             "enc_dim": WIDTH, "enc_channels": [16, 16, 16, 16, 48], "enc_attention_channels": 16,
             "enc_res2net_scale": 8, "enc_se_channels": 16, "sample_rate": 24000,
@@ -82,15 +89,7 @@ def _model(folder: Path, kind: str, size: str, books: int, odds: dict[int, float
     }
     (folder / "config.json").write_text(json.dumps(told))
     Qwen3TTSProcessor(tokenizer=tokens).save_pretrained(folder)
-    (folder / "generation_config.json").write_text(
-        json.dumps(
-            {
-                "do_sample": True, "repetition_penalty": 1.05, "temperature": 0.9, "top_p": 1.0, "top_k": 50,
-                "subtalker_dosample": True, "subtalker_temperature": 0.9, "subtalker_top_p": 1.0,
-                "subtalker_top_k": 50, "max_new_tokens": 2048,
-            }
-        )
-    )  # fmt: skip
+    (folder / "generation_config.json").write_text(json.dumps(GENERATION))
 
 
 def _tilt(talker: Any, odds: dict[int, float]) -> None:
@@ -108,7 +107,7 @@ def _tilt(talker: Any, odds: dict[int, float]) -> None:
         talker.codec_head.weight[code, 0] = by
 
 
-def _talker(vocabulary: int, kind: str, books: int, layers: int) -> dict[str, Any]:
+def talker(tokens: int, kind: str, books: int, layers: int = 0) -> dict[str, Any]:
     first = CODES + 100
     speakers = SPEAKERS if kind == "custom_voice" else {}
     return {
@@ -120,7 +119,7 @@ def _talker(vocabulary: int, kind: str, books: int, layers: int) -> dict[str, An
         "vocab_size": CODES + 1024, "hidden_size": WIDTH, "intermediate_size": 64,
         "num_hidden_layers": layers or 2,
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 4096,
-        "num_code_groups": books, "text_hidden_size": 32, "text_vocab_size": vocabulary, "rope_theta": 1000000,
+        "num_code_groups": books, "text_hidden_size": 32, "text_vocab_size": tokens, "rope_theta": 1000000,
         "position_id_per_seconds": 13,
         # Ten times what a model is born with: what is said has to depend on what was said, and on who asks for it.
         "initializer_range": 0.2,
@@ -133,9 +132,9 @@ def _talker(vocabulary: int, kind: str, books: int, layers: int) -> dict[str, An
     }  # fmt: skip
 
 
-def _tokenizer(folder: Path) -> Any:
+def vocabulary(folder: Path) -> int:
+    """vocab.json and merges.txt of a text tokenizer; how many tokens it has."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import Qwen2TokenizerFast
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -145,6 +144,13 @@ def _tokenizer(folder: Path) -> Any:
     # "<|im_start|>assistant\n" must be three tokens: the package cuts the prompt by count.
     bpe.train_from_iterator(["assistant\n user\n hello world"] * 4, trainer)
     bpe.model.save(str(folder))
+    return bpe.get_vocab_size()
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import Qwen2TokenizerFast
+
+    vocabulary(folder)
     return Qwen2TokenizerFast(
         vocab_file=str(folder / "vocab.json"), merges_file=str(folder / "merges.txt"), eos_token="<|im_end|>",
         pad_token="<|endoftext|>", unk_token=None, additional_special_tokens=SPECIALS,

@@ -1,4 +1,4 @@
-"""The PyTorch engine alone, and the same engine through the bus: ``make bench-torch``.
+"""An engine of Qwen3-TTS alone, and the same engine through the bus: ``make bench-torch``, ``make bench-mlx``.
 
 Measured, in turns, with the same seed and so with the same audio: the time from the request to the first audio, and
 the real-time factor of the whole utterance, of the engine in this process; then the same from SUBMIT to the terminal
@@ -11,11 +11,11 @@ what the bus adds to a frame of some milliseconds and nothing about the speed of
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,17 @@ from common_peers import RawClient
 
 from voicebus.bus import messages as m
 from voicebus.bus.codec import decode_to_client
-from voicebus.workers.engine import EngineError, Request
-from voicebus.workers.qwen_torch import QwenEngine
+from voicebus.workers.engine import Engine, EngineError, Request
+from voicebus.workers.registry import find
 
 TEXT = "The quick brown fox jumps over the lazy dog while nobody at all is looking on."
 """One segment: the job's seed is that of its first segment."""
 
-PROVIDER = "pytorch"
+PROVIDER = "qwen"
+
+MODULES = {"torch": "qwen_torch", "mlx": "qwen_mlx"}
+TINY = {"torch": ("qwen", {"books": 16}), "mlx": ("qwen_mlx", {})}
+"""What the tests make their models with: random, with the real number of codes a frame."""
 
 
 @dataclass
@@ -47,16 +51,13 @@ class Said:
         return self.all_s / (self.samples / rate)
 
 
-def checkpoint(folder: Path) -> Path:
-    """A tiny model, made by what the tests make theirs with: random, with the real number of codes a frame."""
-    path = Path(__file__).parents[1] / "tests" / "workers" / "qwen" / "tiny.py"
-    spec = importlib.util.spec_from_file_location("tiny", path)
-    tiny = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny)
-    return tiny.build(folder, books=16)
+def checkpoint(library: str, folder: Path) -> Path:
+    """A tiny model."""
+    tests, options = TINY[library]
+    return import_module(f"voicebus.tests.workers.{tests}.tiny").build(folder, **options)
 
 
-def alone(engine: QwenEngine, seed: int) -> Said:
+def alone(engine: Engine, seed: int) -> Said:
     first, samples, begin = 0.0, 0, time.perf_counter()
     for chunk in engine.synthesize(Request(TEXT, engine.voices()[0].name, "en", seed=seed)):
         if chunk.pcm:
@@ -79,7 +80,7 @@ def through_the_bus(client: RawClient, voice: str, seed: int) -> Said:
             return Said(first, time.perf_counter() - begin, message.samples)
 
 
-def seed_of_some_length(engine: QwenEngine) -> int:
+def seed_of_some_length(engine: Engine) -> int:
     """A seed with which random weights find an end, and not too soon."""
     for seed in range(100):
         try:
@@ -104,11 +105,11 @@ def rows_of(found: dict[str, list[Said]], rate: int) -> list[Row]:
     return [firsts, factors]
 
 
-def measure(settings: dict[str, Any], runs: int) -> list[Row]:
-    engine = loaded(QwenEngine(), settings)
+def measure(library: str, settings: dict[str, Any], runs: int) -> list[Row]:
+    engine = loaded(find(MODULES[library])(), settings)
     seed, voice = seed_of_some_length(engine), engine.voices()[0].name
-    config = spawned(PROVIDER, 1, module="voicebus.workers.qwen_torch", settings=settings, rate=24000, load_s=300,
-                     first_chunk_s=300, chunk_s=300)  # fmt: skip
+    config = spawned(PROVIDER, 1, module=f"voicebus.workers.{MODULES[library]}", settings=settings, rate=24000,
+                     load_s=300, first_chunk_s=300, chunk_s=300)  # fmt: skip
     with Daemon(config) as daemon, RawClient(daemon.runtime) as client:
         through_the_bus(client, voice, seed)
         found = rounds(runs, engine=lambda: alone(engine, seed), bus=lambda: through_the_bus(client, voice, seed))
@@ -116,26 +117,27 @@ def measure(settings: dict[str, Any], runs: int) -> list[Row]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure the PyTorch engine alone and through the bus.")
+    parser = argparse.ArgumentParser(description="Measure an engine of Qwen3-TTS alone and through the bus.")
+    parser.add_argument("library", choices=sorted(MODULES))
     parser.add_argument(
         "--model", default="", metavar="FOLDER", help="a checkpoint with preset voices; a tiny one else"
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of the processor; PyTorch only")
     parser.add_argument("--packet", type=int, default=4, help="frames in a packet")
     parser.add_argument("--runs", type=int, default=7)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vb-bench-") as folder:
         settings = {
-            "model": chosen.model or str(checkpoint(Path(folder))),
+            "model": chosen.model or str(checkpoint(chosen.library, Path(folder))),
             "device": chosen.device,
             "dtype": chosen.dtype if chosen.model else "float32",
-            "threads": chosen.threads,
+            **({"threads": chosen.threads} if chosen.library == "torch" else {}),
             "packet_frames": chosen.packet,
         }
-        rows = measure(settings, chosen.runs)
-    about = machine() | {"runs": chosen.runs, "packet": chosen.packet, "threads": chosen.threads}
+        rows = measure(chosen.library, settings, chosen.runs)
+    about = machine() | {"library": chosen.library, "runs": chosen.runs, "packet": chosen.packet}
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print()
     print(table(rows))

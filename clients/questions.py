@@ -1,0 +1,65 @@
+"""Questions to the daemon, and what answers them.
+
+Owns: which messages are questions about a job, which message answers which, and when one is said again. Must not know:
+sockets, sessions. Invariant: a question has one answer or one error, and then it is over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..bus.errors import VoicebusError
+from ..bus.messages import (
+    Cancel,
+    Delete,
+    Deleted,
+    Deposit,
+    Deposited,
+    Import,
+    Imported,
+    Message,
+    Pin,
+    Pinned,
+    Terminal,
+)
+from .requests import REPEAT_S
+
+OF_READING = frozenset({"not_reading", "out_of_order", "gone", "ended", "conflict"})
+"""Errors about a job that are no answer to what was asked about it."""
+
+OfJob = Cancel | Delete | Pin | Import | Deposit
+"""Questions about a job: they have no name of their own, so one of them at a time is asked about the same job."""
+
+OfJobAnswer = Terminal | Deleted | Pinned | Deposited | Imported
+
+ANSWERS: dict[type, tuple[type, ...]] = {
+    Cancel: (Terminal,),
+    Delete: (Deleted,),
+    Pin: (Pinned,),
+    Import: (Deposited, Imported),
+    Deposit: (Deposited, Imported),
+}
+
+
+def answers(message: OfJobAnswer, asked: Message) -> bool:
+    """Whether a message answers that question, and not one before it that was said twice."""
+    if isinstance(message, Deposited):
+        return message.n == (asked.n + 1 if isinstance(asked, Deposit) else 0)
+    return type(message) in ANSWERS[type(asked)]
+
+
+class Asked:
+    """One question: its message and body, and in the end `answer` or `error`."""
+
+    def __init__(self, message: Message, body: bytes, now: float) -> None:
+        self.message = message
+        self.body = body
+        self.answer: Any = None
+        self.error: VoicebusError | None = None
+        self.repeat_at = now
+        self.pause = REPEAT_S
+
+    @property
+    def over(self) -> bool:
+        """Whether there is an answer or an error."""
+        return self.answer is not None or self.error is not None
