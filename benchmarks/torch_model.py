@@ -16,9 +16,15 @@ SIZES = {"0.6B": (1024, 3072), "1.7B": (2048, 6144)}
 SAMPLING = {
     "do_sample": True, "temperature": 0.9, "top_k": 50, "top_p": 1.0, "repetition_penalty": 1.05, "min_new_tokens": 2,
     "subtalker_dosample": True, "subtalker_temperature": 0.9, "subtalker_top_k": 50, "subtalker_top_p": 1.0,
-    # The end of speech is among them: what is measured goes on as long as one likes.
-    "suppress_tokens": list(range(2048, 3072)),
 }  # fmt: skip
+
+
+def tiny(folder: str, device: str) -> Any:
+    """The model in a folder, in float32."""
+    import torch
+
+    with _qwen_package.quiet():
+        return _qwen_package.load().from_pretrained(folder, device_map=device, dtype=torch.float32).model
 
 
 def model(size: str, dtype: Any, device: str) -> Any:
@@ -64,4 +70,6 @@ def plan(made: Any, tokens: int, seed: int) -> Any:
         width = made.talker.config.hidden_size
         return (torch.randn(1, count, width, generator=random) * 0.02).to(head.device, head.dtype)
 
-    return Plan(some(tokens), some(1), some(1), SAMPLING)
+    # The end of speech is among those that are left out: what is measured goes on as long as one likes.
+    codes = made.talker.config.vocab_size
+    return Plan(some(tokens), some(1), some(1), SAMPLING | {"suppress_tokens": list(range(codes - 1024, codes))})

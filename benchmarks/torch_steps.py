@@ -18,10 +18,7 @@ from typing import Any
 
 import torch_model
 from common import Row, machine, table
-from torch_engine import checkpoint, loaded
-
-from voicebus.workers.engine import Request
-from voicebus.workers.qwen_torch import QwenEngine
+from qwen_engine import checkpoint
 
 PROMPT = 40
 
@@ -29,7 +26,7 @@ PROMPT = 40
 class PackageLoop:
     """The package's own modules, a frame a call, with its memory that grows."""
 
-    def __init__(self, model: Any, plan: Any, end: int) -> None:
+    def __init__(self, model: Any, plan: Any) -> None:
         from voicebus.workers._qwen_draws import Manner, Manners
 
         self._talker, self._predictor = model.talker, model.talker.code_predictor
@@ -39,7 +36,7 @@ class PackageLoop:
         self._other = Manners(1, config.code_predictor_config.vocab_size, device)
         self._first.set(0, Manner.of_talker(plan.sampling))
         self._other.set(0, Manner.of_predictor(plan.sampling))
-        self._end = end
+        self._end = config.vocab_size - 1024
 
     def _draw(self, manners: Any, logits: Any) -> Any:
         import torch
@@ -86,8 +83,7 @@ class Tried:
         from voicebus.workers._qwen_utterance import Rows
 
         self.model, self.plans = model, plans
-        # Before the rows' own layers take over its weights: they stay its own.
-        self.loop = PackageLoop(model, plans[0], 2048)
+        self.loop = PackageLoop(model, plans[0])
         talker = Talker(model, rows, 2048 if recorder else 0)
         self.alike = rows > 1 and _qwen_proofs.alike(talker)
         if recorder:
@@ -122,16 +118,9 @@ def tried(chosen: argparse.Namespace, folder: Path) -> Tried:
     torch.set_num_threads(chosen.threads)
     rows, recorder = max(chosen.widths), _qwen_graphs.recorder(chosen.device)
     if chosen.size == "tiny":
-        engine = loaded(QwenEngine(), {"model": str(checkpoint(folder)), "device": chosen.device, "dtype": "float32"})
-        own = engine._models.default
-        request = Request("The quick brown fox jumps over the lazy dog.", "ryan", "en")
-        plans = [own._plan(request)] * rows
-        for plan in plans:
-            plan.sampling["suppress_tokens"] = list(range(64, 1088))
-        made = Tried(own._tts.model, plans, rows, recorder)
-        made.loop._end = 64
-        return made
-    model = torch_model.model(chosen.size, getattr(torch, chosen.dtype), chosen.device)
+        model = torch_model.tiny(str(checkpoint("torch", folder)), chosen.device)
+    else:
+        model = torch_model.model(chosen.size, getattr(torch, chosen.dtype), chosen.device)
     return Tried(model, [torch_model.plan(model, PROMPT + 7 * n, n) for n in range(rows)], rows, recorder)
 
 

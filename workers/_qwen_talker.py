@@ -87,10 +87,12 @@ class Talker:
 
     # ------------------------------------------------------------------------------------------------ rows
 
-    def room(self, length: int) -> None:
-        """Make room for an utterance of so many tokens, prompt and all, where there is less and more can be had."""
+    def room(self, length: int) -> bool:
+        """Have room for an utterance of so many tokens, prompt and all; False where there is less and no more to be
+        had."""
         if not self._fixed and length > self.length:
             self._room(-(-length // STEP) * STEP)
+        return length <= self.length
 
     def read(self, number: int, prompt: Any) -> None:
         """All of a prompt (1, tokens, width) but its last token, which is what was said last."""

@@ -14,6 +14,7 @@ import torch
 
 from ._qwen_plan import Plan
 from ._qwen_talker import Talker
+from .engine import EngineError
 
 
 class Rows:
@@ -84,12 +85,14 @@ class Utterance:
         self.row = -1
 
     def begin(self) -> None:
-        """Take a row, and read the prompt."""
+        """Take a row, and read the prompt. Raises EngineError where it is too long."""
         if self.row >= 0:
             return
         self.row, talker, prompt = self._rows.take(self), self._rows.talker, self._plan.embeds
         with torch.inference_mode():
-            talker.room(prompt.shape[1] + self._most)
+            if not talker.room(prompt.shape[1] + self._most):
+                here = f"{prompt.shape[1]} tokens of text and voice, and at most {self._most} of speech"
+                raise EngineError("invalid_input", f"{here}, are more than the {talker.length} that there is room for")
             talker.read(self.row, prompt)
             talker.describe(self.row, self._plan.sampling)
 

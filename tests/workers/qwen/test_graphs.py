@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicebus.workers.engine import Request
+from voicebus.workers.engine import EngineError, Request
 
 from .test_together import NEVER, TEXTS, alone, requests, together
 
@@ -121,3 +121,14 @@ def test_only_cuda_records():
 
     assert _qwen_graphs.recorder("cpu") is None
     assert _qwen_graphs.recorder("mps") is None
+
+
+def test_a_recorded_model_has_room_for_so_much(recorded_by):
+    """What was recorded cannot grow: a text that is too long for the room is refused with the numbers, and the next one
+    is spoken."""
+    one = recorded_by(Recorder(), max_frames=100)
+    with pytest.raises(EngineError) as caught:
+        next(one.synthesize(Request("So. " * 800, "ryan", "en", seed=1)))
+    assert caught.value.code == "invalid_input"
+    assert "than the 1636 that there is room for" in caught.value.message
+    assert len(alone(one, Request(TEXTS[0], "ryan", "en", seed=2), 10)) == 10

@@ -43,10 +43,9 @@ def build(
     books: int = 4,
     odds: dict[int, float] | None = None,
     gain: float = 0.01,
-    layers: int = 0,
 ) -> Path:
     """A checkpoint. odds: added to the log-odds of codes, more or less. gain: of the last convolution; 0 is silence.
-    books: 16 as published, 4 for speed. layers: of both networks, for a slow one."""
+    books: 16 as published, 4 for speed."""
     _qwen_package.load()
     import torch
 
@@ -55,20 +54,20 @@ def build(
     torch.manual_seed(seed)
     with warnings.catch_warnings(), _qwen_package.quiet():
         warnings.simplefilter("ignore")
-        _model(folder, kind, size, books, odds or {}, layers)
+        _model(folder, kind, size, books, odds or {})
         _codec(folder / "speech_tokenizer", books, gain)
     torch.random.set_rng_state(random)
     return folder
 
 
-def _model(folder: Path, kind: str, size: str, books: int, odds: dict[int, float], layers: int) -> None:
+def _model(folder: Path, kind: str, size: str, books: int, odds: dict[int, float]) -> None:
     import torch
     from qwen_tts.core.models import Qwen3TTSConfig, Qwen3TTSForConditionalGeneration, Qwen3TTSProcessor
 
     tokens = _tokenizer(folder)
     ids = {name: tokens.convert_tokens_to_ids(name) for name in SPECIALS}
     config = Qwen3TTSConfig(
-        talker_config=talker(len(tokens), kind, books, layers),
+        talker_config=talker(len(tokens), kind, books),
         speaker_encoder_config={
             "enc_dim": WIDTH, "enc_channels": [16, 16, 16, 16, 48], "enc_attention_channels": 16,
             "enc_res2net_scale": 8, "enc_se_channels": 16, "sample_rate": 24000,
@@ -107,17 +106,16 @@ def _tilt(talker: Any, odds: dict[int, float]) -> None:
         talker.codec_head.weight[code, 0] = by
 
 
-def talker(tokens: int, kind: str, books: int, layers: int = 0) -> dict[str, Any]:
+def talker(tokens: int, kind: str, books: int) -> dict[str, Any]:
     first = CODES + 100
     speakers = SPEAKERS if kind == "custom_voice" else {}
     return {
         "code_predictor_config": {
-            "vocab_size": CODES, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": layers or 1,
+            "vocab_size": CODES, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
             "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 4096,
             "num_code_groups": books, "rope_theta": 1000000,
         },
-        "vocab_size": CODES + 1024, "hidden_size": WIDTH, "intermediate_size": 64,
-        "num_hidden_layers": layers or 2,
+        "vocab_size": CODES + 1024, "hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 4096,
         "num_code_groups": books, "text_hidden_size": 32, "text_vocab_size": tokens, "rope_theta": 1000000,
         "position_id_per_seconds": 13,
