@@ -67,7 +67,7 @@ $(TORCH_READY): pyproject.toml $(DEV)
 	if [ -n "$$links" ]; then export UV_FIND_LINKS="$$links"; else backend="--torch-backend cpu"; fi; \
 	install="$(BIN)/uv pip install -q --compile-bytecode --python $(TORCH_VENV)/bin/python"; \
 	$$install 'setuptools>=77' && \
-	$$install $$backend --no-build-isolation --editable '.[pytorch]' torch==2.13.0 pytest pytest-timeout && \
+	$$install $$backend --no-build-isolation --editable '.[pytorch]' torch==2.13.0 pytest pytest-timeout pocketsphinx && \
 	$$install --no-deps qwen-tts==0.1.1
 	@touch $@
 
@@ -82,7 +82,7 @@ $(MLX_READY): pyproject.toml $(DEV)
 	@$(PIP) install 'uv>=0.5'
 	@$(BIN)/uv venv -q --allow-existing $(MLX_VENV)
 	@install="$(BIN)/uv pip install -q --compile-bytecode --python $(MLX_VENV)/bin/python"; \
-	$$install 'setuptools>=77' && $$install --no-build-isolation --editable '.[mlx]' pytest pytest-timeout
+	$$install 'setuptools>=77' && $$install --no-build-isolation --editable '.[mlx]' pytest pytest-timeout pocketsphinx
 	@touch $@
 
 test-mlx: $(MLX_READY) ## the MLX engine on tiny models, in .venv-mlx (0.5 GB; ARGS=)

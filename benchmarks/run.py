@@ -31,6 +31,7 @@ MODULES = (
     "fig11_durability",
     "fig12_simulation",
     "fig13_restart",
+    "fig14_cloning",
 )
 
 

@@ -30,11 +30,12 @@ MARKS = 16 * 1024
 class ArchivedRequest(msgspec.Struct):
     """What SUBMIT asked for.
 
-    chain: whom it asked, best first. rate: samples a second that it asked for, 0 for none. patience_s: how long it
-    would wait for a better entry of the chain. seed: that it asked for, nil for none. skip_bad: whether a segment that
-    nobody could say was to be left out.
+    kind: jobs that transcribe cannot come back. chain: whom it asked, best first. rate: samples a second that it
+    asked for, 0 for none. patience_s: how long it would wait for a better entry of the chain. seed: that it asked
+    for, nil for none. skip_bad: whether a segment that nobody could say was to be left out.
     """
 
+    kind: Literal["speak"] = "speak"
     chain: Annotated[list[Choice], msgspec.Meta(max_length=64)] = []
     ssml: bool = False
     rate: Count = 0

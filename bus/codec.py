@@ -41,6 +41,10 @@ PAGE_ROWS = 1000
 JOB_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
 """What a job's name may look like."""
 
+VOICE_NAME = re.compile(r"[^\W_][\w.\-]{0,63}\Z")
+"""What the name of a user's own voice may look like: letters and digits of any script, with _ . - between them. Slashes
+and colons part a provider from its voice, spaces and plus signs mean something elsewhere."""
+
 T = TypeVar("T")
 
 _encoder = msgspec.msgpack.Encoder()

@@ -92,6 +92,37 @@ class Style(msgspec.Struct, omit_defaults=True, frozen=True):
     options: Annotated[dict[Name, str | int | float | bool], msgspec.Meta(max_length=64)] = {}
 
 
+class SampleSpec(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A recording in a voice. sample: SHA-256 of its file, 64 hexadecimal digits. text: what is said in it, "" where
+    nobody knows. heard: what a recogniser made of it, "" where none was asked."""
+
+    sample: Name = ""
+    text: str = ""
+    heard: str = ""
+
+
+class Consent(msgspec.Struct, omit_defaults=True, frozen=True):
+    """That a voice may be cloned. who: says so. statement: in which words. at: seconds since 1970, 0 for now."""
+
+    who: Name = ""
+    statement: str = ""
+    at: Annotated[float, msgspec.Meta(ge=0.0, le=1e12)] = 0.0
+
+
+class VoiceSpec(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A voice of a user's own. kind: made from recordings, or from a description. description: how it sounds, in words;
+    of a designed one what it is made from. samples: the recordings. consent: that it may be cloned, needed where there
+    are recordings. languages: BCP 47, best first, none
+    for any. chain: who speaks it, best first, an entry without a voice meaning this one; empty for whoever can."""
+
+    kind: Literal["cloned", "designed"] = "cloned"
+    description: str = ""
+    languages: Annotated[list[Name], msgspec.Meta(max_length=32)] = []
+    chain: Annotated[list[Choice], msgspec.Meta(max_length=32)] = []
+    samples: Annotated[list[SampleSpec], msgspec.Meta(max_length=16)] = []
+    consent: Consent = Consent()
+
+
 class Hearing(msgspec.Struct, omit_defaults=True, frozen=True):
     """How to transcribe. words: time each word. translate: into English. vad: leave out what is no speech before
     listening to it. prompt: words that are likely to occur, or the style to write in.
@@ -319,12 +350,50 @@ class CancelAll(Message, tag="cancel_all"):
     request: Name = ""
 
 
+class Sample(Message, tag="sample"):
+    """A piece of a recording for a voice: the bytes of its file from `offset` on, in the body. Answered by SAMPLE_HELD,
+    the last piece once the recording has been looked at. An empty body asks how much is there.
+
+    sample: SHA-256 of the file, 64 hexadecimal digits. size: of the file. offset: of the body's first byte.
+    """
+
+    request: Name = ""
+    sample: Name = ""
+    size: Count = 0
+    offset: Count = 0
+
+
+class Voice(Message, tag="voice"):
+    """Do something with a voice of the caller's own. Answered by VOICE_DONE, of a removal when nothing is left of it.
+
+    name: of the voice. action: what to do; "change" puts `spec` in place of all that the voice was. to: the new name,
+    for "rename". spec: all of the voice, for "add" and "change".
+    """
+
+    request: Name = ""
+    action: Literal["add", "change", "rename", "remove"] = "add"
+    name: Name = ""
+    to: Name = ""
+    spec: VoiceSpec = VoiceSpec()
+
+
+class Fetch(Message, tag="fetch"):
+    """Ask for a run of bytes of a recording of the caller's own, from `offset` on. Answered by FETCHED.
+
+    sample: SHA-256 of the file. offset: of the first byte wanted.
+    """
+
+    request: Name = ""
+    sample: Name = ""
+    offset: Count = 0
+
+
 class Query(Message, tag="query"):
     """Ask for a list: "status", "workers", "providers", "voices", "jobs", "segments", "history" or "text".
 
-    cursor: "" for the first page, then the `next` of the page before. where: what to look for, by field
-    (``job`` for segments and text, ``provider`` and ``language`` for voices, ``state`` for jobs; ``text``, ``voice``,
-    ``provider``, ``state``, ``since``, ``until``, ``pinned``, ``keep`` and ``job`` for the history).
+    cursor: "" for the first page, then the `next` of the page before. where: what to look for, by field (``job`` for
+    segments and text, ``provider``, ``language``, ``kind`` and ``voice`` for voices, ``state`` for jobs; ``text``,
+    ``voice``, ``provider``, ``state``, ``since``, ``until``, ``pinned``, ``keep`` and ``job`` for the history).
     """
 
     request: Name = ""
@@ -480,6 +549,40 @@ class Pinned(Message, tag="pinned"):
     pinned: bool = True
 
 
+class SampleHeld(Message, tag="sample_held"):
+    """Answers SAMPLE: so much of it is there. Send on from `have`.
+
+    sample: SHA-256 of the file. have: bytes from its begin. ready: it is whole, was looked at and can be used; the body
+    is a MessagePack map, as `docs/protocol.md` describes it.
+    """
+
+    request: str = ""
+    sample: str = ""
+    size: Count = 0
+    have: Count = 0
+    ready: bool = False
+
+
+class VoiceDone(Message, tag="voice_done"):
+    """Answers VOICE. name: of the voice, as it is now. found: false where a voice that was to be removed was not
+    there."""
+
+    request: str = ""
+    action: str = ""
+    name: str = ""
+    found: bool = True
+
+
+class Fetched(Message, tag="fetched"):
+    """Answers FETCH: bytes of a recording in the body, as many as fit. sample: SHA-256 of the file. size: of the whole
+    file. offset: of the body's first byte."""
+
+    request: str = ""
+    sample: str = ""
+    size: Count = 0
+    offset: Count = 0
+
+
 class Deposited(Message, tag="deposited"):
     """Answers IMPORT and DEPOSIT. n: how many pieces of the job have come, so which is the next."""
 
@@ -616,6 +719,16 @@ class Failed(Message, tag="failed"):
     retry_after: Seconds = 0.0
 
 
+class Prompt(Message, tag="prompt"):
+    """A run of bytes of the voice prompt that an attempt of kind "prompt" was to make, in the body. offset: of its
+    first byte. size: of the whole, in the format that `docs/voices.md` describes. DONE follows behind the last."""
+
+    session: Name = ""
+    attempt: Name = ""
+    offset: Count = 0
+    size: Count = 0
+
+
 class Stopped(Message, tag="stopped"):
     """The attempt that was to be stopped has ended and its slot is free."""
 
@@ -641,17 +754,19 @@ class Need(Message, tag="need"):
 
 
 class Work(Message, tag="work"):
-    """Make this attempt. The body is the text; of kind "transcribe" the end of what was heard before `from_s`.
+    """Make this attempt. The body is the text; of kind "transcribe" the end of what was heard before `from_s`; of kind
+    "prompt" a MessagePack map, as `docs/protocol.md` describes it.
 
     credit: audio may be sent up to this offset of the attempt. rate: samples a second to be delivered. voice: a name
     from READY, or a model. language: BCP 47. hearing: how to transcribe. from_s: seconds of the recording that are
-    dealt with; nothing that ends before is to be heard again. size: bytes of the recording, to be had by NEED.
-    seeded: the caller chose the seed: with it the same must be heard again.
+    dealt with; nothing that ends before is to be heard again. size: bytes of the recording, to be had by NEED. prompt:
+    the key of the voice prompt to speak with, to be had by NEED, "" for none. seeded: the caller chose the
+    seed: with it the same must be heard again.
     """
 
     session: str = ""
     attempt: str = ""
-    kind: Literal["speak", "probe", "transcribe"] = "speak"
+    kind: Literal["speak", "probe", "transcribe", "prompt"] = "speak"
     voice: str = ""
     language: str = ""
     rate: Count = 0
@@ -662,6 +777,7 @@ class Work(Message, tag="work"):
     hearing: Hearing = Hearing()
     from_s: Seconds = 0.0
     size: Count = 0
+    prompt: str = ""
     seeded: bool = False
 
 
@@ -710,6 +826,9 @@ ClientMessage = (
     | CancelAll
     | Delete
     | Pin
+    | Sample
+    | Voice
+    | Fetch
     | Import
     | Deposit
     | Query
@@ -732,9 +851,12 @@ ToClient = (
     | CancelledAll
     | Deleted
     | Pinned
+    | SampleHeld
+    | VoiceDone
+    | Fetched
     | Deposited
     | Imported
     | Page
 )
-WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Done | Failed | Stopped | Need
+WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Prompt | Done | Failed | Stopped | Need
 ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Quit

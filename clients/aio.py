@@ -25,11 +25,12 @@ from .connection import Link
 from .events import Event, Frame, Result
 from .following import AsyncFollowed
 from .history import AsyncKept
-from .questions import OfJob
+from .questions import Named, OfJob
 from .reading import Reading
 from .session import Session
 from .speech import ClientBase, attached_reading, reading_for
 from .transcribing import AsyncHears
+from .voices import AsyncVoiced
 
 F = TypeVar("F", bound=AsyncFollowed)
 
@@ -97,7 +98,7 @@ async def _each(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncIterator[str
             await asyncio.sleep(0)
 
 
-class AsyncClient(AsyncKept, AsyncHears, ClientBase):
+class AsyncClient(AsyncKept, AsyncHears, AsyncVoiced, ClientBase):
     """A connection to the speech service of this machine, opened by ``async with``; see `Client` for its arguments.
 
     ::
@@ -247,9 +248,11 @@ class AsyncClient(AsyncKept, AsyncHears, ClientBase):
         """The processes that make audio, as rows."""
         return await self._list("workers")
 
-    async def voices(self, provider: str | None = None, language: str | None = None) -> list[dict[str, Any]]:
-        """The voices, as rows."""
-        return await self._list("voices", provider=provider, language=language)
+    async def voices(
+        self, provider: str | None = None, language: str | None = None, kind: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The voices, as rows; see `Client.voices`."""
+        return await self._list("voices", provider=provider, language=language, kind=kind)
 
     async def jobs(self, state: str | None = None) -> list[dict[str, Any]]:
         """This user's jobs, as rows."""
@@ -269,7 +272,7 @@ class AsyncClient(AsyncKept, AsyncHears, ClientBase):
             if not cursor:
                 return rows
 
-    async def _ask(self, message: Query | CancelAll | OfJob, body: bytes = b"") -> Any:
+    async def _ask(self, message: Named | OfJob, body: bytes = b"") -> Any:
         asked = self._session.ask(message, time.monotonic(), body)
         self._serve()
         while not asked.over:

@@ -49,6 +49,10 @@ class _Manifest(msgspec.Struct):
     jobs: list[_Entry] = []
 
 
+class _Request(msgspec.Struct):
+    kind: str = "speak"
+
+
 class _Mark(msgspec.Struct):
     """A timing as `Client` tells it."""
 
@@ -148,6 +152,8 @@ class _Record:
     def __init__(self, data: bytes, name: str) -> None:
         try:
             raw = msgspec.json.decode(data, type=Raw)
+            if msgspec.json.decode(raw.get("request", b"{}"), type=_Request).kind != "speak":
+                raise Damaged("it is a transcript: those cannot be imported, but they are in the archive to be read")
             rows = msgspec.json.decode(raw.pop("segments"), type=list[Raw])
             marks = msgspec.json.decode(raw.get("marks", b"[]"), type=list[_Mark])
             if msgspec.json.decode(raw.get("request", b"{}"), type=_Asked).kind == "transcribe":

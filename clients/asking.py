@@ -7,16 +7,17 @@ a connection that the daemon cut.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypedDict
 
-from ..bus.codec import BODY_BYTES, HEADER_BYTES, JOB_NAME, encode
+from ..bus.codec import BODY_BYTES, HEADER_BYTES, JOB_NAME, VOICE_NAME, encode
 from ..bus.errors import InvalidRequest
-from ..bus.messages import PRIORITIES, Choice, Keep, Pace, Priority, Style, Submit, Terminal
+from ..bus.messages import PRIORITIES, Choice, Consent, Keep, Pace, Priority, Style, Submit, Terminal, VoiceSpec
 
 Entry = Choice | tuple[str, str] | str
-"""An entry of a chain: (provider, voice), or "provider", or "provider:voice"."""
+"""An entry of a chain: (provider, voice), or "provider", or "provider:voice", or "provider/voice"."""
 
 CHAIN_ENTRIES = 32
 SSML_CHARS = 60_000
@@ -143,8 +144,45 @@ def _chain(given: Mapping[str, Any]) -> list[Choice]:
 def _choice(entry: Entry) -> Choice:
     if isinstance(entry, Choice):
         return entry
-    provider, voice = entry.partition(":")[::2] if isinstance(entry, str) else entry
+    provider, voice = re.split("[:/]", f"{entry}:", maxsplit=1) if isinstance(entry, str) else entry
+    voice = voice.removesuffix(":") if isinstance(entry, str) else voice
     return Choice(_name("provider", provider), _name("voice", voice))
+
+
+def voice_name(name: str) -> str:
+    """A voice's name, checked as far as it can be here. Raises InvalidRequest."""
+    if not VOICE_NAME.match(name):
+        raise InvalidRequest(
+            f"{name!r} cannot be the name of a voice: use up to 64 letters, digits and _ . - after a letter or digit."
+        )
+    return name
+
+
+def voice_spec(
+    cloned: bool, description: str, languages: Iterable[str], chain: Iterable[Entry], consent: Consent
+) -> VoiceSpec:
+    """A voice without its recordings. Raises InvalidRequest."""
+    kind: Literal["cloned", "designed"] = "cloned" if cloned else "designed"
+    if cloned and not consent.statement.strip():  # before anything is sent
+        raise InvalidRequest("Recordings need the word of whoever is heard, or may speak for them (`consent`).")
+    tags = [_name("language", tag) for tag in languages]
+    return VoiceSpec(kind, description, tags, [_choice(entry) for entry in chain], [], consent)
+
+
+def voice_changes(
+    keep: Iterable[str] | None,
+    description: str | None,
+    languages: Iterable[str] | None,
+    chain: Iterable[Entry] | None,
+) -> dict[str, Any]:
+    """What of a voice is to be another. Raises InvalidRequest."""
+    new: dict[str, Any] = {
+        "keep": list(keep) if keep is not None else None,
+        "description": description,
+        "languages": [_name("language", tag) for tag in languages] if languages is not None else None,
+        "chain": [_choice(entry) for entry in chain] if chain is not None else None,
+    }
+    return {name: value for name, value in new.items() if value is not None}
 
 
 def _style(given: Mapping[str, Any]) -> Style:

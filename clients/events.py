@@ -74,7 +74,8 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What the daemon is doing for the job. kind: "queued", "loading", "started", "moved", "again", "waiting",
-    "skipped", "unpacking", or a word of a later version. data: particulars. text: the same in a sentence for people."""
+    "skipped", "unpacking", "cloning", or a word of a later version. data: particulars. text: the same in a sentence for
+    people."""
 
     kind: str
     data: dict[str, Any]
@@ -212,6 +213,8 @@ def notice_text(kind: str, data: dict[str, Any]) -> str:
             return f"{data.get('seconds', 0):.0f} s heard" + (f" of {length:.0f} s" if length else "")
         case "unpacking":
             return "the audio is being unpacked"
+        case "cloning":
+            return f"{provider} makes the voice {data.get('voice', '')} from its recordings"
         case "leaving":
             return "the daemon is being stopped; the job goes on with the next one"
         case _:

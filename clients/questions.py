@@ -11,21 +11,29 @@ from typing import Any
 from ..bus.errors import VoicebusError
 from ..bus.messages import (
     Cancel,
+    CancelAll,
     Delete,
     Deleted,
     Deposit,
     Deposited,
+    Fetch,
     Import,
     Imported,
     Message,
     Pin,
     Pinned,
+    Query,
+    Sample,
     Terminal,
+    Voice,
 )
 from .requests import REPEAT_S
 
 OF_READING = frozenset({"not_reading", "out_of_order", "gone", "ended", "conflict"})
 """Errors about a job that are no answer to what was asked about it."""
+
+Named = Query | CancelAll | Sample | Voice | Fetch
+"""Questions that carry a name of their own, which their answer repeats."""
 
 OfJob = Cancel | Delete | Pin | Import | Deposit
 """Questions about a job: they have no name of their own, so one of them at a time is asked about the same job."""

@@ -17,22 +17,23 @@ from ..bus.errors import BadMessage, Disconnected, VersionMismatch, VoicebusErro
 from ..bus.messages import (
     Bye,
     Cancel,
-    CancelAll,
     CancelledAll,
     Delete,
     Deleted,
     Detach,
     Error,
+    Fetched,
     Greet,
     Hello,
     Message,
     Page,
-    Query,
     Refused,
+    SampleHeld,
     ToClient,
+    VoiceDone,
     Welcome,
 )
-from .questions import OF_READING, Asked, OfJob, OfJobAnswer, answers
+from .questions import OF_READING, Asked, Named, OfJob, OfJobAnswer, answers
 from .reading import Reading
 from .requests import REPEAT_MAX_S, REPEAT_S, STARVED_S
 
@@ -109,8 +110,9 @@ class Session:
         if not reading.over and self.ready:
             self._put(Detach(job=job))
 
-    def ask(self, message: Query | CancelAll | OfJob, now: float, body: bytes = b"") -> Asked:
-        """Put a question. Its answer is the pair (Page, body), CancelledAll, or one of `OfJobAnswer`."""
+    def ask(self, message: Named | OfJob, now: float, body: bytes = b"") -> Asked:
+        """Put a question. Its answer is a pair (Page, SampleHeld or Fetched; its body), CancelledAll, VoiceDone, or one
+        of `OfJobAnswer`."""
         asked = Asked(message, body, now)
         asked.error = self.error
         if isinstance(message, OfJob):
@@ -306,8 +308,11 @@ class Session:
             self._route(message, parts[1] if len(parts) > 1 else b"", now)
 
     def _route(self, message: ToClient, body: bytes, now: float) -> None:
-        if isinstance(message, Page | CancelledAll):
-            self._answer(message.request, (message, body) if isinstance(message, Page) else message)
+        if isinstance(message, Page | SampleHeld | Fetched):
+            self._answer(message.request, (message, body))
+            return
+        if isinstance(message, CancelledAll | VoiceDone):
+            self._answer(message.request, message)
             return
         if isinstance(message, Error) and self._refuse(message):
             return

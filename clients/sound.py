@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
-from ..bus.errors import VoicebusError
+from ..bus.errors import InvalidRequest, VoicebusError
 
 SWALLOWS = "Discard all samples"
 """How ALSA's name of the device begins that it has on a machine without any."""
+
+PERIOD_MS = 50
 
 _STDERR = 2
 _quieting = threading.Lock()
@@ -102,6 +104,39 @@ def playback(rate: int, period_ms: int, device_id: Any, backend: str | None) -> 
             )
     except miniaudio.MiniaudioError as error:
         raise no_device(error) from None
+
+
+def play_file(data: bytes, device: str | None, backend: str | None) -> None:
+    """Play what is in an audio file, one channel of it, and return when it was heard. Raises NoSoundDevice,
+    InvalidRequest for what is no audio."""
+    import io
+
+    import soundfile
+
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="int16", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise InvalidRequest(f"This recording cannot be played here: {error}") from None
+    pcm, at, over = samples[:, 0].tobytes(), 0, threading.Event()
+
+    def frames() -> Generator[bytes, int, None]:
+        nonlocal at
+        wanted = yield b""
+        while True:
+            part = pcm[at : at + 2 * wanted]
+            at += len(part)
+            if not part:
+                over.set()
+            wanted = yield part + bytes(2 * wanted - len(part))
+
+    source = frames()
+    next(source)
+    opened = playback(rate, PERIOD_MS, find(device, backend) if device else None, backend)
+    try:
+        opened.start(source)
+        over.wait(len(pcm) / 2 / rate + 5.0)
+    finally:
+        opened.close()
 
 
 def no_device(error: Exception) -> NoSoundDevice:

@@ -25,10 +25,11 @@ from .connection import Link, Service
 from .events import Event, Frame, Result
 from .following import Followed
 from .history import Kept
-from .questions import Asked, OfJob
+from .questions import Asked, Named, OfJob
 from .reading import Reading
 from .speech import ClientBase, attached_reading, reading_for
 from .transcribing import Hears
+from .voices import Voiced
 
 if TYPE_CHECKING:
     from .playing import Player
@@ -134,7 +135,7 @@ class Speech(Followed):
             self._feed_failed(error)
 
 
-class Client(Kept, Hears, ClientBase):
+class Client(Kept, Hears, Voiced, ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect
@@ -302,9 +303,12 @@ class Client(Kept, Hears, ClientBase):
         """The processes that make audio, as rows with worker, provider, pid, state, restarts, last_failure ..."""
         return self._list("workers")
 
-    def voices(self, provider: str | None = None, language: str | None = None) -> list[dict[str, Any]]:
-        """The voices, as rows with provider, voice, languages, gender, description, variants."""
-        return self._list("voices", provider=provider, language=language)
+    def voices(
+        self, provider: str | None = None, language: str | None = None, kind: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The voices, as rows with provider, voice, kind, languages, gender, description, variants; those of your own
+        first, with more. kind: "preset", "cloned", "designed", or "mine" for all that are your own."""
+        return self._list("voices", provider=provider, language=language, kind=kind)
 
     def jobs(self, state: str | None = None) -> list[dict[str, Any]]:
         """This user's jobs, as rows with job, state, segments, done, samples, rate ..."""
@@ -324,7 +328,7 @@ class Client(Kept, Hears, ClientBase):
             if not cursor:
                 return rows
 
-    def _ask(self, message: Query | CancelAll | OfJob, body: bytes = b"") -> Any:
+    def _ask(self, message: Named | OfJob, body: bytes = b"") -> Any:
         asked: list[Asked] = []
         self._service.post(lambda session, now: asked.append(session.ask(message, now, body)))
         self._wait_for(lambda: asked and asked[0].over)

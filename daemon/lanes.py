@@ -18,9 +18,10 @@ from typing import Protocol
 import zmq
 
 from ..bus import sockets
-from .core.effects import Body, Stored, ToClient
+from .core.effects import Body, Filed, Stored, ToClient
 from .journal import Journals
 from .logs import log
+from .voice_files import VoiceFiles
 
 RETRY_S = 0.001
 RETRY_MAX_S = 0.5
@@ -48,19 +49,22 @@ class Hears(Protocol):
 class Lanes:
     """The way to the clients. retry_at: when to call `retry_all`, None while no pipe is full."""
 
-    def __init__(self, socket: zmq.Socket[bytes], core: Hears, journals: Journals) -> None:
+    def __init__(
+        self, socket: zmq.Socket[bytes], core: Hears, journals: Journals, voices: VoiceFiles | None = None
+    ) -> None:
         self.retry_at: float | None = None
         self.waiting: dict[bytes, deque[tuple[bytes, bytes | memoryview | None]]] = {}
         self._send = sockets.sender(socket)
         self._core = core
         self._journals = journals
+        self._voices = voices
         self._pause = RETRY_S
         self._held: dict[bytes, int] = {}
 
     def send(self, effect: ToClient, now: float) -> None:
         """Send, or keep behind what already waits."""
         peer, header, body = effect.peer, effect.header, effect.body
-        if type(body) is Stored:
+        if type(body) is Stored or type(body) is Filed:
             body = self._read(body)
             if body is None:
                 self._give_up(peer, now)
@@ -103,12 +107,22 @@ class Lanes:
 
     def _read(self, place: Body) -> bytes | None:
         """Audio from a journal, read now: the journal may be dropped while the message waits."""
+        if isinstance(place, Filed):
+            return self._read_file(place)
         assert isinstance(place, Stored)
         try:
             return self._journals.read(place.log, place.at, place.length)
         except (OSError, ValueError) as error:
             # A gap would be worse than a broken connection, after which the reader says what it has.
             log.error("audio of %s cannot be read: %s", place.log, error)
+            return None
+
+    def _read_file(self, place: Filed) -> bytes | None:
+        assert self._voices is not None
+        try:
+            return self._voices.read(place.uid, place.name, place.at, place.length)
+        except OSError as error:
+            log.error("%s cannot be read: %s", place.name, error)
             return None
 
     def retry(self, peer: bytes, now: float) -> bool:

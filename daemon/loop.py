@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import zmq
 
+from .core.records import SampleFacts
 from .core.settings import Settings
 from .doors import Doors
 from .inbox import Inbox
@@ -85,6 +86,11 @@ class Loop:
     def helped(self, log: str, size: int, reason: str, *, packed: bool) -> None:
         """A helper has packed or unpacked a log (from `Packer`)."""
         self._shell.helped(log, size, reason, self._now, packed=packed)
+        self._shell.carry_out(self._now)
+
+    def checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str) -> None:
+        """A helper has looked at a recording (from `VoiceChecker`)."""
+        self._core.sample_checked(uid, sample, facts, reason, self._now)
         self._shell.carry_out(self._now)
 
     def collect(self) -> None:

@@ -35,6 +35,7 @@ from ..bus.endpoints import EndpointError
 from ..bus.places import Places
 from . import activation, logs, memory, trying
 from .config import ConfigError, describe, load
+from .core.records import SampleFacts
 from .core.settings import Settings
 from .doors import Doors, SomebodyListens, most_clients, raise_descriptor_limit
 from .files import Files
@@ -51,10 +52,14 @@ from .processes import Processes
 from .shell import Core, Shell
 from .store import open_store
 from .syncer import Syncer
-from .taking_up import take_up
+from .taking_up import take_up, take_up_voices
 from .tidy import tidy
+from .voice_checker import VoiceChecker
+from .voice_files import VoiceFiles
+from .voice_hands import VoiceHands
 
 DATABASE = "voicebus.db"
+VOICES = "voices"
 
 EXIT_ERROR = 1
 EXIT_CONFIG = 78
@@ -184,8 +189,8 @@ class _Daemon:
             log.error("%s", describe(where.config, problem))
         journals = Journals(where.state / "logs", open_files=min(256, self._descriptors // 8))
         leaving.callback(journals.close)
-        inputs = Inputs(where.state / "logs")
-        store = open_store(where.state / DATABASE, journals.sync, inputs=inputs)
+        inputs, voices = Inputs(where.state / "logs"), VoiceFiles(where.state / VOICES)
+        store = open_store(where.state / DATABASE, journals.sync, voices.sync, inputs=inputs)
         leaving.callback(store.close)
         others = selectors.DefaultSelector()
         leaving.callback(others.close)
@@ -193,14 +198,19 @@ class _Daemon:
         leaving.callback(self._notifier.close)
         core = make_core(settings, _epoch(), random.SystemRandom(), _ticket, self._info(doors.clients.path))
         processes = Processes(others, endpoints.worker_endpoint(where.workers), self._exited)
-        leaving.callback(processes.kill_all)
-        lanes = Lanes(doors.clients.socket, core, journals)
+        lanes = Lanes(doors.clients.socket, core, journals, voices)
         packer = Packer(processes, journals, self._helped)
+        leaving.callback(packer.close)
+        leaving.callback(processes.kill_all)
         syncer = Syncer(journals.sync)
         leaving.callback(syncer.close)
         files = Files(where.state)
-        shell = Shell(core, lanes, doors.workers.socket, processes, journals, store, packer, syncer, files, inputs)
-        owned = take_up(core, store, journals, inputs)
+        checker = VoiceChecker(processes, voices, self._checked)
+        hands = VoiceHands(core, voices, checker)
+        shell = Shell(
+            core, lanes, doors.workers.socket, processes, journals, store, packer, syncer, files, inputs, hands
+        )
+        owned = take_up(core, store, journals, inputs) | take_up_voices(core, store, voices)
         if left := tidy(where.state, where.workers, owned, time.time(), live=_SOCKETS):
             log.info("removed %d files that belonged to nobody", len(left))
         inboxes = (
@@ -252,6 +262,9 @@ class _Daemon:
 
     def _helped(self, log: str, size: int, reason: str, *, packed: bool) -> None:
         self._loop.helped(log, size, reason, packed=packed)
+
+    def _checked(self, uid: int, sample: str, facts: SampleFacts | None, reason: str) -> None:
+        self._loop.checked(uid, sample, facts, reason)
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:

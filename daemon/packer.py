@@ -62,6 +62,13 @@ class Packer:
             queue.clear()
             queue.extend(kept)
 
+    def close(self) -> None:
+        """All helpers have been killed: what the last ones had in staging goes too."""
+        for packed, queue in self._queues.items():
+            for name in list(queue)[:1]:
+                with contextlib.suppress(OSError):
+                    self._journals.staging_path(name, packed=packed).unlink(missing_ok=True)
+
     def _start(self, name: str, *, packed: bool) -> None:
         source, target = self._journals.path(name), self._journals.packed_path(name)
         if not packed:

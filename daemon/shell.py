@@ -47,13 +47,14 @@ from .packer import Packer, not_started
 from .processes import Processes, unstartable
 from .store import Store
 from .syncer import Syncer
+from .voice_hands import HearsOfVoices, VoiceHands
 
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class Core(Hears, Protocol):
+class Core(Hears, HearsOfVoices, Protocol):
     """The decisions, as the shell sees them (`daemon/core`)."""
 
     effects: list[Effect]
@@ -101,6 +102,7 @@ class Shell:
         syncer: Syncer,
         files: Files,
         inputs: Inputs,
+        voices: VoiceHands,
     ) -> None:
         self.leaving: int | None = None
         self._core = core
@@ -130,6 +132,7 @@ class Shell:
             Commit: self._commit,
             Ask: self._ask,
             Expire: self._expire,
+            **voices.does,
             Report: self._report,
             Leave: self._leave,
         }

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, Wanted
+from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, VoiceSaved, Wanted
 from .inputs import Inputs
 from .logs import log
 from .store_disk import DiskStore, since_start
 from .store_opening import Unusable, check_library, kept_aside, open_database
+from .store_thread import SyncSamples
 
 
 class Store(Protocol):
@@ -55,6 +56,10 @@ class Store(Protocol):
 
     def load(self) -> tuple[int, list[SavedJob]]:
         """At start: the next job's number, and the jobs that are not over, in order of acceptance."""
+        ...
+
+    def voices(self) -> list[VoiceSaved]:
+        """At start: all voices of users' own."""
         ...
 
     def logs(self) -> dict[str, str] | None:
@@ -102,6 +107,9 @@ class MemoryStore:
     def load(self) -> tuple[int, list[SavedJob]]:
         return 1, []
 
+    def voices(self) -> list[VoiceSaved]:
+        return []
+
     def logs(self) -> dict[str, str] | None:
         return None
 
@@ -115,6 +123,7 @@ class MemoryStore:
 def open_store(
     path: Path,
     sync_log: Callable[[str], None],
+    sync_samples: SyncSamples = lambda _uid, _samples: None,
     *,
     inputs: Inputs | None = None,
     clock: Callable[[], float] = time.time,
@@ -125,8 +134,9 @@ def open_store(
     """The store in the database at `path`, which is made if it is not there; one in memory, with the reason, where
     that cannot be.
 
-    sync_log: brings the journal of that name to the disk; raises OSError. inputs: where recordings go. clock: seconds
-    since 1970. elapsed: seconds that go on whatever is done to that. vfs: the SQLite file system to go through.
+    sync_log: brings the journal of that name to the disk; raises OSError. sync_samples: the same for recordings of
+    voices. inputs: where recordings go. clock: seconds since 1970. elapsed: seconds that go on whatever is done to
+    that. vfs: the SQLite file system to go through.
     """
     try:
         check_library()
@@ -141,6 +151,7 @@ def open_store(
         db,
         path,
         sync_log=sync_log,
+        sync_samples=sync_samples,
         inputs=inputs,
         clock=clock,
         monotonic=monotonic,

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import apsw
 
-from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, Wanted
+from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, VoiceSaved, Wanted
 from .inputs import Inputs
 from .store_opening import mark_suspect
 from .store_purge import Purge
 from .store_reader import Reader
-from .store_records import audio_bytes, logs, next_order, unfinished
+from .store_records import audio_bytes, logs, next_order, unfinished, voices
 from .store_schema import connect
-from .store_thread import Asked, Writer
+from .store_thread import Asked, SyncSamples, Writer
 from .store_upkeep import Upkeep
 
 
@@ -82,6 +82,7 @@ class DiskStore:
         path: Path,
         *,
         sync_log: Callable[[str], None],
+        sync_samples: SyncSamples = lambda _uid, _samples: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         elapsed: Callable[[], float] = since_start,
@@ -108,6 +109,7 @@ class DiskStore:
             tell=self._outcomes,
             found=self._found,
             sync_log=sync_log,
+            sync_samples=sync_samples,
             inputs=inputs,
             clock=clock,
             careful_clock=_Careful(clock, elapsed),
@@ -147,6 +149,11 @@ class DiskStore:
         """Raises apsw.Error."""
         with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
             return next_order(db), unfinished(db)
+
+    def voices(self) -> list[VoiceSaved]:
+        """Raises apsw.Error."""
+        with contextlib.closing(connect(self._path, writing=False, vfs=self._vfs)) as db:
+            return voices(db)
 
     def logs(self) -> dict[str, str] | None:
         """Raises apsw.Error."""

@@ -17,6 +17,7 @@ import msgspec
 
 from ..bus.codec import encode
 from ..bus.messages import Submit
+from .core.personal import voice_key
 from .core.records import (
     JobDeleted,
     JobEnded,
@@ -29,6 +30,9 @@ from .core.records import (
     SegmentSaved,
     TextAdded,
     TextClosed,
+    VoiceRemoved,
+    VoiceRenamed,
+    VoiceSaved,
 )
 from .store_words import for_index
 
@@ -39,6 +43,8 @@ Apply: TypeAlias = Callable[[apsw.Connection, Any, float], str]
 
 decode_submit = msgspec.msgpack.Decoder(Submit).decode
 """A request as it was kept."""
+
+_decode_voice = msgspec.msgpack.Decoder(VoiceSaved).decode
 
 _SEGMENT = ", ".join(f'"{field.name}"' for field in fields(SegmentSaved))
 _PLACES = ", ".join("?" * (len(fields(SegmentSaved)) + 1))
@@ -176,6 +182,34 @@ def _packed(db: apsw.Connection, job: JobPacked, now: float) -> str:
     return "done" if db.changes() else "missing"
 
 
+def _voice(db: apsw.Connection, voice: VoiceSaved, now: float) -> str:
+    """Put a voice in place of what it was; of that nothing is to stay in the files."""
+    row = (*voice_key(voice.uid, voice.name), encode(voice.dated(now)))
+    _gone(db, voice.uid, voice.name)
+    db.execute("INSERT INTO voices VALUES (?, ?, ?)", row)
+    return "done"
+
+
+def _voice_renamed(db: apsw.Connection, renamed: VoiceRenamed, now: float) -> str:
+    if not _gone(db, renamed.voice.uid, renamed.old):
+        return "missing"
+    row = (*voice_key(renamed.voice.uid, renamed.voice.name), encode(renamed.voice.dated(now)))
+    db.execute("INSERT INTO voices VALUES (?, ?, ?)", row)
+    return "done"
+
+
+def _voice_removed(db: apsw.Connection, voice: VoiceRemoved, now: float) -> str:
+    return "done" if _gone(db, voice.uid, voice.name) else "missing"
+
+
+def _gone(db: apsw.Connection, uid: int, name: str) -> bool:
+    db.execute("DELETE FROM voices WHERE uid = ? AND key = ?", voice_key(uid, name))
+    if not db.changes():
+        return False
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('purge', 1)")
+    return True
+
+
 _APPLY: dict[type, Apply] = {
     JobSaved: _saved,
     TextAdded: _added,
@@ -184,6 +218,9 @@ _APPLY: dict[type, Apply] = {
     JobDeleted: _deleted,
     JobPinned: _pinned,
     JobPacked: _packed,
+    VoiceSaved: _voice,
+    VoiceRenamed: _voice_renamed,
+    VoiceRemoved: _voice_removed,
     JobImported: _imported,
 }
 
@@ -240,6 +277,11 @@ def next_order(db: apsw.Connection) -> int:
 def logs(db: apsw.Connection) -> dict[str, str]:
     """The names of all logs that belong to a job, with the form of their audio."""
     return dict(db.execute("SELECT log, audio FROM jobs INDEXED BY jobs_logs"))
+
+
+def voices(db: apsw.Connection) -> list[VoiceSaved]:
+    """All voices of users' own."""
+    return [_decode_voice(row[0]) for row in db.execute("SELECT voice FROM voices ORDER BY uid, key")]
 
 
 def audio_bytes(db: apsw.Connection) -> dict[int, int]:

@@ -122,9 +122,19 @@ CREATE INDEX jobs_logs ON jobs (log, audio);
 CREATE INDEX jobs_plain ON jobs (number, finished) WHERE state IS NOT NULL AND audio = 'kept' AND samples > 0;
 """
 
+THIRD = """
+-- Users' own voices. key: the name as it is compared; voice: all of it, as MessagePack.
+CREATE TABLE voices (
+    uid INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    voice BLOB NOT NULL,
+    PRIMARY KEY (uid, key)
+) STRICT, WITHOUT ROWID;
+"""
+
 Migration = str | Callable[[apsw.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (FIRST, SECOND)
+MIGRATIONS: tuple[Migration, ...] = (FIRST, SECOND, THIRD)
 """What leads from version n to n + 1, from an empty file on. Never changed once it was released; only added to."""
 
 VERSION = len(MIGRATIONS)

@@ -27,6 +27,9 @@ from .core.records import (
     Record,
     Retention,
     TextAdded,
+    VoiceRemoved,
+    VoiceRenamed,
+    VoiceSaved,
 )
 from .inputs import Inputs
 from .logs import log
@@ -39,6 +42,10 @@ GROUP = 256
 """Most commits in one transaction."""
 
 _ROW_BYTES = 20_000  # of log for a small record: a few pages
+
+
+SyncSamples = Callable[[int, tuple[str, ...]], None]
+"""Brings recordings of a user to the disk, by their names; raises OSError."""
 
 
 def _texts(record: Record) -> tuple[bytes, ...]:
@@ -74,9 +81,9 @@ class Writer:
     """The storage thread and its queue.
 
     tell: takes outcomes, in order. found: takes what was expired. sync_log: brings a journal to the disk, by its name;
-    raises OSError. inputs: takes recordings, a piece at a time; None where there is no room for any. clock: seconds
-    since 1970. careful_clock: the same, for what is past its time. complain: takes why nothing can be committed any
-    more.
+    raises OSError. sync_samples: the same for recordings of voices. inputs: takes recordings, a piece at a time; None
+    where there is no room for any. clock: seconds since 1970. careful_clock: the same, for what is past its time.
+    complain: takes why nothing can be committed any more.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class Writer:
         tell: Callable[[list[Outcome]], None],
         found: Callable[[Found], None],
         sync_log: Callable[[str], None],
+        sync_samples: SyncSamples,
         inputs: Inputs | None = None,
         clock: Callable[[], float],
         careful_clock: Callable[[], float],
@@ -97,6 +105,7 @@ class Writer:
         self._tell = tell
         self._found = found
         self._sync_log = sync_log
+        self._sync_samples = sync_samples
         self._inputs = inputs
         self._clock = clock
         self._careful_clock = careful_clock
@@ -215,9 +224,11 @@ class Writer:
             self._sync(record.ended)
         elif isinstance(record, JobPacked):
             self._sync_log(record.log)
+        elif isinstance(record, VoiceSaved):
+            self._sync_voice(record)
         elif isinstance(record, JobSaved | TextAdded) and record.recorded is not None:
             return self._recorded(asked, record, record.recorded, now)
-        return Outcome(asked.ticket, apply(self._db, record, now))
+        return Outcome(asked.ticket, apply(self._db, record, now), at=now)
 
     def _recorded(self, asked: Asked, record: JobSaved | TextAdded, data: bytes, now: float) -> Outcome:
         """A piece of a recording: into its file, if the job is one of ours and has no such piece."""
@@ -263,6 +274,13 @@ class Writer:
             why = f"the audio of job number {end.order} cannot be brought to the disk: {explain(error)}"
             raise Refused(why) from None
 
+    def _sync_voice(self, voice: VoiceSaved) -> None:
+        """A voice's recordings reach the disk before it does."""
+        try:
+            self._sync_samples(voice.uid, tuple(each.sample for each in voice.samples))
+        except OSError as error:
+            raise Refused(f"its recordings cannot be brought to the disk: {explain(error)}") from None
+
     def _failed(self, asked: Asked, error: Exception) -> Outcome:
         reason = str(error) if isinstance(error, Refused) else explain(error)
         log.error("store: %s of ticket %d failed: %s", type(asked.record).__name__, asked.ticket, reason)
@@ -279,8 +297,9 @@ class Writer:
 
     def _purged(self, batch: list[Asked], outcomes: list[Outcome]) -> list[Outcome]:
         """The outcomes, once what was deleted is gone for good."""
-        told = {"done", "deleted"}
-        gone = [isinstance(a.record, JobDeleted) and o.state in told for a, o in zip(batch, outcomes, strict=True)]
+        told = {"done", "deleted", "missing"}
+        for_good = JobDeleted | VoiceSaved | VoiceRenamed | VoiceRemoved
+        gone = [isinstance(a.record, for_good) and o.state in told for a, o in zip(batch, outcomes, strict=True)]
         reason = self._upkeep.purge() if any(gone) else ""
         if not reason:
             return outcomes

@@ -6,8 +6,10 @@ removed that some job may still need; a journal that cannot be read costs its jo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
+from .core.personal import files_of
 from .core.recordings import SUFFIX as SUFFIX_OF_INPUT
 from .core.records import SavedJob, TakeFound, Unfinished
 from .inputs import Inputs
@@ -15,6 +17,9 @@ from .journal import PACKED, SUFFIX, Journals, file_name
 from .logs import log
 from .shell import Core
 from .store import Store
+from .voice_files import VoiceFiles
+
+FOLDER = "voices/"
 
 
 def take_up(core: Core, store: Store, journals: Journals, inputs: Inputs) -> set[str]:
@@ -35,6 +40,18 @@ def take_up(core: Core, store: Store, journals: Journals, inputs: Inputs) -> set
     else:
         names = (file_name(name, PACKED if audio == "packed" else SUFFIX) for name, audio in owned.items())
     return {f"logs/{name}" for name in (*names, *recorded)}
+
+
+def take_up_voices(core: Core, store: Store, voices: VoiceFiles) -> set[str]:
+    """Hand the core the users' own voices and the sizes of the files beside them. Returns the names of those files that
+    some voice has or may have, as `tidy` wants them."""
+    found = voices.found()
+    if store.condition.mode != "disk" or store.logs() is None:
+        return {f"{FOLDER}{uid}/{name}" for uid, name in found}
+    saved = store.voices()
+    owned = files_of(saved, found)
+    core.restore_voices(saved, {key: found[key] for key in owned}, time.monotonic())
+    return {f"{FOLDER}{uid}/{name}" for uid, name in owned}
 
 
 def _restore(core: Core, store: Store, journals: Journals) -> set[str]:

@@ -42,7 +42,10 @@ def tidy(
 
 def _files(state: Path, runtime: Path, live: Collection[str]) -> Iterator[tuple[str, Path, float]]:
     """Name, path and time of the last writing of all that may be ours."""
-    for prefix, directory in (("", state), ("logs/", state / "logs"), ("run/", runtime)):
+    places = [("", state), ("logs/", state / "logs"), ("run/", runtime)]
+    folders = [entry for entry in _listed(state / "voices") if entry.is_dir(follow_symlinks=False)]
+    places += [(f"voices/{entry.name}/", Path(entry.path)) for entry in folders]
+    for prefix, directory in places:
         for entry in _listed(directory):
             try:
                 about = entry.stat(follow_symlinks=False)

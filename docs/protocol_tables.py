@@ -67,6 +67,9 @@ COMMON = {
     "pinned": "whether the job is exempt from retention",
     "retry_after": "seconds, 0 where retrying is no use",
     "code": "name of the reason",
+    "size": "of the whole, bytes",
+    "action": "as in VOICE",
+    "found": "whether it was there",
     "text": "the words",
 }
 
@@ -90,7 +93,8 @@ OWN = {
     ("beat", "state"): '"loading", "ready" or "busy"',
     ("begun", "attempt"): "as in WORK",
     ("work", "attempt"): "its name: say it in everything about it",
-    ("work", "kind"): "`speak`, `transcribe`: for a job; `probe`: the daemon's own trial, treated alike",
+    ("work", "kind"): "`speak`, `transcribe`: for a job; `prompt`: to make a voice prompt; `probe`: the daemon's own "
+    "trial, treated alike",
     ("submit", "kind"): "`speak` a text, or `transcribe` a recording",
     ("work", "ssml"): "whether the body is SSML",
     ("work", "seed"): "of the engine's randomness",
@@ -132,10 +136,13 @@ GROUPS = {
 }
 
 PARTS = {
+    "voice_spec": messages.VoiceSpec,
+    "sample_spec": messages.SampleSpec,
+    "consent": messages.Consent,
     "choice": messages.Choice,
     "style": messages.Style,
-    "hearing": messages.Hearing,
     "mark_row": messages.MarkRow,
+    "hearing": messages.Hearing,
     "heard_row": messages.HeardRow,
     "word_row": messages.WordRow,
     "archived_job": archived.ArchivedJob,

@@ -7,18 +7,21 @@ option that is not there is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..bus.prompts import VoicePrompt
 from . import _qwen_files, _qwen_package, _qwen_request, _qwen_voices
 from ._qwen_errors import translated
 from ._qwen_files import Files
-from .engine import EngineError, Request, Voice
+from .engine import EngineError, Request, Sample, Voice, hum
 
 if TYPE_CHECKING:
+    from ._qwen_cloning import Clones
     from ._qwen_decoder import Window
     from ._qwen_device import Device
     from ._qwen_plan import Plan
+    from ._qwen_prompts import Prompt
     from ._qwen_utterance import Utterance
 
 _NOT_RECORDED = 1536
@@ -41,7 +44,7 @@ class Model:
         self.decoder = self._tts.model.speech_tokenizer.model.decoder
         self.rate = int(self._tts.model.speech_tokenizer.get_output_sample_rate())
         self.languages = _qwen_voices.Languages(self._tts.model.get_supported_languages())
-        self.prompts = self._cloned() if files.kind == "base" else {}
+        self.clones = self._cloned() if files.kind == "base" else None
         self._designs = _qwen_voices.Designs(settings.get("designs", {}))
         self.voices = self._listed()
 
@@ -74,21 +77,36 @@ class Model:
                 talker.recorded, self.graphs = _qwen_proofs.recorded(talker, record)
         return talker
 
-    def _cloned(self) -> dict[str, Any]:
+    def _cloned(self) -> Clones[Any]:
+        from . import _qwen_cloning, _qwen_prompts
+
+        self.made_for = _qwen_cloning.made_for(
+            self.files.size, self.files.folder, f"qwen-tts {_qwen_package.version()}"
+        )
+        named = {}
+        for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self.files.name).items():
+            named[name] = self._item(self._prompt_of(_qwen_prompts.read(path), text))
+        # A voice of nobody's: its dimensions are every voice's, and a model without any other is tested with it.
+        nobody = self._prompt_of(_qwen_cloning.joined([Sample(hum(2.0, 24_000))])[0], "")
+        self._trial = _qwen_cloning.neutral(nobody)
+        books = int(self._tts.model.config.talker_config.num_code_groups)
+        return _qwen_cloning.Clones(self._item, len(nobody.speaker), books, named)
+
+    def _prompt_of(self, recording: Any, text: str) -> Prompt:
         from . import _qwen_prompts
 
-        made = {}
-        for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self.files.name).items():
-            recording = _qwen_prompts.read(path)
-            with _qwen_package.quiet(), translated():
-                prompt = _qwen_prompts.make(self._tts, recording, text)
-            made[name] = _qwen_prompts.item(prompt, self.rows.talker.device)
-        return made
+        with _qwen_package.quiet(), translated():
+            return _qwen_prompts.make(self._tts, recording, text)
+
+    def _item(self, prompt: Prompt) -> Any:
+        from . import _qwen_prompts
+
+        return _qwen_prompts.item(prompt, self.rows.talker.device)
 
     def _listed(self) -> list[Voice]:
         tags = self.languages.tags
-        if self.files.kind == "base":
-            return [Voice(name, tags, description="cloned") for name in self.prompts]
+        if self.clones is not None:
+            return [Voice(name, tags, description="cloned") for name in self.clones.named]
         if self.files.kind == "voice_design":
             return self._designs.voices(tags)
         found = _qwen_voices.presets(self._tts.model.get_supported_speakers(), self.languages)
@@ -96,9 +114,28 @@ class Model:
             raise EngineError("load_failed", f"{self.files.name} is a CustomVoice model without any voice")
         return found
 
-    def known(self, name: str) -> str:
-        """A voice by its name, the default for "". Raises EngineError("invalid_input")."""
-        return _qwen_voices.known(name, self.voices, self.files.name)
+    def clone(self, samples: Sequence[Sample]) -> VoicePrompt:
+        """A voice prompt from recordings. Raises EngineError("invalid_input")."""
+        from . import _qwen_cloning
+
+        if self.clones is None:
+            raise EngineError("invalid_input", f"{self.files.name} is no base model, and cannot clone voices")
+        return _qwen_cloning.neutral(self._prompt_of(*_qwen_cloning.joined(samples)))
+
+    def self_test(self) -> Request:
+        """What shows that it works."""
+        if self.clones is not None:
+            return _qwen_request.self_test("", self._trial)
+        return _qwen_request.self_test(self.voices[0].name)
+
+    def speaker(self, request: Request) -> Any:
+        """Who speaks: a prompt on the device, or the name of a voice of the model's own. Raises EngineError."""
+        if self.clones is None and request.prompt is None:
+            return _qwen_voices.known(request.voice, self.voices, self.files.name)
+        found = self.clones.of(request) if self.clones is not None else None
+        if found is None:
+            raise EngineError("invalid_input", f"{self.files.name} has no voice {request.voice!r}")
+        return found
 
     def utterance(self, request: Request, frames: int) -> Utterance:
         """A request, prepared. frames: at most. Raises EngineError."""
@@ -108,18 +145,18 @@ class Model:
             seed = request.seed & (2**63 - 1)
             return Utterance(self.rows, self._plan(request), seed, frames, seeded=request.seeded)
 
-    def window(self, voice: str, context: int) -> Window:
-        """Where the frames of a voice are decoded."""
+    def window(self, request: Request, context: int) -> Window:
+        """Where the frames of a request are decoded."""
         from ._qwen_decoder import Window
 
-        prompt = self.prompts.get(self.known(voice))
-        return Window(self.decoder, context, prompt.ref_code if prompt else None)
+        codes = self.speaker(request).ref_code if self.clones is not None else None
+        return Window(self.decoder, context, codes)
 
     def _plan(self, request: Request) -> Plan:
         """The package's own preparation of a request, by its public methods."""
         from ._qwen_plan import plan
 
-        voice, language = self.known(request.voice), self.languages.name(request.language)
+        voice, language = self.speaker(request), self.languages.name(request.language)
         text = _qwen_request.readable(request.text)
         words = self._designs.words(voice, request.instruct) if self.files.kind == "voice_design" else ""
         asked = {"language": language, **_qwen_request.options(request.options)}
@@ -127,7 +164,7 @@ class Model:
         calls: dict[str, Callable[[], Any]] = {
             "custom_voice": lambda: tts.generate_custom_voice(text, voice, instruct=request.instruct or None, **asked),
             "voice_design": lambda: tts.generate_voice_design(text, words, **asked),
-            "base": lambda: tts.generate_voice_clone(text, voice_clone_prompt=[self.prompts[voice]], **asked),
+            "base": lambda: tts.generate_voice_clone(text, voice_clone_prompt=[voice], **asked),
         }
         with _qwen_package.quiet():
             return plan(tts.model, calls[self.files.kind])

@@ -71,6 +71,6 @@ class Models:
         able = [model for model in self.all if model.files.takes_instruct or not request.instruct]
         able = [model for model in able if not voice or voice in {each.name for each in model.voices}]
         model = self._by_size[size] if size else next(iter(able), self.default)
-        if len(self.all) > 1 and request.instruct and not model.files.takes_instruct:
+        if request.instruct and not model.files.takes_instruct:
             raise EngineError("invalid_input", f"{model.files.name} takes no instructions")
         return model

@@ -1,6 +1,6 @@
 """In which packets audio leaves, and what ends an utterance that has gone wrong.
 
-Owns: the sizes of packets, the loop over a model's frames with the guards around it, samples to PCM. Must not know:
+Owns: the sizes of packets, the guards around a model's frames, samples to PCM. Must not know:
 torch, MLX, the bus, how frames are made or decoded. Invariant: between two frames there is a place to stop at; audio
 that a guard ends is never called whole.
 """
@@ -56,38 +56,59 @@ class Packets:
         )
 
 
-def frames_at_most(text: str, packets: Packets) -> int:
-    """How many frames a text can take: one more is `truncated`."""
-    return Length(text, packets.most).frames
+class Packing:
+    """An utterance's frames on their way to packets, with the guards around them. stop_after: frames after which it is
+    over, end or no end; 0 for none."""
+
+    def __init__(self, text: str, window: Window, packets: Packets, rate: int, stop_after: int = 0) -> None:
+        self._length, self._loop, self._silence = Length(text, packets.most), Loop(), Silence(rate)
+        self._window = window
+        self._packets = packets
+        self._wanted = packets.first
+        self._stop_after = stop_after
+
+    def wants(self) -> bool:
+        """Whether another frame is to be made. Raises EngineError("truncated") where there have been enough."""
+        if self._stop_after and self._length.made >= self._stop_after:
+            return False
+        self._length.add()
+        return True
+
+    def took(self, codes: Any) -> list[Chunk]:
+        """The audio that a frame completes. codes: of which the first is the first book's. Raises EngineError."""
+        self._loop.add(int(codes[0]))
+        self._window.add(codes)
+        if self._window.waiting < self._wanted:
+            return []
+        self._wanted = self._packets.packet
+        return [self._decoded()]
+
+    def rest(self) -> list[Chunk]:
+        """The audio of what has not been decoded yet, at the end. Raises EngineError."""
+        return [self._decoded()] if self._window.waiting else []
+
+    def _decoded(self) -> Chunk:
+        samples = self._window.decode()
+        self._silence.add(len(samples), float(np.abs(samples).max()))
+        return Chunk(pcm(samples))
 
 
-def packed(
-    frame: Callable[[], Any], window: Window, text: str, packets: Packets, rate: int, stop_after: int = 0
-) -> Generator[Chunk, None, None]:
-    """An utterance's audio. frame: makes the next frame's codes, of which the first is the first book's; None at the
-    end. stop_after: frames after which it is over in any case. Raises EngineError as the guards do."""
-    length, loop, silence = Length(text, packets.most), Loop(), Silence(rate)
-    wanted = packets.first
-    while not stop_after or length.made < stop_after:
-        length.add()
+def packed(frame: Callable[[], Any], packing: Packing) -> Generator[Chunk, None, None]:
+    """An utterance's audio. frame: makes the next frame's codes, None at the end. Raises EngineError as the guards do.
+
+    Between two frames there is a chunk, perhaps an empty one: a place to be stopped at, since the device is not to go
+    on for a whole packet."""
+    while packing.wants():
         codes = frame()
         if codes is None:
             break
-        loop.add(int(codes[0]))
-        window.add(codes)
-        if window.waiting < wanted:
-            yield Chunk(b"")  # A place to be stopped at: the device is not to go on for a whole packet.
-            continue
-        yield _decoded(window, silence)
-        wanted = packets.packet
-    if window.waiting:
-        yield _decoded(window, silence)
+        yield from packing.took(codes) or [Chunk(b"")]
+    yield from packing.rest()
 
 
-def _decoded(window: Window, silence: Silence) -> Chunk:
-    samples = window.decode()
-    silence.add(len(samples), float(np.abs(samples).max()))
-    return Chunk(pcm(samples))
+def frames_at_most(text: str, packets: Packets) -> int:
+    """How many frames a text can take: one more is `truncated`."""
+    return Length(text, packets.most).frames
 
 
 def pcm(samples: Any) -> bytes:

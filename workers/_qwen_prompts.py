@@ -9,7 +9,6 @@ This is the seam for cloned voices that come over the bus: they will arrive as r
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ RATE = 24000
 LONGEST_S = 60.0
 """Of a recording: 30 s are more than enough, and every second of it is read again before each sentence."""
 
-_FORMAT = 1
-
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -33,21 +30,6 @@ class Prompt:
     speaker: Any
     codes: Any
     text: str
-
-    def packed(self) -> bytes:
-        """The prompt as one neutral file (numpy's, which holds no objects)."""
-        file = io.BytesIO()
-        text = np.frombuffer(self.text.encode(), np.uint8)
-        np.savez(file, version=np.array(_FORMAT), speaker=self.speaker, codes=self.codes, text=text)
-        return file.getvalue()
-
-    @classmethod
-    def unpacked(cls, data: bytes) -> Prompt:
-        """The other way round. Raises ValueError."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            if int(file["version"]) != _FORMAT:
-                raise ValueError(f"a voice prompt of the format {int(file['version'])}, not {_FORMAT}")
-            return cls(file["speaker"], file["codes"], file["text"].tobytes().decode())
 
 
 def make(tts: Any, recording: Any, text: str) -> Prompt:
@@ -85,11 +67,10 @@ def read(path: Path) -> Any:
 
 def told(settings: Any, model: str) -> dict[str, tuple[Path, str]]:
     """The recordings that the setting `voices` names, each with what is said in it. Raises EngineError."""
-    if not isinstance(settings, dict) or not settings:
+    if not isinstance(settings, dict):
         raise EngineError(
             "load_failed",
-            f"{model} is a base model, which speaks with cloned voices only; set "
-            'voices = { anna = { sample = "/path/anna.wav", text = "what is said in it" } }',
+            f'{model}: voices must be {{ anna = {{ sample = "/path/anna.wav", text = "what is said in it" }} }}',
         )
     found = {}
     for name, row in settings.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..bus.prompts import VoicePrompt
 from .engine import EngineError, Request
 
 OPTIONS: dict[str, tuple[Callable[[Any], float], float, float]] = {
@@ -50,9 +51,9 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def self_test(voice: str) -> Request:
-    """What every model says to show that it can."""
-    return Request("one two three four", voice, options={_TEST: True})
+def self_test(voice: str, prompt: VoicePrompt | None = None) -> Request:
+    """What every model says to show that it can, in a voice of its own or in one that it was given."""
+    return Request("one two three four", voice, options={_TEST: True}, prompt=prompt)
 
 
 def most_frames(request: Request) -> int:

@@ -113,6 +113,8 @@ def _preset(name: str, languages: Languages) -> Voice:
 
 def defaults(voices: list[Voice], languages: Languages) -> dict[str, str]:
     """The voice for each language where none is asked for: a native speaker where there is one."""
+    if not voices:  # a model that only clones
+        return {}
     names = {voice.name for voice in voices}
     first = voices[0].name
     chosen = {tag: _PREFERRED.get(tag, "") for tag in (*languages.tags, "")}
@@ -121,6 +123,6 @@ def defaults(voices: list[Voice], languages: Languages) -> dict[str, str]:
 
 def known(name: str, voices: list[Voice], model: str) -> str:
     """The voice that is meant by a name, "" being the first. Raises EngineError("invalid_input")."""
-    if name and name not in {voice.name for voice in voices}:
+    if not voices or (name and name not in {voice.name for voice in voices}):
         raise EngineError("invalid_input", f"{model} has no voice {name!r}")
     return name or voices[0].name

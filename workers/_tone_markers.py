@@ -59,5 +59,8 @@ def act(what: Act, wait: Callable[[float], None]) -> None:
         case "spam":
             for _ in range(round(what.number(1024))):
                 sys.stdout.write("x" * 1023 + "\n")
+        case "tell":
+            sys.stderr.write(" ".join(what.words) + "\n")
+            sys.stderr.flush()
         case unknown:
             raise EngineError("invalid_input", f"tone knows no marker {unknown!r}")

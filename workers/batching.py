@@ -21,13 +21,13 @@ Ended = tuple["_Job", EngineError | None]
 
 
 class Batch:
-    """The steps of an engine that `batches`. opened: has the engine open an attempt. guarded: calls, and returns what
-    was raised. settle: sends what is due of an attempt, and says whether more may be made."""
+    """The steps of an engine that `batches`. opened: has the engine open an attempt, if that goes on. guarded: calls,
+    and returns what was raised. settle: sends what is due of an attempt, and says whether more may be made."""
 
     def __init__(
         self,
         engine: Engine,
-        opened: Callable[[Engine, _Job], Spoken],
+        opened: Callable[[Engine, _Job], Spoken | None],
         guarded: Callable[[_Job, Callable[[], None]], EngineError | None],
         settle: Callable[[_Job], bool],
     ) -> None:
@@ -58,6 +58,8 @@ class Batch:
             return
         if job.spoken is None:
             job.spoken = self._opened(self._engine, job)
+        if job.spoken is None:
+            return
         # What is due already comes before making more.
         if self._settle(job):
             wanted.append(job)

@@ -33,6 +33,7 @@ from typing import Any, TextIO
 
 from ._conformance_batch import makes_together
 from ._conformance_checks import CHECKS, SPEAKING, Broken, Subject
+from ._conformance_cloning import CLONING
 from ._conformance_hearing import HEARING
 from .engine import Engine, EngineError
 from .registry import find, from_file, missing
@@ -105,6 +106,8 @@ def _checks(engine: Engine) -> dict[str, Callable[[Subject], str | None]]:
         found["together"] = makes_together
     if able.transcribe:
         found |= HEARING
+    if able.cloning:
+        found |= CLONING
     return found if able.speak else {name: check for name, check in found.items() if name not in SPEAKING}
 
 

@@ -19,6 +19,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, Protocol
 
+from ..bus.prompts import VoicePrompt
+
 Progress = Callable[[float, str], None]
 """Called while loading with a percentage (-1 where unknown) and what is being done."""
 
@@ -49,7 +51,8 @@ class Capabilities:
 
     streams: chunks come while the segment is still being made. marks: kinds of marks it yields itself. ssml, rate,
     pitch, volume, punctuation, seed, instruct: takes that part of the request. cloning: speaks with voices made from
-    samples. own_end: it knows by itself when the
+    samples (`Engine.create_voice_prompt`). designs: the name of the voice that `instruct` describes, "" for none.
+    own_end: it knows by itself when the
     text is over, so a short take is not suspicious by its length. options: names in `Style.options` that it
     understands. default_voices: language (BCP 47, lower case) to the voice to use where a caller names none; "" is
     the default of defaults.
@@ -70,6 +73,7 @@ class Capabilities:
     instruct: bool = False
     cloning: bool = False
     own_end: bool = False
+    designs: str = ""
     options: tuple[str, ...] = ()
     default_voices: dict[str, str] = field(default_factory=dict)
 
@@ -79,8 +83,9 @@ class Request:
     """One utterance: a segment of a job, or the self-test.
 
     rate, pitch, volume: factors to the voice's normal value. punctuation: "", "none", "some" or "all". seed: for an
-    engine that takes one. options: what this engine alone understands. seeded: whether somebody chose the seed, to hear
-    the same again with it; else it only has to be used.
+    engine that takes one. options: what this engine alone understands. prompt: of a cloned voice, made by this
+    engine's `create_voice_prompt`, perhaps in another process; `voice` is "" then. The same `key` is the same prompt.
+    seeded: whether somebody chose the seed, to hear the same again with it; else it only has to be used.
     """
 
     text: str
@@ -94,7 +99,18 @@ class Request:
     instruct: str = ""
     seed: int = 0
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    prompt: VoicePrompt | None = None
     seeded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A recording that a voice is made from. data: the file as it was uploaded, in any common format
+    (`workers.samples.decoded` reads it). text: what is said in it, "" where nobody knows. name: its SHA-256."""
+
+    data: bytes
+    text: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +273,7 @@ class Engine(ABC):
 
     @abstractmethod
     def voices(self) -> list[Voice]:
-        """All voices, the default first; at least one."""
+        """All voices, the default first; at least one, unless it can clone voices."""
 
     @abstractmethod
     def capabilities(self) -> Capabilities:
@@ -301,6 +317,19 @@ class Engine(ABC):
         """Bytes of its device's own memory that this process has now, 0 where that is the machine's. Unlike all other
         methods it may be called on another thread, and every second: it must not wait for the device."""
         return 0
+
+    def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
+        """What it takes to speak as in these recordings: arrays and words, never an object of a library. It is kept,
+        and comes back with requests (`Request.prompt`) to this engine or another with the same `prompts_for`.
+
+        Raises EngineError: "invalid_input" for recordings that it cannot use, with what to do about it.
+        """
+        raise EngineError("invalid_input", f"{self.name} cannot clone voices")
+
+    def prompts_for(self) -> tuple[str, str, str]:
+        """What a voice prompt of this engine is for: model, its revision, and the mode of making prompts. Where any of
+        the three is another, prompts are made anew. Asked after `load`."""
+        return self.name, self.version, ""
 
     def transcribe(self, recording: Recording) -> Generator[About | Passage | Reached, None, None]:
         """Hear a recording. Yields one `About`, then each passage as soon as it is known, from `from_s` on.

@@ -17,12 +17,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ..bus import messages as m
 from .batching import Batch
+from .cloning import Cloning, Prompts
 from .engine import Chunk, Engine, EngineError, Mark, Request, Spoken
 from .fetching import Fetches
 from .minutes import Minutes
@@ -59,7 +60,7 @@ Report = Progressed | Tested | Unusable
 
 @dataclass(slots=True)
 class _Job:
-    take: Take | Minutes
+    take: Take | Minutes | Cloning
     text: bytes
     items: Generator[Any, None, None] | None = None
     spoken: Spoken | None = None
@@ -90,11 +91,12 @@ class Performer:
         self._clock = clock
         self._changed = threading.Condition()
         self.fetches = Fetches(self._changed, post)
+        self._prompts = Prompts(self.fetches)
         self._settings: dict[str, Any] | None = None
         self._engine: Engine | None = None
         self._finished = False
         self._new: deque[_Job] = deque()
-        self._takes: dict[str, Take | Minutes] = {}
+        self._takes: dict[str, Take | Minutes | Cloning] = {}
         self._native = 0
         self._self_test: Request | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -110,9 +112,11 @@ class Performer:
 
     def begin(self, work: m.Work, text: bytes) -> None:
         """Make this attempt when the engine is free."""
-        take: Take | Minutes
+        take: Take | Minutes | Cloning
         if work.kind == "transcribe":
             take = Minutes(work, text, self._post, self.fetches)
+        elif work.kind == "prompt":
+            take = Cloning(work, text, self._post, self.fetches, self._prompts)
         else:
             take = Take(work, self._native, self._post)
         with self._changed:
@@ -205,17 +209,17 @@ class Performer:
             self._end(job, self._guarded(job, partial(self._perform, engine, job)))
 
     def _perform(self, engine: Engine, job: _Job) -> None:
-        if isinstance(job.take, Minutes) or self._self_test is None:
+        if isinstance(job.take, Minutes | Cloning) or self._self_test is None:
             while not (job.over or job.take.stopped):
                 self._step(engine, job)
             return
-        request = self._start(job.take, job)
+        request = self._start(engine, job.take, job)
 
         def emit(item: Chunk | Mark) -> bool:
             job.take.add(item)
             return self._deliver(job)
 
-        if not job.take.stopped:
+        if request is not None and not job.take.stopped:
             engine.speak(request, emit)
         if not job.take.stopped:
             job.take.finish()
@@ -251,14 +255,22 @@ class Performer:
         batch = Batch(engine, self._opened, self._guarded, self._settle)
         jobs: list[_Job] = []
         while self._gathered(jobs):
-            for job, failure in batch.turn([job for job in jobs if job.can_go_on()]):
+            able = [job for job in jobs if job.can_go_on()]
+            apart = [job for job in able if isinstance(job.take, Minutes | Cloning) or self._self_test is None]
+            for job in apart:
+                failure = self._guarded(job, partial(self._step, engine, job))
+                if failure or job.take.stopped or job.over:
+                    jobs.remove(job)
+                    self._end(job, failure)
+            for job, failure in batch.turn([job for job in able if job not in apart]):
                 jobs.remove(job)
                 self._end(job, failure)
 
-    def _opened(self, engine: Engine, job: _Job) -> Spoken:
-        if isinstance(job.take, Minutes):
-            raise EngineError("invalid_input", f"{engine.name} does not transcribe")
-        return engine.open(self._start(job.take, job))
+    def _opened(self, engine: Engine, job: _Job) -> Spoken | None:
+        """What was opened for an attempt that speaks; None where it was stopped before anybody knew what to say."""
+        assert isinstance(job.take, Take)
+        request = self._start(engine, job.take, job)
+        return engine.open(request) if request is not None else None
 
     def _gathered(self, jobs: list[_Job]) -> bool:
         """Wait until one can go on, and add those that are new; False when all is over."""
@@ -296,13 +308,15 @@ class Performer:
     def _items(self, engine: Engine, job: _Job) -> Generator[Any, None, None]:
         """What the engine makes for an attempt of any kind."""
         job.started = self._clock()
-        if isinstance(job.take, Minutes):
+        if isinstance(job.take, Minutes | Cloning):
             return job.take.items(engine)
         if self._self_test is None:
             return tried(engine)
-        return engine.synthesize(self._start(job.take, job))
+        request = self._start(engine, job.take, job)
+        return engine.synthesize(request) if request is not None else _nothing()
 
-    def _start(self, take: Take, job: _Job) -> Request:
+    def _start(self, engine: Engine, take: Take, job: _Job) -> Request | None:
+        """What to ask the engine; None where the attempt was stopped before that is known."""
         job.started = self._clock()
         take.open()
         try:
@@ -312,7 +326,11 @@ class Performer:
         if take.work.kind == "probe" and not text and self._self_test is not None:
             return self._self_test
         take.text = len(text)
-        return request_of(take.work, text)
+        request = request_of(take.work, text)
+        if not take.work.prompt:
+            return request
+        prompt = self._prompts.get(take.work, engine, lambda: take.stopped)
+        return replace(request, prompt=prompt) if prompt is not None else None
 
     def _guarded(self, job: _Job, call: Callable[[], None]) -> EngineError | None:
         """Run a call into the engine; what it raises is a failure of this attempt, with a class."""
@@ -336,7 +354,7 @@ class Performer:
         take = job.take
         with self._changed:
             self._takes.pop(take.work.attempt, None)
-        if isinstance(take, Minutes):
+        if isinstance(take, Minutes | Cloning):
             if job.items is not None:
                 job.items.close()
             take.close()
@@ -346,6 +364,10 @@ class Performer:
             take.failed(failure.code, failure.message, failure.retry_after)
         else:
             take.done(max(0.0, self._clock() - job.started - job.waited))
+
+
+def _nothing() -> Generator[Chunk, None, None]:
+    yield from ()
 
 
 def request_of(work: m.Work, text: str) -> Request:
@@ -363,7 +385,7 @@ def request_of(work: m.Work, text: str) -> Request:
         style.instruct,
         work.seed,
         dict(style.options),
-        work.seeded,
+        seeded=work.seeded,
     )
 
 

@@ -14,16 +14,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..bus.prompts import VoicePrompt
 from . import _qwen_files, _qwen_libraries, _qwen_mlx_package, _qwen_request, _qwen_voices
-from ._qwen_packets import Packets, frames_at_most, packed
-from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Voice
+from ._qwen_packets import Packets, Packing, frames_at_most, packed
+from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Sample, Voice, hum
 
 if TYPE_CHECKING:
+    from ._qwen_cloning import Clones
     from ._qwen_mlx_frames import Utterance, Window
     from ._qwen_mlx_prompts import Item
+    from ._qwen_prompts import Prompt
 
 _WARM_FRAMES = 2
 
@@ -65,28 +68,36 @@ class QwenMlxEngine(Engine):
         self._languages = _qwen_voices.Languages(self._model.get_supported_languages())
         self._packets = Packets.told(settings, usual=4)
         progress(80.0, "the voices")
-        self._prompts = self._cloned() if self._files.kind == "base" else {}
+        self._clones = self._cloned() if self._files.kind == "base" else None
         self._voices = self._listed()
         progress(90.0, "the first frames")
         self._warm()
 
     # ------------------------------------------------------------------------------------------- loading
 
-    def _cloned(self) -> dict[str, Item]:
-        from . import _qwen_mlx_prompts, _qwen_prompts
+    def _cloned(self) -> Clones[Item]:
+        from . import _qwen_cloning, _qwen_mlx_prompts, _qwen_prompts
 
-        made = {}
+        self._made_for = _qwen_cloning.made_for(
+            self._files.size, self._files.folder, f"mlx-audio {_qwen_mlx_package.version()}"
+        )
+        named = {}
         for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self._files.name).items():
-            recording = _qwen_prompts.read(path)
-            with _qwen_libraries.quiet(), _translated():
-                prompt = _qwen_mlx_prompts.make(self._model, self._codec, recording, text)
-            made[name] = _qwen_mlx_prompts.item(prompt)
-        return made
+            named[name] = _qwen_mlx_prompts.item(self._prompt_of(_qwen_prompts.read(path), text))
+        books = int(self._model.config.talker_config.num_code_groups)
+        width = len(self._trial_prompt().speaker)
+        return _qwen_cloning.Clones(_qwen_mlx_prompts.item, width, books, named)
+
+    def _prompt_of(self, recording: Any, text: str) -> Prompt:
+        from . import _qwen_mlx_prompts
+
+        with _qwen_libraries.quiet(), _translated():
+            return _qwen_mlx_prompts.make(self._model, self._codec, recording, text)
 
     def _listed(self) -> list[Voice]:
         tags = self._languages.tags
-        if self._files.kind == "base":
-            return [Voice(name, tags, description="cloned") for name in self._prompts]
+        if self._clones is not None:
+            return [Voice(name, tags, description="cloned") for name in self._clones.named]
         if self._files.kind == "voice_design":
             self._designs = _qwen_voices.Designs(self._settings.get("designs", {}))
             return self._designs.voices(tags)
@@ -107,6 +118,28 @@ class QwenMlxEngine(Engine):
             window.decode()
         self._release()
 
+    def _trial_prompt(self) -> Any:
+        """A voice of nobody's: its dimensions are every voice's, and a model without any other is tested with it."""
+        from . import _qwen_cloning
+
+        prompt = self._prompt_of(_qwen_cloning.joined([Sample(hum(2.0, 24_000))])[0], "")
+        self._trial = _qwen_cloning.neutral(prompt)
+        return prompt
+
+    # ------------------------------------------------------------------------------------------- cloning
+
+    def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
+        from . import _qwen_cloning
+
+        if self._clones is None:
+            raise EngineError("invalid_input", f"{self._files.name} is no base model, and cannot clone voices")
+        return _qwen_cloning.neutral(self._prompt_of(*_qwen_cloning.joined(samples)))
+
+    def prompts_for(self) -> tuple[str, str, str]:
+        if self._clones is None:
+            return super().prompts_for()
+        return self._made_for
+
     # -------------------------------------------------------------------------------------------- telling
 
     def voices(self) -> list[Voice]:
@@ -116,12 +149,15 @@ class QwenMlxEngine(Engine):
         return Capabilities(
             seed=True,
             instruct=self._files.takes_instruct,
-            cloning=self._files.kind == "base",
+            cloning=self._clones is not None,
+            designs=_qwen_voices.DESIGNED.name if self._files.kind == "voice_design" else "",
             options=tuple(_qwen_request.OPTIONS),
             default_voices=_qwen_voices.defaults(self._voices, self._languages),
         )
 
     def self_test(self) -> Request:
+        if self._clones is not None:
+            return _qwen_request.self_test("", self._trial)
         return _qwen_request.self_test(self._voices[0].name)
 
     def device(self) -> dict[str, Any]:
@@ -132,43 +168,53 @@ class QwenMlxEngine(Engine):
         does not count to the process, so nothing else would see it grow. May be called on any thread."""
         from . import _qwen_mlx_device
 
-        return _qwen_mlx_device.held() if self._device.kind != "cpu" else 0
+        loaded = hasattr(self, "_device") and self._device.kind != "cpu"
+        return _qwen_mlx_device.held() if loaded else 0
 
     # ------------------------------------------------------------------------------------------- speaking
 
     def synthesize(self, request: Request) -> Generator[Chunk, None, None]:
+        self._speaker(request)
+        if request.instruct and not self._files.takes_instruct:
+            raise EngineError("invalid_input", f"{self._files.name} takes no instructions")
         if not _qwen_request.sayable(request.text):
-            self._known(request.voice)
             return
         utterance, window = self._begin(request)
         try:
+            most = _qwen_request.most_frames(request)
+            packing = Packing(request.text, window, self._packets, self.sample_rate, most)
             with _translated():
-                most = _qwen_request.most_frames(request)
-                yield from packed(utterance.frame, window, request.text, self._packets, self.sample_rate, most)
+                yield from packed(utterance.frame, packing)
         finally:
-            del utterance, window
+            del utterance, window, packing
             self._release()
 
     def _begin(self, request: Request) -> tuple[Utterance, Window]:
         from ._qwen_mlx_frames import Tap, Utterance, Window
 
-        call = self._call(request)
-        prompt = self._prompts.get(self._known(request.voice))
+        prompt = self._speaker(request)
+        call = self._call(request, prompt)
         seed = request.seed & (2**64 - 1)
-        if prompt is None:
+        if self._clones is None:
             return Utterance(self._model, call, seed, Tap()), Window(self._decoder)
         utterance = Utterance(self._model, call, seed, Tap(prompt.codes), prompt.speaker)
         return utterance, Window(self._decoder, prompt.last(self._packets.context))
 
-    def _known(self, name: str) -> str:
-        return _qwen_voices.known(name, self._voices, self._files.name)
+    def _speaker(self, request: Request) -> Any:
+        """Who speaks: a prompt on the device, or the name of a voice of the model's own. Raises EngineError."""
+        if self._clones is None and request.prompt is None:
+            return _qwen_voices.known(request.voice, self._voices, self._files.name)
+        found = self._clones.of(request) if self._clones is not None else None
+        if found is None:
+            raise EngineError("invalid_input", f"{self._files.name} has no voice {request.voice!r}")
+        return found
 
-    def _call(self, request: Request) -> Callable[[], Iterator[Any]]:
+    def _call(self, request: Request, voice: Any) -> Callable[[], Iterator[Any]]:
         """What the package is asked for: its one public method, in packets of a frame, and one frame more than the
         guards let pass, since it ends at its own limit without a word."""
         from ._qwen_mlx_frames import FRAME_S, NO_RECORDING
 
-        voice, language = self._known(request.voice), self._languages.name(request.language)
+        language = self._languages.name(request.language)
         asked: dict[str, Any] = {
             "text": _qwen_request.readable(request.text),
             "lang_code": language,
@@ -182,7 +228,7 @@ class QwenMlxEngine(Engine):
         elif self._files.kind == "voice_design":
             asked |= {"instruct": self._designs.words(voice, request.instruct)}
         else:
-            asked |= {"ref_audio": NO_RECORDING, "ref_text": self._prompts[voice].text, "split_pattern": ""}
+            asked |= {"ref_audio": NO_RECORDING, "ref_text": voice.text, "split_pattern": ""}
         return lambda: iter(self._model.generate(**asked))
 
     def _release(self) -> None:
@@ -197,7 +243,7 @@ class QwenMlxEngine(Engine):
         from . import _qwen_mlx_device
 
         del self._model, self._codec, self._decoder
-        self._prompts = {}
+        self._clones = None
         gc.collect()
         _qwen_mlx_device.release()
 

@@ -17,13 +17,14 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..bus.prompts import VoicePrompt
 from . import _qwen_files, _qwen_models, _qwen_package, _qwen_request, _qwen_voices
 from ._qwen_errors import translated
-from ._qwen_guards import Length
-from ._qwen_packets import Packets
-from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Spoken, Step, Voice
+from ._qwen_packets import Packets, Packing, frames_at_most
+from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Sample, Spoken, Step, Voice
 
 if TYPE_CHECKING:
+    from ._qwen_cloning import Clones
     from ._qwen_model import Model
     from ._qwen_speaking import Speaking
 
@@ -85,8 +86,8 @@ class QwenEngine(Engine):
 
     def _warm(self, model: Model) -> None:
         """Make a frame and its audio before anybody waits for one: libraries compile and allocate at the first call."""
-        request = _qwen_request.self_test(model.voices[0].name)
-        utterance, window = model.utterance(request, _WARM_FRAMES), model.window(request.voice, self._packets.context)
+        request = model.self_test()
+        utterance, window = model.utterance(request, _WARM_FRAMES), model.window(request, self._packets.context)
         with translated():
             try:
                 for _ in range(_WARM_FRAMES):
@@ -98,6 +99,18 @@ class QwenEngine(Engine):
                 raise EngineError("load_failed", f"{model.files.name} makes no frame on {self._device.name}")
             window.decode()
 
+    # ------------------------------------------------------------------------------------------- cloning
+
+    def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
+        return self._models.default.clone(samples)
+
+    def prompts_for(self) -> tuple[str, str, str]:
+        return super().prompts_for() if self._clones is None else self._models.default.made_for
+
+    @property
+    def _clones(self) -> Clones[Any] | None:
+        return self._models.default.clones
+
     # -------------------------------------------------------------------------------------------- telling
 
     def voices(self) -> list[Voice]:
@@ -108,13 +121,14 @@ class QwenEngine(Engine):
         return Capabilities(
             seed=True,
             instruct=any(model.files.takes_instruct for model in self._models.all),
-            cloning=default.files.kind == "base",
+            cloning=self._clones is not None,
+            designs=_qwen_voices.DESIGNED.name if default.files.kind == "voice_design" else "",
             options=(*_qwen_request.OPTIONS, *([_qwen_models.OPTION] if len(self._models.all) > 1 else [])),
             default_voices=_qwen_voices.defaults(default.voices, default.languages),
         )
 
     def self_test(self) -> Request:
-        return _qwen_request.self_test(self._models.default.voices[0].name)
+        return self._models.default.self_test()
 
     def memory(self) -> int:
         from . import _qwen_device
@@ -149,13 +163,13 @@ class QwenEngine(Engine):
         from ._qwen_speaking import Nothing, Speaking
 
         model, asked = self._models.of(request)
-        model.known(asked.voice)
+        model.speaker(asked)
         if not _qwen_request.sayable(asked.text):
             return Nothing()
-        length = Length(asked.text, self._packets.most)
-        utterance, window = model.utterance(asked, length.frames), model.window(asked.voice, self._packets.context)
-        most = _qwen_request.most_frames(asked)
-        return Speaking(model, utterance, window, length, self._packets, most, self._release)
+        utterance = model.utterance(asked, frames_at_most(asked.text, self._packets))
+        window, most = model.window(asked, self._packets.context), _qwen_request.most_frames(asked)
+        packing = Packing(asked.text, window, self._packets, self.sample_rate, most)
+        return Speaking(model, utterance, packing, self._release)
 
     def advance(self, utterances: Sequence[Any]) -> list[Step]:
         made: dict[int, Step | bool] = {id(one): _each(one.next) for one in utterances}

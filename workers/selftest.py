@@ -65,7 +65,7 @@ def tried(engine: Engine) -> Generator[Chunk, None, None]:
 
 def _spoken(engine: Engine, load_s: float, clock: Callable[[], float]) -> Tested:
     voices = engine.voices()
-    if not voices:
+    if not voices and not engine.capabilities().cloning:
         raise EngineError("load_failed", "the engine has no voices")
     request = engine.self_test()
     samples, first_audio_s, work_s, peak = _speak(engine, request, clock)
@@ -112,6 +112,7 @@ def listing(engine: Engine, voices: list[Voice]) -> bytes:
             "voices": [asdict(voice) for voice in shown],
             "capabilities": {**asdict(engine.capabilities()), "resamples": resamples()},
             "device": engine.device(),
+            "prompts": dict(zip(("model", "revision", "mode"), engine.prompts_for(), strict=True)),
             "engine": {"name": engine.name, "version": engine.version},
         }
         body = encode(content)

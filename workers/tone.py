@@ -14,12 +14,20 @@ first_s             seconds before the first chunk (0)
 load_s, load_error  seconds that loading takes (0); then fail with this message ("")
 slots               utterances at once (1)
 hold_mb             memory to take and touch while loading, in MB (0)
+version             of the engine's voice prompts ("1")
+clone_s             seconds that making a voice prompt takes (0)
+prompt_kb           kilobytes that a voice prompt has besides (0)
+only_cloned         has no voices but cloned ones (false)
+designs             has a voice "described", which is as `instruct` says (false)
 salt                goes into the audio, so that two workers' can be told apart; "{pid}" in it is the process's ("")
 voices              names of the voices (["low", "high"])
 markers             obey markers; without, they are left out of the text all the same (true)
-once_dir            a folder: each marker of a text works only once among all workers that share it ("")
+once_dir            a folder: each marker (but `tell`) works only once among all workers that share it ("")
 silent_test         the self-test makes silence (false)
 ==================  ==================================================================================================
+
+A cloned voice is a function of its recordings' bytes and transcripts (`cloned`); markers in a transcript take effect
+when its prompt is made.
 
 Markers take effect where they stand, after the audio of the text before them; they are not spoken:
 
@@ -37,6 +45,7 @@ Markers take effect where they stand, after the audio of the text before them; t
 ``{{memory}}``             raise a MemoryError
 ``{{odd}}``                yield half a sample
 ``{{spam KB}}``            print that much to standard output
+``{{tell WORDS}}``         print these words on standard error
 ``{{mark NAME}}``          yield a mark of that name
 =========================  ===========================================================================================
 """
@@ -49,14 +58,20 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..bus.prompts import Array, VoicePrompt
 from ._tone_audio import Tone
 from ._tone_markers import Act, act
-from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Voice
+from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Sample, Voice, hum
+
+DESCRIBED = "described"
+
+_AUDIO = (b"RIFF", b"fLaC", b"OggS", b"FORM")
+_LEAST = 100  # bytes of a recording
 
 _MARKER = re.compile(r"\{\{\s*(\w+)\s*([^{}]*?)\s*\}\}")
 _WORD = re.compile(r"\w+")
@@ -76,6 +91,11 @@ class Settings:
     slots: int = 1
     hold_mb: int = 0
     salt: str = ""
+    version: str = "1"
+    clone_s: float = 0.0
+    prompt_kb: int = 0
+    only_cloned: bool = False
+    designs: bool = False
     voices: tuple[str, ...] = ("low", "high")
     markers: bool = True
     once_dir: str = ""
@@ -114,6 +134,20 @@ def expected(
     return tone.samples(0, samples)
 
 
+def cloned(*samples: tuple[bytes, str]) -> str:
+    """The `voice` of `expected` that is cloned from these recordings, each with its transcript ("" for none)."""
+    return _digest(samples).hex()
+
+
+def _bytes(data: bytes) -> Array:
+    return Array("U8", (len(data),), data)
+
+
+def _digest(samples: Sequence[tuple[bytes, str]]) -> bytes:
+    parts = [part for data, text in samples for part in (data, text.encode())]
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).digest()
+
+
 class ToneEngine(Engine):
     """Speaks in tones, and does as the text says."""
 
@@ -135,7 +169,10 @@ class ToneEngine(Engine):
             raise EngineError("load_failed", chosen.load_error)
 
     def voices(self) -> list[Voice]:
-        return [Voice(name, description="a tone for tests") for name in self._settings.voices]
+        if self._settings.only_cloned:
+            return []
+        described = [Voice(DESCRIBED, description="as it is described")] if self._settings.designs else []
+        return [*(Voice(name, description="a tone for tests") for name in self._settings.voices), *described]
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
@@ -145,16 +182,36 @@ class ToneEngine(Engine):
             volume=True,
             seed=True,
             own_end=False,
-            default_voices={"": self._settings.voices[0]},
+            instruct=self._settings.designs,
+            cloning=True,
+            designs=DESCRIBED if self._settings.designs else "",
+            default_voices={"": self._settings.voices[0]} if not self._settings.only_cloned else {},
         )
 
+    def prompts_for(self) -> tuple[str, str, str]:
+        return self.name, self._settings.version, "digest"
+
+    def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
+        _wait(self._settings.clone_s)
+        for sample in samples:
+            if sample.data[:4] not in _AUDIO or len(sample.data) < _LEAST:
+                raise EngineError("invalid_input", "the recording is no audio that tone knows")
+            for at, marker, words in _script(sample.text):
+                if self._settings.markers and self._first_time(sample.text, marker, words, at):
+                    act(Act(marker, words), _wait)
+        digest = _digest([(sample.data, sample.text) for sample in samples])
+        told = {"text": " ".join(spoken(sample.text) for sample in samples)}
+        rest = bytes(self._settings.prompt_kb * 1000)
+        return VoicePrompt({"digest": _bytes(digest), **({"rest": _bytes(rest)} if rest else {})}, told)
+
     def self_test(self) -> Request:
-        return Request("{{silence}}one" if self._settings.silent_test else "one", self._settings.voices[0])
+        voice, prompt = self._settings.voices[0], None
+        if self._settings.only_cloned:
+            voice, prompt = "", self.create_voice_prompt([Sample(hum())])
+        return Request("{{silence}}one" if self._settings.silent_test else "one", voice, prompt=prompt)
 
     def synthesize(self, request: Request) -> Generator[Chunk | Mark, None, None]:
-        voice = request.voice or self._settings.voices[0]
-        if voice not in self._settings.voices:
-            raise EngineError("invalid_input", f"tone has no voice {request.voice!r}")
+        voice = self._voice(request)
         script = list(_script(request.text))
         obeyed = self._settings.markers
         take = _Utterance(self._settings, request, voice, self._salt)
@@ -163,6 +220,19 @@ class ToneEngine(Engine):
             if marker and obeyed and self._first_time(request.text, marker, words, at):
                 yield from self._obey(take, marker, words)
         yield from take.up_to(len(spoken(request.text)))
+
+    def _voice(self, request: Request) -> str:
+        """What the audio is made from besides the text."""
+        if request.prompt is not None:
+            digest = request.prompt.arrays.get("digest")
+            if digest is None or digest.dtype != "U8" or len(digest.data) != hashlib.sha256().digest_size:
+                raise EngineError("invalid_input", "that is no voice prompt of tone")
+            return digest.data.hex()
+        names = [voice.name for voice in self.voices()]
+        voice = request.voice or (names[0] if names else "")
+        if voice not in names:
+            raise EngineError("invalid_input", f"tone has no voice {request.voice!r}")
+        return f"{voice}: {request.instruct}" if request.instruct else voice
 
     def _obey(self, take: _Utterance, marker: str, words: list[str]) -> Iterator[Chunk | Mark]:
         if marker == "silence":
@@ -179,7 +249,7 @@ class ToneEngine(Engine):
             act(Act(marker, words), _wait)
 
     def _first_time(self, text: str, marker: str, words: list[str], at: int) -> bool:
-        if not self._settings.once_dir:
+        if not self._settings.once_dir or marker == "tell":
             return True
         name = hashlib.sha256(repr((text, marker, words, at)).encode()).hexdigest()
         try:

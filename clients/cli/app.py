@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "jobs": ("jobs:jobs", "List my jobs, or one job's segments."),
     "cancel": ("jobs:cancel", "Cancel jobs by name."),
     "history": ("history:history", "What was said before: find it, hear it, say it again, remove it."),
-    "voices": ("listings:voices", "List the voices."),
+    "voices": ("voices:voices", "List the voices; make, keep and share voices of my own."),
     "providers": ("listings:providers", "List the providers; show one, or test its engine."),
     "devices": ("listings:devices", "List the sound devices to play on."),
     "status": ("status:status", "Show the daemon, its workers and what is wrong."),

@@ -64,3 +64,8 @@ def running_jobs(incomplete: str) -> list[str]:
         return (row["job"] for row in client.jobs() if row["state"] not in over)
 
     return _ask(unfinished, incomplete)
+
+
+def own_voices(incomplete: str) -> list[str]:
+    """Names of voices of one's own."""
+    return _ask(lambda client: [row["voice"] for row in client.voices(kind="mine")], incomplete)

@@ -1,15 +1,14 @@
-"""Lists of what there is: `voices`, `providers`, `devices`."""
+"""Lists of what there is: `providers`, `devices`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from . import output, seam
-from .exits import NO_SOUND, USAGE, Failure
-from .names import complete, did_you_mean
+from .exits import NO_SOUND, Failure
+from .names import complete
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 start_option = click.option(
@@ -19,51 +18,6 @@ start_option = click.option(
 
 REASON_CHARS = 100
 """Of a provider's reason in the table; a longer one is told below it in full."""
-
-
-@click.command()
-@click.option("--lang", "language", metavar="TAG", default="", shell_complete=complete("languages"),
-              help="Only voices for this language: en, en-GB, de ...")  # fmt: skip
-@click.option("-p", "--provider", metavar="NAME", default="", shell_complete=complete("providers"),
-              help="Only this provider's.")  # fmt: skip
-@json_option
-@start_option
-def voices(language: str, provider: str, as_json: bool, no_start: bool) -> None:
-    """List the voices, with what `say -v` calls them."""
-    with seam.connect(start=not no_start) as client:
-        rows = client.voices(provider=provider, language=language)
-        known = [row["provider"] for row in client.providers()] if provider or not rows else []
-    if provider and provider not in known:
-        advice = did_you_mean(provider, known).strip() or "See what there is with: voicebus providers"
-        raise Failure(f"There is no provider {provider!r}.", USAGE, advice)
-    if as_json:
-        output.emit_json(rows)
-        return
-    nothing = "No worker has told its voices yet; see: voicebus status"
-    if language and known:
-        nothing = f"No voice for language {language!r}; voicebus voices lists all of them."
-    columns = (("VOICE", "<"), ("LANGUAGES", "<"), ("GENDER", "<"), ("PROVIDER", "<"), ("DESCRIPTION", "<"))
-    cells = [
-        (row["voice"], _some(row["languages"]), row["gender"], row["provider"], row["description"]) for row in rows
-    ]
-    output.emit_table(columns, cells, nothing)
-    _tell_variants(rows)
-
-
-def _some(languages: list[str], most: int = 4) -> str:
-    rest = f" +{len(languages) - most}" if len(languages) > most else ""
-    return ", ".join(languages[:most]) + rest
-
-
-def _tell_variants(rows: Iterable[dict[str, Any]]) -> None:
-    """Say once for each provider which suffixes its voices take."""
-    seen: dict[str, tuple[str, list[str]]] = {}
-    for row in rows:
-        if row.get("variants") and row["provider"] not in seen:
-            seen[row["provider"]] = (row["voice"], row["variants"])
-    for provider, (voice, variants) in seen.items():
-        shown = ", ".join(variants[:6]) + (" ..." if len(variants) > 6 else "")
-        click.echo(f"\n{provider}: a variant can be added, as in {voice}+{variants[0]} (of {shown})", err=True)
 
 
 @click.group(invoke_without_command=True)

@@ -57,6 +57,13 @@ def devices() -> list[dict[str, Any]]:
     return [{"name": row["name"], "default": number == 0} for number, row in enumerate(rows)]
 
 
+def play_file(data: bytes, *, device: str | None) -> None:
+    """Play a recording, and return when it was heard. Raises NoSoundDevice, InvalidRequest."""
+    from .. import sound
+
+    sound.play_file(data, device, _backend())
+
+
 def player(speech: Speech, *, device: str | None, on_event: Callable[[Event], object]) -> Player:
     """What plays a speech: `run` it; `pause`, `resume` and `stop` may be called from signal handlers."""
     from ..playing import Player

@@ -10,7 +10,21 @@ from __future__ import annotations
 from ...bus.codec import BODY_BYTES, MARKS, decode_marks
 from ...bus.errors import FAILURES, BadMessage
 from ...bus.messages import Begun, Chunk, Done, Failed, MarkRow, Stopped, TakeMarks, Work
-from . import ending, estimating, failing, flaws, keeping, leases, log, readers, schedule, syncing, transcripts
+from . import (
+    ending,
+    estimating,
+    failing,
+    flaws,
+    keeping,
+    leases,
+    log,
+    own,
+    prompts,
+    readers,
+    schedule,
+    syncing,
+    transcripts,
+)
 from .failing import Failure
 from .lifecycle import JOB, SEGMENT, move
 from .pronunciations import Respelled
@@ -43,6 +57,10 @@ def fill(world: World, provider: ProviderState, now: float) -> None:
         job, shared = schedule.next_job(world, provider, now)
         if job is None:
             return
+        own.renew(job.entry, provider)
+        if not own.equipped(world, job.entry):
+            prompts.start(world, provider, worker, job, now)
+            continue
         segment = schedule.take_segment(job)
         start(world, provider, worker, job, segment, now)
         if segment.attempt in worker.leases:
@@ -86,7 +104,7 @@ def _to_speak(world: World, provider: ProviderState, worker: Worker, job: Job, s
     source = job.text.slice(segment.start, segment.end)
     said = Respelled(source) if job.submit.ssml else world.pronunciations.respell(source)
     take = Take(
-        world.attempt_name(), provider.name, provider.version, job.entry.resolved, seed=keeping.seed(job, segment)
+        world.attempt_name(), provider.name, provider.version, job.entry.spoken, seed=keeping.seed(job, segment)
     )
     expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
     granted = leases.window(job.rate)
@@ -100,13 +118,14 @@ def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Seg
     work = Work(
         session=worker.session,
         attempt=attempt.name,
-        voice=attempt.take.voice,
+        voice=job.entry.resolved,
         language=job.language,
         rate=job.rate,
         ssml=job.submit.ssml,
-        style=job.submit.style,
+        style=own.style(job.entry, job.submit.style),
         seed=attempt.take.seed,
         credit=attempt.granted,
+        prompt=job.entry.prompt,
         seeded=job.submit.seed is not None,
     )
     world.to_worker(worker.peer, work, attempt.said.text.encode())
@@ -114,7 +133,7 @@ def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Seg
 
 def _announce(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment) -> None:
     """Tell the readers who speaks, when that has changed, and how fast he is: a player of a slow engine waits."""
-    name, voice = speaker = (provider.name, job.entry.resolved)
+    name, voice = speaker = (provider.name, job.entry.spoken)
     if job.spoken != speaker:
         kind = "started" if job.spoken == ("", "") else "moved"
         reason = job.trail[-1] if job.trail else ""
@@ -153,7 +172,7 @@ def probe(world: World, provider: ProviderState, worker: Worker, now: float) -> 
             rate=rate,
             credit=attempt.granted,
         ),
-        said.text.encode(),
+        said.text.encode() if provider.catalogue.voices else b"",
     )
 
 
@@ -283,6 +302,8 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
     if attempt.stopping is not None:
         return ""
     provider = world.providers[worker.provider]
+    if attempt.making is not None:
+        return prompts.done(world, worker, attempt, now)
     if attempt.job is None or attempt.segment is None:
         assert provider.catalogue is not None
         silent = message.peak < flaws.SILENT_PEAK and provider.catalogue.capabilities["speak"]
@@ -369,7 +390,7 @@ def failed(world: World, worker: Worker, message: Failed, body: bytes, now: floa
     if attempt.stopping is None:
         code = message.code if message.code in FAILURES else "unavailable"
         told = Failure(code, message.message[:500], max(message.retry_after, 0.0), told=True)
-        failing.fail(world, attempt, told, now)
+        prompts.fail(world, attempt, told, now)
     return ""
 
 

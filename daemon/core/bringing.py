@@ -58,8 +58,6 @@ def added(world: World, job: Job, n: int, body: bytes) -> TextAdded:
 
 def unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Problem | None:
     """What is wrong with one more piece of a text."""
-    if job.over:
-        return Problem("ended", f"The job {job.id} is over; nothing can be added.")
     if job.complete:
         return Problem("ended", f"The text of {job.id} is complete; nothing can be added.")
     if n != have + 1:

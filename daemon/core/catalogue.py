@@ -2,8 +2,8 @@
 
 Owns: checking what came in a READY, and finding the provider's own name for the voice that a caller asked for. Must not
 know: workers, chains, whether the provider is well. Invariant: whatever a worker sent, a `Catalogue` that exists has
-at least one voice if it speaks, all its names and tags are short and printable, and each voice or model that it
-resolves to is one of its own.
+at least one voice if it speaks, or can clone some, all its names and tags are short and printable, and each voice or
+model that it resolves to is one of its own.
 """
 
 from __future__ import annotations
@@ -68,14 +68,22 @@ class _Capabilities(msgspec.Struct, frozen=True):
     cloning: bool = False
     resamples: bool = True
     own_end: bool = False
+    designs: OrNothing = ""
     marks: Annotated[list[Name], msgspec.Meta(max_length=16)] = []
     options: Annotated[list[Name], msgspec.Meta(max_length=200)] = []
     default_voices: Annotated[dict[OrNothing, Name], msgspec.Meta(max_length=1000)] = {}
 
 
+class _Prompts(msgspec.Struct, frozen=True):
+    model: OrNothing = ""
+    revision: OrNothing = ""
+    mode: OrNothing = ""
+
+
 class _Body(msgspec.Struct, frozen=True):
     voices: Annotated[tuple[Voice, ...], msgspec.Meta(max_length=10_000)]
     capabilities: _Capabilities = _Capabilities()
+    prompts: _Prompts = _Prompts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +98,17 @@ class Catalogue:
     """What one provider can say.
 
     voices: all of them, the default first. capabilities: what it claims, with everything it did not mention as not
-    there; made of plain data only.
+    there; made of plain data only. prompts: what its voice prompts are for, as model, revision and mode.
     """
 
-    def __init__(self, voices: tuple[Voice, ...], capabilities: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        voices: tuple[Voice, ...],
+        capabilities: Mapping[str, Any],
+        prompts: tuple[str, str, str] = ("", "", ""),
+    ) -> None:
         self.voices = voices
+        self.prompts = prompts
         self.capabilities: dict[str, Any] = dict(capabilities)
         self._by_name = {voice.name: voice for voice in voices}
         self._by_lower = {voice.name.lower(): voice for voice in reversed(voices)}
@@ -112,11 +126,15 @@ class Catalogue:
         """
         told = msgspec.convert(body, _Body)
         able = told.capabilities
-        if bool(told.voices) != able.speak or not (able.speak or able.transcribe):
+        voiceless = not told.voices and not able.cloning
+        if (able.speak and voiceless) or (told.voices and not able.speak) or not (able.speak or able.transcribe):
             raise ValueError(f"{len(told.voices)} voices of an engine that can{'' if able.speak else 'not'} speak")
         if len({voice.name for voice in told.voices}) < len(told.voices):
             raise ValueError("two voices have the same name")
-        catalogue = cls(told.voices, msgspec.to_builtins(told.capabilities))
+        catalogue = cls(told.voices, msgspec.to_builtins(told.capabilities), msgspec.structs.astuple(told.prompts))
+        designs = told.capabilities.designs
+        if designs and not catalogue._named(designs):
+            raise ValueError(f"voices are described to {designs!r}, which is none of the voices")
         for language, name in told.capabilities.default_voices.items():
             if not catalogue._named(name):
                 raise ValueError(f"the default voice for {language!r} is {name!r}, which is none of the voices")
@@ -208,6 +226,8 @@ class Catalogue:
 
     def _default(self, language: str) -> str | Problem:
         """The voice for a language: the one that the engine prefers for it, else the first that claims it."""
+        if not self.voices:
+            return Problem("unknown_voice", "It speaks with cloned voices only; make one: voicebus voices add")
         if not language:
             return self._named(self._defaults.get("", "")) or self.voices[0].name
         tag = language_matches(language, self._tags)

@@ -23,16 +23,19 @@ from ...bus.messages import (
     Deposit,
     Detach,
     End,
+    Fetch,
     Greet,
     Hello,
     Import,
     Pin,
     Query,
     Refused,
+    Sample,
     Submit,
+    Voice,
     Welcome,
 )
-from . import asking, deleting, importing, jobs, queries, quotas, readers
+from . import asking, deleting, importing, jobs, queries, quotas, readers, samples, voices
 from .state import Client
 from .world import World
 
@@ -170,5 +173,8 @@ _ANSWERS: dict[type, Handler] = {
     Deposit: importing.deposit,
     CancelAll: jobs.cancel_all,
     Query: _query,
+    Sample: samples.piece,
+    Voice: voices.do,
+    Fetch: samples.fetch,
     Bye: _bye,
 }

@@ -22,6 +22,7 @@ from ...bus.messages import (
     Greet,
     Heard,
     Need,
+    Prompt,
     Ready,
     Register,
     Stopped,
@@ -40,7 +41,9 @@ from . import (
     log,
     outcomes,
     packing,
+    prompts,
     restoring,
+    samples,
     stopping,
     supervise,
     syncing,
@@ -52,6 +55,7 @@ from .effects import Effect
 from .records import Found, Outcome, Unfinished
 from .settings import Settings
 from .state import Worker
+from .voice_events import VoiceEvents
 from .world import Chance, World
 
 LOOK_S = 0.05
@@ -65,7 +69,7 @@ READINGS = 8
 """So many readings of one client are fed at a time: with hundreds, what they have coming would not fit its pipe."""
 
 
-class Core:
+class Core(VoiceEvents):
     """The pure part of the daemon. `effects` is the list that the shell empties after each event."""
 
     def __init__(
@@ -194,6 +198,7 @@ class Core:
         upkeep.sweep(world, now)
         aging.sweep(world, now)
         packing.sweep(world, now)
+        samples.sweep(world, now)
         importing.sweep(world, now)
         attempts.grant_again(world, now)
         for provider in world.providers.values():
@@ -417,6 +422,7 @@ _FROM_WORKER: dict[type, Callable[..., str]] = {
     Heard: transcripts.heard,
     Done: attempts.done,
     Failed: attempts.failed,
+    Prompt: prompts.came,
     Stopped: attempts.stopped,
     Need: feeding.need,
 }

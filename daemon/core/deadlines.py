@@ -6,7 +6,7 @@ daemon that owes credit; who misses one loses the attempt at once, whatever his 
 
 from __future__ import annotations
 
-from . import failing, leases
+from . import failing, leases, prompts
 from .failing import Failure
 from .state import Attempt, Worker
 from .world import World
@@ -44,7 +44,9 @@ def deadline(world: World, worker: Worker, attempt: Attempt) -> float | None:
 
 def _hearing_s(worker: Worker, attempt: Attempt) -> float:
     """How long an attempt to transcribe may be silent: a model listens to a window at a time, and says nothing while it
-    does, nor can it be stopped there."""
+    does, nor can it be stopped there. So it is where a voice prompt is made, in one go."""
+    if attempt.making is not None:
+        return worker.settings.prompt_s
     if attempt.job is None or attempt.job.recording is None:
         return 0.0
     return min(HEARING_TIMES * WINDOW_S * worker.factor, HEARING_MAX_S)
@@ -81,7 +83,7 @@ def overdue(world: World, worker: Worker, now: float) -> None:
         else:
             _hung(world, worker, f"made no progress for {silent_s:.1f} s")
             leases.release(world, worker, attempt)
-            failing.fail(world, attempt, Failure("hang", worker.ours), now)
+            prompts.fail(world, attempt, Failure("hang", worker.ours), now)
         if worker.state == "stopping":
             break
     if worker.state == "stopping":
@@ -100,8 +102,8 @@ def lose(world: World, worker: Worker, failure: Failure, now: float, *, blame: b
         if attempt.stopping is not None:
             continue
         if blame and attempt.begun:
-            failing.fail(world, attempt, failure, now)
+            prompts.fail(world, attempt, failure, now)
         elif attempt.job is None:
-            failing.probed(world, world.providers[worker.provider], attempt, failure, now)
+            prompts.lost(world, attempt, failure, now)
         else:
             failing.return_segment(world, attempt, f"{worker.provider}: {failure}")

@@ -23,7 +23,18 @@ class Stored:
     length: int
 
 
-Body = bytes | memoryview | Stored | None
+@dataclass(slots=True)
+class Filed:
+    """A range of bytes of a file beside the voices (a recording, a voice prompt), read at the moment of sending. name:
+    made by the core, never by anybody outside."""
+
+    uid: int
+    name: str
+    at: int
+    length: int
+
+
+Body = bytes | memoryview | Stored | Filed | None
 
 
 @dataclass(slots=True)
@@ -168,6 +179,45 @@ class Expire:
 
 
 @dataclass(slots=True)
+class WriteSample:
+    """Put a piece of a recording to what is there of it, if it begins where that ends. Comes back as `sample_written`
+    with how much is there."""
+
+    uid: int
+    sample: str
+    offset: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class CheckSample:
+    """Have a helper look at a recording that is whole. Comes back as `sample_checked`; one that is good is a file of
+    its own from then on."""
+
+    uid: int
+    sample: str
+
+
+@dataclass(slots=True)
+class StorePrompt:
+    """Keep a voice prompt. Comes back as `prompt_stored`."""
+
+    uid: int
+    name: str
+    data: bytes
+
+
+@dataclass(slots=True)
+class DropVoiceFiles:
+    """Remove files beside the voices, and what there is of recordings under way. Comes back as `voice_files_dropped`
+    with the same ticket, unless that is 0."""
+
+    uid: int
+    names: tuple[str, ...]
+    ticket: int = 0
+
+
+@dataclass(slots=True)
 class Report:
     """A line for the log. level: "debug", "info", "warning" or "error"."""
 
@@ -199,6 +249,10 @@ Effect = (
     | Commit
     | Ask
     | Expire
+    | WriteSample
+    | CheckSample
+    | StorePrompt
+    | DropVoiceFiles
     | Report
     | Leave
 )

@@ -59,7 +59,7 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     provider = world.providers[worker.provider]
     rule = RULES[failure.code]
     worker.last_failure = f"{failure.code}: {failure}"
-    _tell_breaker(world, provider, rule, failure, now)
+    tell_breaker(world, provider, rule, failure, now)
     if attempt.job is None or attempt.segment is None:
         probed(world, provider, attempt, failure, now)
         return
@@ -83,7 +83,8 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
         world.notice(job, "again", segment.number, provider=provider.name, reason=line)
 
 
-def _tell_breaker(world: World, provider: ProviderState, rule: Rule, failure: Failure, now: float) -> None:
+def tell_breaker(world: World, provider: ProviderState, rule: Rule, failure: Failure, now: float) -> None:
+    """Let a provider's breaker hear of a failure, as its rule says."""
     if rule.breaker == "trips":
         provider.breaker.trip(now, failure.retry_after)
     elif rule.breaker == "counts":

@@ -22,7 +22,7 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
-from . import bringing, cutting, ending, keeping, log, packing, quotas, readers, recordings, routing, schedule
+from . import bringing, cutting, ending, keeping, log, own, packing, quotas, readers, recordings, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
 from .records import JobSaved, TextClosed
@@ -47,8 +47,8 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
     text = ""
     if problem is None:
         problem, text = bringing.body_of(world, message, body)
-    language = _language(world, message, text)
-    chain = routing.chain_for(world, message.chain, language, message.kind) if problem is None else []
+    language = _language(world, client.uid, message, text)
+    chain = routing.chain_for(world, client.uid, message.chain, message.kind) if problem is None else []
     if isinstance(chain, Problem):
         problem = chain
     elif problem is None:
@@ -204,12 +204,12 @@ def _retry_after(world: World) -> float:
     return round(max(WAIT_S, min(min(rest, default=WAIT_S), 60.0)), 1)
 
 
-def _language(world: World, message: Submit, text: str) -> str:
+def _language(world: World, uid: int, message: Submit, text: str) -> str:
     if message.kind == "transcribe":
         return "" if message.language == "auto" else message.language
     if message.language == "auto":
         return detect_language(text[:2000], ()) or world.settings.language
-    return message.language or world.settings.language
+    return message.language or own.language(world, uid, message.chain) or world.settings.language
 
 
 # ------------------------------------------------------------------------------------------------------------ text

@@ -1,8 +1,9 @@
 """Which files at a start belong to nobody.
 
 Owns: the patterns of names that are ours, and which of them nobody needs. Must not know: directories, files, clocks.
-Invariant: what is not recognised is not touched; what a job owns is not touched; nor is what is younger than the grace,
-since it may belong to somebody who has not said so yet (a backup that is being put back, a helper that packs).
+Invariant: what is not recognised is not touched; what a job or a voice owns is not touched; nor (but for voices' files)
+is what is younger than the grace, since it may belong to somebody who has not said so yet (a backup that is being put
+back, a helper that packs).
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ LOGS = 3
 AUDIO = re.compile(r"logs/[^/]+\.(takes|flac|input)\Z")
 """Journals, finished audio that was packed, and recordings to be transcribed: owned by a job, or by nobody."""
 
-STAGING = re.compile(r"(logs/)?[^/]+\.(part|tmp)\Z")
+STAGING = re.compile(r"(logs/|voices/[0-9]+/)?[^/]+\.(part|tmp)\Z")
 """Files that were being written when their writer died."""
+
+VOICE = re.compile(r"voices/[0-9]+/[^/]+\.(sample|prompt)\Z")
+"""Recordings, and what was made of them: of a voice, or of nobody. These go at once, since somebody may have been told
+that they are gone; nobody but the daemon writes there."""
 
 SOCKET = re.compile(r"run/[^/]+\.sock\Z")
 """Sockets; whoever lists the files lists only those that nobody listens on."""
@@ -36,11 +41,11 @@ def orphans(
     found: names below the state directory, and as ``run/NAME`` below that of the sockets. owned: those that a job has.
     ages: seconds since each was last written; one of an unknown age, or from the future, is young.
     """
-    return [name for name in found if _nobodys(name, owned) and ages.get(name, -1.0) >= grace_s]
+    return [name for name in found if _nobodys(name, owned) and (VOICE.match(name) or ages.get(name, -1.0) >= grace_s)]
 
 
 def _nobodys(name: str, owned: Collection[str]) -> bool:
     log = _LOG.match(name)
     if log is not None:
         return int(log[1]) > LOGS
-    return name not in owned and any(pattern.match(name) for pattern in (AUDIO, STAGING, SOCKET))
+    return name not in owned and any(pattern.match(name) for pattern in (AUDIO, VOICE, STAGING, SOCKET))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import asking, deleting, ending, importing, leases, log, packing, readers, recordings, schedule
+from . import asking, deleting, ending, importing, leases, log, packing, readers, recordings, schedule, voices
 from .records import JobSaved, Outcome
 from .state import Job
 from .world import Pending, World
@@ -26,7 +26,9 @@ def settled(world: World, outcome: Outcome, now: float) -> None:
     job = world.jobs.get(pending.job)
     if job is not None and job.order != pending.order:
         job = None  # it was given up meanwhile, and another has its name
-    if pending.kind == "delete":
+    if pending.kind == "voice":
+        voices.settled(world, pending, outcome, now)
+    elif pending.kind == "delete":
         _deleted(world, job, outcome)
     elif pending.kind == "packed":
         packing.settled(world, job, outcome, now)

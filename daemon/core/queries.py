@@ -15,6 +15,7 @@ from typing import Any
 
 from ...bus.codec import BODY_BYTES, encode
 from ...bus.messages import Page, Query
+from . import listing
 from .routing import condition
 from .state import Client, Job, ProviderState, Segment, Worker
 from .world import World
@@ -69,7 +70,7 @@ def _rows(world: World, client: Client, message: Query, now: float) -> Iterator[
     if message.what == "providers":
         return (_provider(world, provider, operates, now) for provider in world.providers.values())
     if message.what == "voices":
-        return _voices(world, where.get("provider", ""), where.get("language", ""))
+        return listing.voices(world, client.uid, where)
     if message.what == "jobs":
         mine = (job for key, job in world.jobs.items() if key[0] == client.uid)
         return (_job(job, now) for job in mine if where.get("state", job.told) == job.told)
@@ -173,21 +174,6 @@ _OUTSIDE = {
     "out": "it is out of order; whoever runs the service can see why",
 }
 """How a provider is, without an engine's words."""
-
-
-def _voices(world: World, only: str, language: str) -> Iterator[Row]:
-    for provider in world.providers.values():
-        if provider.catalogue is None or (only and provider.name != only):
-            continue
-        for voice in provider.catalogue.spoken(language):
-            yield {
-                "provider": provider.name,
-                "voice": voice.name,
-                "languages": list(voice.languages),
-                "gender": voice.gender,
-                "description": voice.description,
-                "variants": list(voice.variants),
-            }
 
 
 def _job(job: Job, now: float) -> Row:

@@ -50,8 +50,6 @@ def unfit_piece(world: World, job: Job, n: int, have: int, body: bytes) -> Probl
     """What is wrong with one more piece of a recording."""
     recording = job.recording
     assert recording is not None
-    if job.over:
-        return Problem("ended", f"The job {job.id} is over; nothing can be added.")
     if job.complete:
         return Problem("ended", f"The recording of {job.id} is complete; nothing can be added.")
     if n != have + 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...bus.messages import Submit
+from ...bus.messages import Consent, Submit, VoiceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,85 @@ class JobPacked:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleFacts:
+    """What was measured of a recording; levels in dB below full scale, so 0 at most.
+
+    seconds, rate, channels: as it was uploaded; form: of the file, such as "WAV". peak: the largest sample. level: of
+    the speech. floor: of what lies between. clipped: the part of all samples that stand at full scale in runs. lead,
+    tail: seconds of silence before and behind. mixed: what mixing the channels costs, dB.
+    """
+
+    seconds: float
+    rate: int
+    channels: int
+    form: str = ""
+    peak: float = 0.0
+    level: float = 0.0
+    floor: float = -90.0
+    clipped: float = 0.0
+    lead: float = 0.0
+    tail: float = 0.0
+    mixed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSaved:
+    """A recording that a voice has. sample: SHA-256 of its file, which has so many bytes."""
+
+    sample: str
+    bytes: int
+    facts: SampleFacts
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSaved:
+    """A voice of a user's own is this from now on; whatever it was before is gone for good. samples: of each recording
+    in `spec`. was: the name that it had before it was renamed. created: seconds since 1970, 0 for now."""
+
+    uid: int
+    name: str
+    spec: VoiceSpec
+    samples: tuple[SampleSaved, ...] = ()
+    was: str = ""
+    created: float = 0.0
+
+    def is_same(self, other: VoiceSaved) -> bool:
+        """Whether this is a voice as that one is, whatever it is called."""
+        return self.uid == other.uid and self.spec == other.spec and self.created == other.created
+
+    def dated(self, now: float) -> VoiceSaved:
+        """The same with the date put to what happens now."""
+        consent = self.spec.consent
+        if consent.statement and not consent.at:
+            consent = Consent(consent.who, consent.statement, now)
+        spec = VoiceSpec(
+            self.spec.kind,
+            self.spec.description,
+            self.spec.languages,
+            self.spec.chain,
+            self.spec.samples,
+            consent,
+        )
+        return VoiceSaved(self.uid, self.name, spec, self.samples, self.was, self.created or now)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRenamed:
+    """A voice has another name from now on, under which all else is kept."""
+
+    old: str
+    voice: VoiceSaved
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRemoved:
+    """A voice is to be gone for good."""
+
+    uid: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobImported:
     """A job that is over came from an archive, all of it at once: it is there with this record, or not at all. Its
     journal has been synced before this is durable. job: as it was accepted; what stands in its `text` is the first of
@@ -149,18 +228,32 @@ class JobImported:
     audio: str = "kept"
 
 
-Record = JobSaved | TextAdded | TextClosed | JobEnded | JobDeleted | JobPinned | JobPacked | JobImported
+Record = (
+    JobSaved
+    | TextAdded
+    | TextClosed
+    | JobEnded
+    | JobDeleted
+    | JobPinned
+    | JobPacked
+    | JobImported
+    | VoiceSaved
+    | VoiceRenamed
+    | VoiceRemoved
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a commit. state: "done"; "exists": a job of that name is there already (JobSaved, JobImported),
     and nothing was changed; "deleted": there was one, and its name is not free yet (these, JobDeleted); "missing":
-    there is no such job; "failed": nothing was changed, and why is in `reason`."""
+    there is no such job; "failed": nothing was changed, and why is in `reason`. at: when,
+    seconds since 1970."""
 
     ticket: int
     state: str = "done"
     reason: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def restore(world: World, found: Sequence[Unfinished], now: float) -> None:
 
 def _restore(world: World, found: Unfinished, now: float) -> None:
     saved = found.saved.job
-    chain = routing.chain_for(world, saved.submit.chain, saved.language, saved.submit.kind)
+    chain = routing.chain_for(world, saved.uid, saved.submit.chain, saved.submit.kind)
     problem = chain if isinstance(chain, Problem) else None
     entries = [Entry("", "")] if isinstance(chain, Problem) else chain
     cutter = splitter(world, entries, saved.language) if problem is None else NO_SPLITTER

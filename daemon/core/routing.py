@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ...bus.messages import Choice, Submit
-from . import keeping
+from . import keeping, own
 from .catalogue import Catalogue, Problem
+from .records import VoiceSaved
 from .state import Entry, Job, ProviderState
 from .world import World
 
@@ -26,18 +27,16 @@ HEARD_PATIENCE_S = 1.0
 """Patience once audio is there: long enough for a small worker to be started again (espeak takes 0.2 s)."""
 
 
-def chain_for(world: World, asked: Sequence[Choice], language: str, kind: str = "speak") -> list[Entry] | Problem:
-    """The chain that a request may use, or what is wrong with it."""
+def chain_for(world: World, uid: int, asked: Sequence[Choice], kind: str = "speak") -> list[Entry] | Problem:
+    """The chain that a request of this user may use, or what is wrong with it."""
     settings = world.settings
     usual = settings.transcribe if kind == "transcribe" else settings.chain
     entries: list[Entry] = []
     for choice in asked or usual:
-        if not choice.provider and choice.voice in settings.chains:
-            entries += [Entry(c.provider, c.voice) for c in settings.chains[choice.voice]]
-        elif not choice.provider:
-            entries += [Entry(c.provider, choice.voice or c.voice) for c in usual]
-        else:
-            entries.append(Entry(choice.provider, choice.voice))
+        found = _entries(world, uid, choice, usual, kind)
+        if isinstance(found, Problem):
+            return found
+        entries += found
     for entry in entries:
         if entry.provider not in world.providers:
             near = get_close_matches(entry.provider, list(world.providers), 1)
@@ -50,6 +49,19 @@ def chain_for(world: World, asked: Sequence[Choice], language: str, kind: str = 
     if not entries:
         return Problem("unknown_provider", f"No provider is configured.{_mistake(world)}")
     return entries
+
+
+def _entries(world: World, uid: int, choice: Choice, usual: Sequence[Choice], kind: str) -> list[Entry] | Problem:
+    """What one choice stands for: a voice of the user's own goes before a chain of that name, and that before all."""
+    settings = world.settings
+    mine = own.voice(world, uid, choice) if kind == "speak" else None
+    if mine is not None:
+        return own.entries(world, mine, choice.provider)
+    if choice.provider:
+        return [Entry(choice.provider, choice.voice)]
+    if choice.voice in settings.chains:
+        return [Entry(c.provider, c.voice) for c in settings.chains[choice.voice]]
+    return [Entry(c.provider, choice.voice or c.voice) for c in usual]
 
 
 def _mistake(world: World) -> str:
@@ -71,7 +83,7 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
     if submit.kind == "speak" and rate not in (0, provider.rate) and not catalogue.capabilities["resamples"]:
         why = f"{entry.provider} makes {provider.rate} samples a second, and its environment has no soxr to make {rate}"
         entry.refusal, entry.code = why, "unsupported"
-    if entry.resolved or entry.refusal:
+    if entry.refusal or (entry.resolved and entry.own is None):
         return
     if submit.kind == "transcribe":
         _resolve_hearing(entry, catalogue, submit)
@@ -83,11 +95,25 @@ def resolve(world: World, entry: Entry, submit: Submit, language: str, rate: int
     if lacking:
         entry.refusal, entry.code = f"{entry.provider} cannot do {lacking}", "unsupported"
         return
+    if entry.own is not None:
+        _as_own(world, entry, entry.own, catalogue)
+        return
     answer = catalogue.resolve(entry.voice, language)
     if isinstance(answer, Problem):
         entry.refusal, entry.code = f"{entry.provider}: {answer.message}", answer.code
     else:
         entry.resolved = answer
+
+
+def _as_own(world: World, entry: Entry, mine: VoiceSaved, catalogue: Catalogue) -> None:
+    """Looked at each time: a worker with another model needs another voice prompt."""
+    found = own.realize(mine, entry.provider, catalogue)
+    if isinstance(found, Problem):
+        entry.refusal, entry.code = found.message, found.code
+    else:
+        entry.resolved, entry.prompt = found
+        if problem := own.refused(world, entry):
+            entry.refusal, entry.code = problem.message, problem.code
 
 
 def _resolve_hearing(entry: Entry, catalogue: Catalogue, submit: Submit) -> None:

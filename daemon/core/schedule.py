@@ -12,7 +12,7 @@ import heapq
 from itertools import islice
 
 from ...bus.messages import PRIORITIES
-from . import cutting, quotas, readers
+from . import cutting, own, quotas, readers
 from .lifecycle import JOB, move
 from .state import Attempt, Client, ClientKey, Job, ProviderState, Queue, Segment, Worker
 from .world import World
@@ -121,7 +121,7 @@ def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | N
     share = world.settings.limits.class_share_s
     for priority in PRIORITIES:
         queue = provider.queues.get(priority)
-        job = _next_of(queue, now) if queue is not None else None
+        job = _next_of(world, queue, now) if queue is not None else None
         if queue is None or job is None:
             continue
         if queue.since is None:
@@ -138,9 +138,10 @@ def next_job(world: World, provider: ProviderState, now: float) -> tuple[Job | N
     return job, shared
 
 
-def _next_of(queue: Queue, now: float) -> Job | None:
+def _next_of(world: World, queue: Queue, now: float) -> Job | None:
     for client in sorted(queue.clients, key=queue.turn) if len(queue.clients) > 1 else queue.clients:
-        ready = [job for job in queue.clients[client].values() if job.not_before <= now]
+        jobs = queue.clients[client].values()
+        ready = [job for job in jobs if job.not_before <= now and own.startable(world, job.entry)]
         if ready:
             return min(ready, key=lambda job: job.order)
     return None
@@ -195,11 +196,11 @@ def due_s(world: World, attempt: Attempt) -> float:
 def victim(world: World, provider: ProviderState, now: float) -> Attempt | None:
     """Which attempt to stop so that an urgent job is heard at once; None where nothing urgent waits, a slot is about
     to be free, or everybody has been stopped often enough. Unheard takes first, then the least advanced."""
-    urgent = next((p for p in URGENT if (queue := provider.queues.get(p)) and _next_of(queue, now)), None)
+    urgent = next((p for p in URGENT if (queue := provider.queues.get(p)) and _next_of(world, queue, now)), None)
     if urgent is None:
         return None
     running = [attempt for name in provider.workers for attempt in world.workers[name].leases.values()]
-    if any(attempt.stopping is not None or attempt.job is None for attempt in running):
+    if any(attempt.stopping is not None or (attempt.job is None and attempt.making is None) for attempt in running):
         return None
     rank = PRIORITIES.index(urgent)
     lower = [

@@ -25,11 +25,12 @@ class Provider:
     worker. settings: handed to the engine over the bus, secrets included, never on a command line. key: for workers
     that the daemon does not start ("" lets none in). workers: how many. rate: native samples a second, where the
     provider's manifest says so before a worker is up (0: unknown). load_s: longest time from start to READY.
-    first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which
-    a *big* worker's attempt goes to a spare already. stop_s: grace between STOP and kill. beat_s: between beats.
-    idle_unload_s: a worker without work for so long is let sleep (0: never), except that keep_warm of them stay up.
-    recycle_jobs, recycle_rss_bytes, recycle_vram_bytes: a worker that has made so many takes, or whose memory has
-    grown by so much since it was ready, is replaced by a fresh one (0: never).
+    first_chunk_s, chunk_s: longest time without audio before an attempt counts as hung. fence_s: silence after which a
+    *big* worker's attempt goes to a spare already. stop_s: grace between STOP and kill. prompt_s: longest time for
+    making a voice prompt. beat_s: between beats. idle_unload_s: a worker without work for so long is let sleep (0:
+    never), except that keep_warm of them stay up. recycle_jobs, recycle_rss_bytes, recycle_vram_bytes: a worker that
+    has made so many takes, or whose memory has grown by so much since it was ready, is replaced by a fresh one (0:
+    never).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Provider:
     chunk_s: float = 5.0
     fence_s: float = 0.1
     stop_s: float = 2.0
+    prompt_s: float = 60.0
     beat_s: float = 1.0
     idle_unload_s: float = 0.0
     keep_warm: int = 0
@@ -60,7 +62,8 @@ class Provider:
 class Limits:
     """Bounds on what the daemon takes on. Sizes in bytes, times in seconds. Those for one user may be 0, which is as
     much as there is for all. memory_budget_bytes: what all workers together may use (0: not known, so taken for
-    enough); vram_budget_bytes: the same for each device by its name."""
+    enough); vram_budget_bytes: the same for each device by its name. voices: of one user; voice_bytes: what all
+    recordings and voice prompts take on the disk; sample_bytes: one recording."""
 
     clients: int = 1000
     jobs: int = 2000
@@ -86,6 +89,10 @@ class Limits:
     jobs_per_user: int = 0
     texts_bytes_per_user: int = 0
     disk_bytes_per_user: int = 0
+    voices: int = 500
+    voice_bytes: int = 1024 * 1024 * 1024
+    voice_bytes_per_user: int = 0
+    sample_bytes: int = 32 * 1024 * 1024
 
     def shared(self) -> Limits:
         """The same where several users share the daemon: one that says nothing else gets a quarter of the whole."""
@@ -95,6 +102,7 @@ class Limits:
             jobs_per_user=self.jobs_per_user or max(self.jobs // 4, 1),
             texts_bytes_per_user=self.texts_bytes_per_user or max(self.texts_bytes // 4, 1),
             disk_bytes_per_user=self.disk_bytes_per_user or max(self.disk_bytes // 4, 1),
+            voice_bytes_per_user=self.voice_bytes_per_user or max(self.voice_bytes // 4, 1),
         )
 
 

@@ -15,6 +15,7 @@ from .breaker import Breaker
 from .catalogue import Catalogue
 from .contents import Recording, Text
 from .pronunciations import Respelled
+from .records import VoiceSaved
 from .restart import RestartPolicy
 from .segmentation import Splitter
 from .settings import Provider
@@ -77,13 +78,21 @@ class Segment:
 @dataclass(slots=True)
 class Entry:
     """One entry of a job's chain. voice: what was asked for; resolved: the provider's own name for it, "" until its
-    catalogue is known. refusal: why this entry is out for this job, "" while it is not."""
+    catalogue is known. refusal: why this entry is out for this job, "" while it is not. own: the user's own voice that
+    it is, as it was when the job came; prompt: the key of the voice prompt that the provider needs for it."""
 
     provider: str
     voice: str
     resolved: str = ""
     refusal: str = ""
     code: str = ""
+    own: VoiceSaved | None = None
+    prompt: str = ""
+
+    @property
+    def spoken(self) -> str:
+        """The voice that is heard, as people are told."""
+        return self.own.name if self.own is not None else self.resolved
 
 
 @dataclass(slots=True)
@@ -228,10 +237,10 @@ class Client:
 class Attempt:
     """One run of one segment on one worker; it holds its slot until DONE, FAILED or STOPPED.
 
-    job: None for a probe. granted: up to which sample its audio may come. said: the text as it was sent, with words
-    respelled. rows: how many rows of a transcript it has brought; asked: bytes of the recording that its worker has
-    asked for. shared: it is its class's share, which nothing stops. stopping: when STOP was sent, None before; why:
-    what for.
+    job: None for a probe, and where a voice prompt is made; making: which. granted: up to which sample its audio may
+    come. said: the text as it was sent, with words respelled. rows: how many rows of a transcript it has brought;
+    asked: bytes of the recording that its worker has asked for. shared: it is its class's share, which nothing stops.
+    stopping: when STOP was sent, None before; why: what for.
     """
 
     name: str
@@ -253,6 +262,7 @@ class Attempt:
     asked: int = -1
     stopping: float | None = None
     why: str = ""
+    making: JobKey | None = None
 
 
 @dataclass(slots=True)

@@ -385,6 +385,8 @@ def shift(world: World, by: float) -> None:
                 attempt.stopping += by
     for client in world.clients.values():
         client.heard_at += by
+    for importing in world.imports.values():
+        importing.heard_at += by
     for pending in world.commits.values():
         pending.since += by
     for job in world.unfinished.values():

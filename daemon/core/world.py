@@ -16,8 +16,9 @@ from ...bus.codec import encode
 from ...bus.errors import CALLER_CODES
 from ...bus.messages import Error, Message, Notice
 from .effects import Ask, Body, Commit, Effect, Report, ToClient, ToWorker
+from .personal import Making, Upload
 from .pronunciations import Pronunciations
-from .records import Record, Wanted
+from .records import Record, VoiceSaved, Wanted
 from .settings import Settings
 from .state import Attempt, Client, Job, JobKey, ProviderState, Segment, Worker
 
@@ -35,9 +36,10 @@ class Chance(Protocol):
 @dataclass(slots=True)
 class Pending:
     """What waits for a commit: messages to send then, and what becomes true. kind: "job", "text", "end", "delete",
-    "pin", "packed" or "import". order: the job's number, since another job may have its name by then. since: when it
-    was asked for. tell: whom to tell that it was in vain. effects: done first of all; afterwards: behind all that
-    follows from it."""
+    "pin", "packed", "import" or "voice" (of which nothing but the user is a job's). voice, old, said, askers: of a
+    voice, what it becomes, under which key it was, and who asked for it in which words. order: the job's number, since
+    another job may have its name by then. since: when it was asked for. tell: whom to tell that it was in vain.
+    effects: done first of all; afterwards: behind all that follows from it."""
 
     kind: str
     job: JobKey
@@ -46,6 +48,10 @@ class Pending:
     record: Record | None
     chars: int = 0
     tell: bytes = b""
+    voice: VoiceSaved | None = None
+    old: JobKey = (0, "")
+    said: Any = None
+    askers: dict[tuple[bytes, str], None] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
     afterwards: list[Effect] = field(default_factory=list)
 
@@ -149,6 +155,13 @@ class World:
     imports: dict[bytes, Importing] = field(default_factory=dict)
     arriving: dict[int, Job] = field(default_factory=dict)
     crowded: dict[int | None, float] = field(default_factory=dict)
+    voices: dict[JobKey, VoiceSaved] = field(default_factory=dict)
+    uploads: dict[JobKey, Upload] = field(default_factory=dict)
+    prompts: dict[JobKey, int] = field(default_factory=dict)
+    makings: dict[JobKey, Making] = field(default_factory=dict)
+    changing: dict[JobKey, Pending] = field(default_factory=dict)
+    removing: dict[int, Pending] = field(default_factory=dict)
+    removed: dict[JobKey, None] = field(default_factory=dict)
     order: int = 0
     names: int = 0
     ticket: int = 0

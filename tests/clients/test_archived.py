@@ -107,6 +107,7 @@ BAD = {
     "missing": (archives.files(), {"text.txt": None}, "text.txt is not in the zip"),
     "no record": ({"text.txt": b"x"}, {}, "record.json is not in the manifest"),
     "no json": ({"record.json": b"{", "text.txt": b"x"}, {}, "cannot be understood"),
+    "a transcript": (archives.files(request={**archives.REQUEST, "kind": "transcribe"}), {}, "it is a transcript"),
     "deep": ({"record.json": b"[" * 100_000, "text.txt": b"x"}, {}, "cannot be understood"),
     "no segments": ({"record.json": b"{}", "text.txt": b"x"}, {}, "names no segments"),
     "fields": (archives.files(state="running"), {}, "cannot be understood"),

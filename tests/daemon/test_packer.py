@@ -93,6 +93,18 @@ def test_what_is_stopped_leaves_nothing(world):
     assert len(world.processes) == 0
 
 
+def test_a_daemon_that_leaves_while_something_is_packed(world):
+    """Its helpers end with it, and what they had made so far goes; what waited for its turn had made nothing."""
+    world.fill("a", 3_000_000)
+    world.fill("b")
+    world.packer.begin("a", packed=True)
+    world.packer.begin("b", packed=True)
+    world.processes.kill_all()
+    world.journals.staging_path("a", packed=True).write_bytes(b"as far as it came")
+    world.packer.close()
+    assert world.files() == ["takes", "takes"] and world.told == []
+
+
 def test_a_helper_that_is_killed(world):
     """That a helper was killed is told with the signal; what it had begun is gone, and the journal is there."""
     before = world.fill("a", 400_000)

@@ -50,6 +50,9 @@ from voicebus.daemon.processes import Processes
 from voicebus.daemon.shell import Shell
 from voicebus.daemon.store import MemoryStore
 from voicebus.daemon.syncer import Syncer
+from voicebus.daemon.voice_checker import VoiceChecker
+from voicebus.daemon.voice_files import VoiceFiles
+from voicebus.daemon.voice_hands import VoiceHands
 
 from .fakes import FakeCore
 
@@ -71,7 +74,7 @@ class World:
         self.packer = Packer(self.processes, self.journals, lambda *told, packed: self.told.append((*told, packed)))
         self.told = []
         self.syncer = Syncer(self.journals.sync)
-        files = Files(tmp_path)
+        files, voices = Files(tmp_path), VoiceFiles(tmp_path / "voices")
         self.shell = Shell(
             self.core,
             self.lanes,
@@ -83,6 +86,7 @@ class World:
             self.syncer,
             files,
             Inputs(tmp_path / "logs"),
+            VoiceHands(self.core, voices, VoiceChecker(self.processes, voices, lambda *told: self.told.append(told))),
         )
         self.inbox = Inbox(
             "clients",

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import apsw
+import msgspec
 
 T = TypeVar("T")
 
-OF_A_STATE = re.compile(r"daemon\.lock|daemon\.log(\.\d+)?|logs|voicebus\.db|voicebus\.db-reserve")
+OF_A_STATE = re.compile(r"daemon\.lock|daemon\.log(\.\d+)?|logs|voices|voicebus\.db|voicebus\.db-reserve")
 """What a daemon that left in order may have in its state directory. The database's own helpers (``-wal``, ``-shm``) are
 gone by then, as is anything staged."""
 
@@ -91,6 +92,9 @@ def left_in_order(run: Path, state: Path, *, never_killed: bool = True) -> None:
         journals = {path.name for path in (state / "logs").iterdir()}
         strays = {name for name in journals if not OF_THE_LOGS.fullmatch(name) or not _owned(name, _logs(state))}
         assert not strays, f"journals without a job: {strays}"
+        files = list((state / "voices").glob("*/*"))
+        nobodys = [path.name for path in files if not _of_a_voice(path.name, _voices(state))]
+        assert not nobodys, f"files of voices that are gone: {nobodys}"
 
 
 def _logs(state: Path) -> set[str]:
@@ -104,6 +108,25 @@ def _logs(state: Path) -> set[str]:
         return {row[0] for row in db.execute("SELECT log FROM jobs")}
     finally:
         db.close()
+
+
+def _voices(state: Path) -> list[tuple[str, ...]]:
+    """Of all voices that the database knows: the names of their recordings, and of what is made of them."""
+    database = state / "voicebus.db"
+    if not database.exists():
+        return []
+    db = apsw.Connection(f"file:{database}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    try:
+        voices = [msgspec.msgpack.decode(row[0]) for row in db.execute("SELECT voice FROM voices")]
+    finally:
+        db.close()
+    return [tuple(each["sample"] for each in voice["samples"]) for voice in voices]
+
+
+def _of_a_voice(name: str, voices: list[tuple[str, ...]]) -> bool:
+    if name.endswith(".prompt"):
+        return bool(voices)  # its name is made of recordings and transcripts; `test_voices` looks closer
+    return any(name.startswith(sample) for samples in voices for sample in samples)
 
 
 def _owned(name: str, logs: set[str]) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 
+import msgpack
 import pytest
 
 from .rawpeer import EVERYTHING, Client, Message, Reading, Stage
@@ -27,6 +29,34 @@ def test_speech_arrives_whole(stage) -> None:
     peak = max(map(abs, struct.unpack(f"<{reading.samples}h", bytes(reading.pcm))))
     assert peak > 2000
     assert reading.samples > 2 * 22050
+
+
+def test_a_job_comes_back_as_it_was_told(stage) -> None:
+    """The rows of a job and its samples, sent as they were had under another name, are a job of the history that sounds
+    the same; a second time there is one of that name."""
+    client = stage.client()
+    reading = client.submit("archived-1", TEXT, chain=ESPEAK, keep="history")
+    client.finish("archived-1")
+    [row] = client.rows("history", job="archived-1")
+    pieces = [("text", TEXT.encode())]
+    for segment in client.rows("segments", job="archived-1"):
+        at = 2 * segment["offset"]
+        pieces.append(("segment", msgpack.packb(segment | {"marks": [["word", 10, 0, 4]]})))
+        pieces.append(("audio", bytes(reading.pcm[at : at + 2 * segment["samples"]])))
+    record = msgpack.packb(row)
+    client.ask("deposited", send=lambda: client.send("import", "copy-1", body=record), job="copy-1", n=0)
+    for n, (kind, body) in enumerate(pieces[:-1]):
+        put = partial(client.send, "deposit", "copy-1", n, kind, False, body=body)
+        client.ask("deposited", send=put, job="copy-1", n=n + 1)
+    last = partial(client.send, "deposit", "copy-1", len(pieces) - 1, "audio", True, body=pieces[-1][1])
+    assert client.ask("imported", send=last, job="copy-1")["outcome"] == "imported"
+    [copy] = client.rows("history", job="copy-1")
+    assert {name for name in row if row[name] != copy[name]} <= {"job", "bytes", "audio"}
+    client.attach("copy-1")
+    client.finish("copy-1")
+    assert client.readings["copy-1"].pcm == reading.pcm
+    told = client.ask("imported", send=lambda: client.send("import", "copy-1", body=record), job="copy-1")
+    assert told["outcome"] == "exists"
 
 
 def test_the_same_job_again_is_the_same_job(stage) -> None:

@@ -16,9 +16,9 @@ from voicebus.bus.codec import decode_to_client, decode_to_worker
 from voicebus.daemon.core.core import Core
 from voicebus.daemon.core.settings import Limits
 
-from . import sums
+from . import ends, sums
+from .ends import Asked
 from .oracle import RATE, Oracle, Wrong, check_text
-from .plan import UNSAYABLE
 
 if TYPE_CHECKING:
     from .clients import Heard
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 
 WINDOW = 8 * RATE
 """Samples that a worker may be ahead of the daemon's consent."""
-
-ENGINE_CODES = frozenset(
-    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "repeating",
-     "rate_limited", "quota", "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
-)  # fmt: skip
 
 Key = tuple[int, str]
 
@@ -247,40 +242,12 @@ class Judge:
     # ------------------------------------------------------------------------------------------------ how jobs end
 
     def _check_end(self, key: Key, end: m.Terminal) -> None:
-        """Whether a job may end like this, after all that befell."""
-        order = self.orders[key]
-        alone = self.now() - self._near.get(key, 0.0)
-        why = ""
-        if end.state == "finished":
-            allowed = end.skipped == 0 or (order.options["skip_bad"] and self._engine_faults(order) > 0)
-        elif end.code == "cancelled":
-            allowed = key in self.cancelled
-        elif end.code == "deleted":
-            allowed = key in self.deleting
-        elif end.code == "abandoned":
-            allowed, why = order.options["pace"] == "listen", f"alone for {alone:.1f} s"
-        elif end.code == "text_incomplete":
-            allowed = len(order.pieces) > 1 and self._client_faults() > 0
-        elif end.code in ("disk_full", "storage"):
-            allowed = self.befell["disk is full"] + self.befell["commits fail"] > 0
-        elif end.code == "daemon_stopped":
-            allowed = not self._kept(key)
-        elif end.code == "quarantined":
-            # Which sentence it was depends on what was lost with the worker; that there were two is what counts.
-            kinds = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls")
-            allowed = sum(self.befell[kind] for kind in kinds) >= 2
-        else:
-            allowed = end.code in ENGINE_CODES and self._engine_faults(order) >= 2
-        if not allowed:
-            raise Wrong(f"{key} ended as {end.state} ({end.code}: {end.message}) without a reason. {why}")
-
-    def _engine_faults(self, order: Order) -> int:
-        kinds = ("engine", "worker loads", "worker dies")
-        faults = sum(count for kind, count in self.befell.items() if kind.startswith(kinds))
-        return faults + 2 * (UNSAYABLE in order.text)
-
-    def _client_faults(self) -> int:
-        return sum(count for kind, count in self.befell.items() if kind.startswith(("client", "daemon", "power")))
+        asked = Asked(self._kept(key), key in self.cancelled, key in self.deleting)
+        if not ends.allowed(self.orders[key], end, asked, self.befell):
+            alone = self.now() - self._near.get(key, 0.0)
+            raise Wrong(
+                f"{key} ended as {end.state} ({end.code}: {end.message}) without a reason, alone for {alone:.1f} s"
+            )
 
     def heard_to_the_end(self, heard: Heard) -> None:
         """A client has its result: what it has is what was to be heard, told from the samples alone."""

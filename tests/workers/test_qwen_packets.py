@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicebus.workers._qwen_packets import Packets, frames_at_most, packed, pcm
+from voicebus.workers._qwen_packets import Packets, Packing, frames_at_most, packed, pcm
 from voicebus.workers._qwen_request import most_frames, options, sayable, self_test
 from voicebus.workers.engine import EngineError, Request
 
@@ -46,7 +46,7 @@ class Window:
 
 def said(frames, window, text="Hello.", stop_after=0, **settings):
     """How many frames each chunk has."""
-    items = packed(frames, window, text, Packets.told(settings, usual=4), RATE, stop_after)
+    items = packed(frames, Packing(text, window, Packets.told(settings, usual=4), RATE, stop_after))
     return [len(chunk.pcm) // 2 // SAMPLES for chunk in items]
 
 
@@ -64,7 +64,7 @@ def test_sizes_are_settings():
 def test_no_frame_is_made_ahead():
     """A frame is asked for when its chunk is, and none after the iterator was closed."""
     frames = Frames()
-    items = packed(frames, Window(), "Hello.", Packets.told({}, usual=4), RATE)
+    items = packed(frames, Packing("Hello.", Window(), Packets.told({}, usual=4), RATE))
     for count in (1, 2, 3):
         next(items)
         assert frames.made == count

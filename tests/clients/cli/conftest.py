@@ -268,7 +268,7 @@ class Client:
     def cancel_all(self) -> int:
         return 2
 
-    def voices(self, *, provider="", language=""):
+    def voices(self, *, provider="", language="", kind=None):
         rows = self.rows["voices"]
         return [row for row in rows if row["provider"] == (provider or row["provider"])
                 and (not language or language in row["languages"])]  # fmt: skip

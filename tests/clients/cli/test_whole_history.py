@@ -30,7 +30,8 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     assert json.loads(run("history", "search", "secret", "--json").stdout) == []
     shown = json.loads(run("history", "show", job, "--json").stdout)
     assert shown["text"] == TEXT and [s["state"] for s in shown["segments"]] == ["whole", "whole"]
-    assert all(s["provider"] == "espeak" and s["made_s"] > 0 and s["version"] for s in shown["segments"])
+    # On a busy machine one pass of the daemon sends a short sentence out and takes it in, so to it that took no time.
+    assert all(s["provider"] == "espeak" and s["made_s"] >= 0 and s["version"] for s in shown["segments"])
 
     saved = run("history", "save", job, "-o", "saved.wav")
     assert saved.returncode == 0, saved.stderr

@@ -24,6 +24,21 @@ def catalogue(voices=VOICES, **capabilities):
     return Catalogue.from_ready({"voices": voices, "capabilities": {"default_voices": DEFAULTS, **capabilities}})
 
 
+def test_a_described_voice_is_one_of_the_voices():
+    """A provider that makes voices from words names the voice that it keeps for that; one that it has not is wrong."""
+    assert catalogue(designs="anna").capabilities["designs"] == "anna"
+    with pytest.raises(ValueError, match="described to 'nobody'"):
+        catalogue(designs="nobody")
+
+
+def test_no_voices_are_enough_for_one_that_clones():
+    """A provider needs a voice of its own only if it cannot make any from recordings."""
+    able = {"default_voices": {}, "cloning": True}
+    assert isinstance(Catalogue.from_ready({"voices": [], "capabilities": able}).resolve("", ""), Problem)
+    with pytest.raises(ValueError, match="0 voices"):
+        Catalogue.from_ready({"voices": [], "capabilities": {}})
+
+
 @pytest.mark.parametrize(
     ("voice", "language", "expected"),
     [

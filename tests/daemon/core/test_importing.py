@@ -529,6 +529,18 @@ def test_whoever_leaves_in_the_middle_leaves_nothing() -> None:
         nothing_left(stage)
 
 
+def test_a_machine_that_slept_drops_nobody() -> None:
+    """The daemon's own lateness is not the sender's silence."""
+    stage, client = stage_for()
+    begin(client)
+    stage.now += 100.0
+    stage.core.late(100.0, stage.now)
+    client.hello()
+    stage.pass_time(2.0)
+    client.say(Deposit(job="j"), TEXT.encode())
+    assert client.last(Deposited).n == 1
+
+
 def test_whoever_leaves_before_the_answer_has_brought_it() -> None:
     """A record that is being written down is not taken back; bringing the job again finds it."""
     stage, client = stage_for()

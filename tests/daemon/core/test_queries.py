@@ -230,7 +230,8 @@ def test_voices_by_provider_and_language() -> None:
     assert len(query(client, "voices", where={"provider": "b"})[0]) == 2
     (row,) = query(client, "voices", where={"provider": "a", "language": "de-AT"})[0]
     assert row == {
-        "provider": "a", "voice": "de", "languages": ["de"], "gender": "", "description": "", "variants": [],
+        "provider": "a", "voice": "de", "kind": "preset", "languages": ["de"], "gender": "", "description": "",
+        "variants": [],
     }  # fmt: skip
 
 

@@ -46,25 +46,31 @@ from voicebus.bus.messages import (
 from voicebus.daemon.core.core import Core
 from voicebus.daemon.core.effects import (
     Ask,
+    CheckSample,
     Commit,
     DropFile,
     DropInput,
     DropLog,
+    DropVoiceFiles,
     Expire,
     FeedWorker,
+    Filed,
     Kill,
     Leave,
     Pack,
     Report,
     Spawn,
     Stored,
+    StorePrompt,
     SyncLog,
     ToClient,
     ToWorker,
     Unpack,
     WriteNote,
+    WriteSample,
     WriteTake,
 )
+from voicebus.daemon.core.personal import voice_key
 from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
@@ -74,14 +80,24 @@ from voicebus.daemon.core.records import (
     JobPinned,
     JobSaved,
     Outcome,
+    SampleFacts,
     SavedJob,
     TakeFound,
     TextAdded,
     TextClosed,
     Unfinished,
+    VoiceRemoved,
+    VoiceRenamed,
+    VoiceSaved,
     Wanted,
 )
 from voicebus.daemon.core.settings import Choice, Limits, Provider, Settings
+
+DATE = 1_700_000_000.0
+"""When everything is written down, seconds since 1970."""
+
+GOOD = SampleFacts(5.0, 24_000, 1, "WAV", -3.0, -18.0, -60.0, 0.0, 0.2, 0.3)
+"""Of a recording that nobody has anything to say against."""
 
 READY_BODY = {
     "voices": [
@@ -149,6 +165,7 @@ class FakeWorker:
     inbox: list[tuple[Any, bytes]] = field(default_factory=list)
     work: dict[str, Work] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
     sent: dict[str, tuple[int, int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     stops: list[str] = field(default_factory=list)
@@ -171,7 +188,8 @@ class FakeWorker:
 
     def ready(self, **changes: Any) -> None:
         """Be loaded."""
-        body = {**READY_BODY, "capabilities": {**READY_BODY["capabilities"], **changes.pop("capabilities", {})}}  # type: ignore[dict-item]
+        more = {name: changes.pop(name) for name in ("voices", "prompts") if name in changes}
+        body = {**READY_BODY, **more, "capabilities": {**READY_BODY["capabilities"], **changes.pop("capabilities", {})}}  # type: ignore[dict-item]
         if changes.pop("hears", False):
             body = {**body, **HEARS}
         told = {"rate": 1000, "load_s": 0.1, "first_audio_s": 0.01, "factor": 0.01, **changes}
@@ -185,7 +203,8 @@ class FakeWorker:
             self.work.clear()
         elif isinstance(message, Work):
             self.work[message.attempt] = message
-            self.texts[message.attempt] = body.decode()
+            self.texts[message.attempt] = body.decode("utf-8", "replace")
+            self.bodies[message.attempt] = body
             self.sent[message.attempt] = (0, 0)
         elif isinstance(message, Stop):
             self.stops.append(message.attempt)
@@ -381,6 +400,7 @@ class FakeStore:
         self.jobs: dict[tuple[int, str], SavedJob] = {}
         self.deleted: set[tuple[int, str]] = set()
         self.takes: dict[str, list[TakeFound]] = {}
+        self.voices: dict[tuple[int, str], VoiceSaved] = {}
         self.order = 0
         self.rows: tuple[dict[str, Any], ...] = ()
         self.past: set[tuple[int, str]] = set()
@@ -397,6 +417,8 @@ class FakeStore:
             self.jobs[key] = SavedJob(record, (record.text,), record.submit.complete)
             self.order = max(self.order, record.order)
             return "done"
+        if isinstance(record, VoiceSaved | VoiceRenamed | VoiceRemoved):
+            return self._voice(record)
         if isinstance(record, JobImported):
             return self._import(record)
         key = self._key(record)
@@ -418,6 +440,16 @@ class FakeStore:
         else:
             del self.jobs[key]
             self.deleted.add(key)
+        return "done"
+
+    def _voice(self, record: Any) -> str:
+        if isinstance(record, VoiceSaved):
+            self.voices[voice_key(record.uid, record.name)] = record.dated(DATE)
+        elif isinstance(record, VoiceRenamed):
+            del self.voices[voice_key(record.voice.uid, record.old)]
+            self.voices[voice_key(record.voice.uid, record.voice.name)] = record.voice.dated(DATE)
+        else:
+            del self.voices[voice_key(record.uid, record.name)]
         return "done"
 
     def _import(self, record: JobImported) -> str:
@@ -499,6 +531,9 @@ class Stage:
         self.commits_fail = ""
         self.held: deque[Commit] = deque()
         self.asked: list[Ask | Expire] = []
+        self.checking: list[CheckSample] = []
+        self.facts: SampleFacts | None = GOOD
+        self.files_stay = ""
         self.hold_syncs = False
         self.syncing: deque[str] = deque()
         self.hold_helpers = False
@@ -529,9 +564,17 @@ class Stage:
             disk: Counter[int] = Counter()
             for saved in self.store.jobs.values():
                 disk[saved.job.uid] += saved.ended.disk if saved.ended else 0
+            self.core.restore_voices(list(self.store.voices.values()), self._voice_files(), self.now)
             self.core.restore(self.store.order + 1, self.store.unfinished(self.notes), disk)
         self.core.start(self.now)
         self.run()
+
+    def _voice_files(self) -> dict[tuple[int, str], int]:
+        return {
+            (int(name.split("/")[1]), name.split("/")[2]): len(data)
+            for name, data in self.files.items()
+            if name.startswith("voices/") and not name.endswith(".part")
+        }
 
     def _ticket(self) -> str:
         self.tickets += 1
@@ -604,6 +647,23 @@ class Stage:
             data = self.files.get(effect.file, b"")[effect.at : effect.at + effect.length]
             whole = len(data) == effect.length
             self._do(ToWorker(effect.peer, effect.header if whole else effect.missing, bytes(data) if whole else None))
+        elif isinstance(effect, WriteSample):
+            self._write_sample(effect)
+        elif isinstance(effect, CheckSample):
+            self.checking.append(effect)
+            if self.facts is not None:
+                self.check(self.facts)
+        elif isinstance(effect, StorePrompt):
+            if not self.disk_full:
+                self.files[f"voices/{effect.uid}/{effect.name}"] = bytearray(effect.data)
+            reason = "No space left on device" if self.disk_full else ""
+            self.core.prompt_stored(effect.uid, effect.name, len(effect.data), reason, self.now)
+        elif isinstance(effect, DropVoiceFiles):
+            for name in effect.names:
+                self.files.pop(f"voices/{effect.uid}/{name}", None)
+                self.files.pop(f"voices/{effect.uid}/{name}.part", None)
+            if effect.ticket:
+                self.core.voice_files_dropped(effect.ticket, self.files_stay, self.now)
         elif isinstance(effect, Spawn):
             self.processes[effect.worker] = FakeWorker(self, effect.worker, effect.ticket, effect.provider.name)
             self.core.spawned(effect.worker, 1000 + len(self.processes), self.now)
@@ -656,7 +716,24 @@ class Stage:
             if state == "done" and getattr(record, "recorded", None) is not None:
                 file = self.files.setdefault(f"logs/{record.log}.input", bytearray())
                 file[getattr(record, "at", 0) :] = record.recorded
-        self.core.committed(Outcome(effect.ticket, state, reason), self.now)
+        self.core.committed(Outcome(effect.ticket, state, reason, at=DATE), self.now)
+
+    def _write_sample(self, effect: WriteSample) -> None:
+        part = self.files.setdefault(f"voices/{effect.uid}/{effect.sample}.sample.part", bytearray())
+        if effect.offset == len(part):
+            part += effect.data
+        reason = "No space left on device" if self.disk_full else ""
+        self.core.sample_written(effect.uid, effect.sample, len(part), reason, self.now)
+
+    def check(self, facts: SampleFacts | None, reason: str = "") -> None:
+        """A helper has looked at the recordings that wait for one."""
+        checking, self.checking = self.checking, []
+        for effect in checking:
+            name = f"voices/{effect.uid}/{effect.sample}.sample"
+            if facts is not None:
+                self.files[name] = self.files.pop(f"{name}.part")
+            self.core.sample_checked(effect.uid, effect.sample, facts, reason, self.now)
+            self.run()
 
     def sync(self, reason: str = "") -> None:
         """The disk has caught up with the journal that is being synced, or cannot."""
@@ -712,6 +789,8 @@ class Stage:
         self.core.take_written(effect.log, effect.take, pcm_at, marks_at, self.now)
 
     def _bytes(self, body: Any) -> bytes:
+        if isinstance(body, Filed):
+            return bytes(self.files[f"voices/{body.uid}/{body.name}"][body.at : body.at + body.length])
         if isinstance(body, Stored):
             return bytes(self.journals[body.log][body.at : body.at + body.length])
         return bytes(body) if body is not None else b""

@@ -176,9 +176,9 @@ def test_a_hub_that_is_not_there_is_named(tmp_path):
     assert "hf download me/mine" in said
 
 
-def test_a_base_model_wants_voices(refused, settings):
-    """A model that only clones says which setting gives it voices."""
-    assert "voices = {" in refused(settings("base", voices={}))
+def test_voices_of_the_settings_are_a_table(refused, settings):
+    """What the setting of voices must look like is told with an example."""
+    assert "voices must be {" in refused(settings("base", voices=["anna"]))
 
 
 @pytest.mark.parametrize("content", [b"not a sound", None])

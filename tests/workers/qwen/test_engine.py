@@ -72,24 +72,6 @@ def test_the_device_is_told(engine):
     assert told["size"] == "1b7"
 
 
-def test_a_prompt_survives_its_packing(engine):
-    """A voice prompt that went through its neutral form speaks sample for sample as the one it was made of."""
-    from voicebus.workers import _qwen_prompts as prompts
-
-    one = engine("base", SOON)
-    kept = one._models.default.prompts["hum"]
-    made = prompts.Prompt(kept.ref_spk_embedding.numpy(), kept.ref_code.numpy().astype("int16"), "hello world")
-    again = prompts.Prompt.unpacked(made.packed())
-    assert made.packed() == again.packed()
-    request = Request(TEXT, "hum", "en", seed=1)
-    before = chunks(one, request)
-    try:
-        one._models.default.prompts["hum"] = prompts.item(again, "cpu")
-        assert chunks(one, request) == before
-    finally:
-        one._models.default.prompts["hum"] = kept
-
-
 def test_frames_are_of_the_book(engine):
     """Every code is one of the codec's; what is none of them is never drawn."""
     utterance = engine()._models.default.utterance(Request(TEXT, "ryan", "en", seed=6), 10)

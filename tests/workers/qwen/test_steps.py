@@ -41,7 +41,7 @@ def package_says(engine, request, **options):
         elif kind == "voice_design":
             said = tts.generate_voice_design(request.text, request.instruct, language, **options)
         else:
-            prompt = [model.prompts[request.voice]]
+            prompt = [model.clones.named[request.voice]]
             said = tts.generate_voice_clone(request.text, language, voice_clone_prompt=prompt, **options)
     finally:
         del tts.model.speech_tokenizer.decode
@@ -95,7 +95,7 @@ def test_every_kind_of_model_draws_the_same_codes(engine, kind, voice, instruct,
     request = Request("Hello.", voice, "de", instruct=instruct, seed=5)
     theirs, _ = package_says(one, request, max_new_tokens=21)
     # The package takes the reference's codes in front before it decodes them.
-    theirs = theirs[len(one._models.default.prompts["hum"].ref_code) :] if kind == "base" else theirs
+    theirs = theirs[len(one._models.default.clones.named["hum"].ref_code) :] if kind == "base" else theirs
     assert len(theirs) == 20
     assert torch.equal(codes_of(one, request, 20), theirs)
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ..qwen.fixtures import checkpoint, engine, recording, settings
+
+__all__ = ["checkpoint", "engine", "recording", "settings"]
+
 HERE = Path(__file__).parent
 MISSING = [name for name in ("mlx", "mlx_audio") if importlib.util.find_spec(name) is None]
 
@@ -28,43 +32,17 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    """A tiny checkpoint: `checkpoint("base", odds={...})`. Made once for the same arguments."""
-    made = {}
-
-    def get(kind="custom_voice", **options):
-        key = repr((kind, options))
-        if key not in made:
-            from .tiny import build
-
-            made[key] = build(tmp_path_factory.mktemp("model") / kind, kind, **options)
-        return made[key]
-
-    return get
+def plain():
+    """Settings that are the same for every engine here."""
+    return {"device": "cpu"}
 
 
 @pytest.fixture(scope="session")
-def recording(tmp_path_factory):
-    """A file with two seconds of a hum."""
-    import numpy as np
-    import soundfile
+def build():
+    """What makes a checkpoint."""
+    from .tiny import build
 
-    path = tmp_path_factory.mktemp("sample") / "hum.wav"
-    soundfile.write(path, (0.3 * np.sin(np.arange(2 * 16000) / 16000 * 2 * np.pi * 180)).astype("float32"), 16000)
-    return path
-
-
-@pytest.fixture(scope="session")
-def settings(checkpoint, recording):
-    """What to load an engine with: `settings("base")`."""
-
-    def get(kind="custom_voice", options=None, **more):
-        found = {"device": "cpu", "model": str(checkpoint(kind, **(options or {}))), **more}
-        if kind == "base":
-            found.setdefault("voices", {"hum": {"sample": str(recording), "text": "hello world"}})
-        return found
-
-    return get
+    return build
 
 
 @pytest.fixture(scope="session")
@@ -73,21 +51,6 @@ def engine_class():
     from voicebus.workers.qwen_mlx import QwenMlxEngine
 
     return QwenMlxEngine
-
-
-@pytest.fixture(scope="session")
-def engine(settings, engine_class):
-    """A loaded engine: `engine("base", packet_frames=4)`. Loaded once for the same arguments."""
-    made = {}
-
-    def get(kind="custom_voice", options=None, **more):
-        key = repr((kind, options, more))
-        if key not in made:
-            made[key] = engine_class()
-            made[key].load(settings(kind, options, **more), lambda _percent, _note: None)
-        return made[key]
-
-    return get
 
 
 @pytest.fixture(scope="session")

@@ -155,7 +155,7 @@ def test_a_cloned_voice_does_not_start_cold(engine, recording):
 
     one = engine("base", NEVER, context_frames=2048)
     request = Request(TEXT, "hum", "en", seed=5)
-    reference = one._prompts["hum"].codes[0]
+    reference = one._clones.named["hum"].codes[0]
     generated = codes_of(one, request)
     whole = decoded(one, mx.concatenate([reference, generated], axis=1))[reference.shape[1] * 1920 :]
     ours = samples_of(one, request)
@@ -177,25 +177,6 @@ def test_a_prompt_is_what_the_package_hears(settings, engine, engine_class, reco
         one, request, ref_audio=heard(one, recording), ref_text=text or None, stream=True, streaming_interval=0.32
     )
     assert np.array_equal(samples_of(one, request), (np.concatenate(theirs) * 32767).round())
-
-
-def test_a_prompt_survives_its_packing(engine, recording):
-    """A voice prompt that went through its neutral form speaks sample for sample as the one it was made of."""
-    from voicebus.workers import _qwen_mlx_prompts, _qwen_prompts
-
-    one = engine("base", {"odds": {END: 3.0}})
-    with packages_own(one) as model:
-        made = _qwen_mlx_prompts.make(model, one._codec, _qwen_prompts.read(recording), "hello world")
-    again = _qwen_prompts.Prompt.unpacked(made.packed())
-    assert made.packed() == again.packed()
-    assert made.codes.shape == (25, 16)
-    request = Request(TEXT, "hum", "en", seed=1)
-    before, kept = chunks(one, request), one._prompts["hum"]
-    try:
-        one._prompts["hum"] = _qwen_mlx_prompts.item(again)
-        assert chunks(one, request) == before
-    finally:
-        one._prompts["hum"] = kept
 
 
 def test_the_package_remembers_no_recordings(engine):

@@ -1,0 +1,188 @@
+"""Users' own voices, for both clients.
+
+Owns: the names under which programs find what `voicing` does. Must not know: sockets, messages. Invariant: each does
+the same for `Client` and for `AsyncClient`, from the same steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..bus.messages import Consent
+from . import asking, voicing
+from .asking import Entry
+from .voicing import Added, Given, Recording, Row, Steps
+
+__all__ = ["Added", "AsyncVoiced", "Recording", "Voiced"]
+
+
+class Voiced:
+    """Voices of this user's own, for `Client`."""
+
+    if TYPE_CHECKING:
+
+        def _ask(self, message: Any, body: bytes = b"") -> Any: ...
+
+    def _run(self, steps: Steps) -> Any:
+        answer = None
+        while True:
+            try:
+                message, body = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            answer = self._ask(message, body)
+
+    def add_voice(
+        self,
+        name: str,
+        recordings: Iterable[Given] = (),
+        *,
+        description: str = "",
+        languages: Iterable[str] = (),
+        chain: Iterable[Entry] = (),
+        consent: Consent | str | Mapping[str, Any] | None = None,
+        who: str = "",
+    ) -> Added:
+        """Add a voice: cloned from recordings, or, without any, designed from its description.
+
+        recordings: paths or bytes, each alone or as ``(it, what is said in it)``; 3 to 30 s of clear speech of one
+        person. chain: who speaks it, best first; left out, whoever can. consent: the statement that this voice may be
+        cloned, which is needed for a cloned one and kept with it; who: whose statement it is. Returns the voice's name
+        and advice on its recordings. Raises InvalidRequest for what cannot be used, Conflict for a name that is taken,
+        StorageError, QueueFull where your share of the disk is used up, OSError.
+        """
+        spec = asking.voice_spec(bool(recordings), description, languages, chain, voicing.consent_of(consent, who))
+        added: Added = self._run(voicing.add(name, spec, recordings))
+        return added
+
+    def change_voice(
+        self,
+        name: str,
+        recordings: Iterable[Given] = (),
+        *,
+        texts: Mapping[str, str] | None = None,
+        keep: Iterable[str] | None = None,
+        description: str | None = None,
+        languages: Iterable[str] | None = None,
+        chain: Iterable[Entry] | None = None,
+    ) -> Added:
+        """Change some of a voice; what is left out stays. recordings: more of them. texts: what is said in those that
+        are there, by their SHA-256 or the beginning of it. keep: which of those to keep. Raises as `add_voice`, and
+        NotFound."""
+        new = asking.voice_changes(keep, description, languages, chain)
+        added: Added = self._run(voicing.change(name, recordings, texts, **new))
+        return added
+
+    def rename_voice(self, name: str, to: str) -> str:
+        """Give a voice another name; returns it. Raises NotFound, Conflict."""
+        return str(self._run(voicing.rename(name, to)))
+
+    def remove_voice(self, name: str) -> None:
+        """Remove a voice with its recordings and all that was made of them. Returns when nothing is left of it on the
+        disk; jobs that were to be spoken with it end. Raises NotFound, StorageError."""
+        self._run(voicing.remove(name))
+
+    def voice(self, name: str) -> Row:
+        """A voice of your own, as its row: voice, kind, languages, description, chain, speakers, samples, consent,
+        created, problem. Raises NotFound."""
+        row: Row = self._run(voicing.look_up(name))
+        return row
+
+    def recording(self, sample: str) -> bytes:
+        """A recording of yours, as it was uploaded. sample: its SHA-256. Raises NotFound."""
+        return bytes(self._run(voicing.fetch(sample)))
+
+    def export_voice(self, name: str, target: str | Path) -> Path:
+        """Write a voice with its recordings and its consent into one file. Raises NotFound, OSError."""
+        from . import voice_file
+
+        return Path(self._run(voice_file.export(name, Path(target))))
+
+    def import_voice(self, source: str | Path, name: str = "") -> Added:
+        """Add a voice from such a file, under its own name or another. Raises InvalidRequest where it is none, and as
+        `add_voice`."""
+        from . import voice_file
+
+        added: Added = self._run(voice_file.bring_in(Path(source), name))
+        return added
+
+
+class AsyncVoiced:
+    """Voices of this user's own, for `AsyncClient`; see `Voiced`. Files are read in the loop's thread."""
+
+    if TYPE_CHECKING:
+
+        async def _ask(self, message: Any, body: bytes = b"") -> Any: ...
+
+    async def _run(self, steps: Steps) -> Any:
+        answer = None
+        while True:
+            try:
+                message, body = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            answer = await self._ask(message, body)
+
+    async def add_voice(
+        self,
+        name: str,
+        recordings: Iterable[Given] = (),
+        *,
+        description: str = "",
+        languages: Iterable[str] = (),
+        chain: Iterable[Entry] = (),
+        consent: Consent | str | Mapping[str, Any] | None = None,
+        who: str = "",
+    ) -> Added:
+        """Add a voice; see `Client.add_voice`."""
+        spec = asking.voice_spec(bool(recordings), description, languages, chain, voicing.consent_of(consent, who))
+        added: Added = await self._run(voicing.add(name, spec, recordings))
+        return added
+
+    async def change_voice(
+        self,
+        name: str,
+        recordings: Iterable[Given] = (),
+        *,
+        texts: Mapping[str, str] | None = None,
+        keep: Iterable[str] | None = None,
+        description: str | None = None,
+        languages: Iterable[str] | None = None,
+        chain: Iterable[Entry] | None = None,
+    ) -> Added:
+        """Change some of a voice; see `Client.change_voice`."""
+        new = asking.voice_changes(keep, description, languages, chain)
+        added: Added = await self._run(voicing.change(name, recordings, texts, **new))
+        return added
+
+    async def rename_voice(self, name: str, to: str) -> str:
+        """Give a voice another name; see `Client.rename_voice`."""
+        return str(await self._run(voicing.rename(name, to)))
+
+    async def remove_voice(self, name: str) -> None:
+        """Remove a voice; see `Client.remove_voice`."""
+        await self._run(voicing.remove(name))
+
+    async def voice(self, name: str) -> Row:
+        """A voice of your own, as its row; see `Client.voice`."""
+        row: Row = await self._run(voicing.look_up(name))
+        return row
+
+    async def recording(self, sample: str) -> bytes:
+        """A recording of yours; see `Client.recording`."""
+        return bytes(await self._run(voicing.fetch(sample)))
+
+    async def export_voice(self, name: str, target: str | Path) -> Path:
+        """Write a voice into one file; see `Client.export_voice`."""
+        from . import voice_file
+
+        return Path(await self._run(voice_file.export(name, Path(target))))
+
+    async def import_voice(self, source: str | Path, name: str = "") -> Added:
+        """Add a voice from such a file; see `Client.import_voice`."""
+        from . import voice_file
+
+        added: Added = await self._run(voice_file.bring_in(Path(source), name))
+        return added

@@ -1,0 +1,174 @@
+"""What is asked of the daemon to make, change, fetch and remove a voice of one's own, step by step.
+
+Owns: the steps, each a question and what follows from its answer. Must not know: sockets, threads, event loops, files'
+formats beyond their bytes. Invariant: nothing is sent twice that is there already; a voice is asked for only when all
+its recordings are ready; what a step was refused with goes to whoever runs the steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..bus.codec import decode_map, decode_rows
+from ..bus.errors import InvalidRequest, NotFound, StorageError
+from ..bus.messages import Choice, Consent, Fetch, Query, Sample, SampleSpec, Voice, VoiceSpec
+from . import asking
+
+PIECE_BYTES = 256 * 1024
+SAMPLE_BYTES = 512 * 1024 * 1024
+"""What is read of a file at most; the daemon's own limit is lower."""
+
+Question = tuple[Any, bytes]
+Row = dict[str, Any]
+Steps = Generator[Question, Any, Any]
+"""Yields questions (a message and its body), is sent their answers, returns what came of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording to clone a voice from: a file's bytes in any common format (wav, flac, ogg, opus, mp3, aiff), or the
+    path of one. text: what is said in it; "" where you do not know. heard: what a recogniser made of it."""
+
+    data: bytes | str | Path
+    text: str = ""
+    heard: str = ""
+
+    def read(self) -> bytes:
+        """The bytes. Raises OSError, InvalidRequest."""
+        if isinstance(self.data, bytes):
+            return self.data
+        path = Path(self.data)
+        if path.stat().st_size > SAMPLE_BYTES:
+            raise InvalidRequest(f"{path} is far too large for a recording; cut out 3 to 30 s of clear speech.")
+        return path.read_bytes()
+
+
+Given = Recording | str | Path | bytes | tuple[Any, str]
+"""A recording as a caller may give it: alone, or with what is said in it."""
+
+
+@dataclass(slots=True)
+class Added:
+    """A voice that was added or changed. advice: for each of its new recordings, what would make it better."""
+
+    voice: str
+    advice: list[Row] = field(default_factory=list)
+
+
+def recording(given: Given) -> Recording:
+    """A recording in one form."""
+    if isinstance(given, Recording):
+        return given
+    if isinstance(given, tuple):
+        return Recording(given[0], given[1])
+    return Recording(given)
+
+
+def consent_of(given: Consent | str | Mapping[str, Any] | None, who: str = "") -> Consent:
+    """Consent in one form. A text is the statement."""
+    if isinstance(given, Consent):
+        return given
+    if isinstance(given, Mapping):
+        return msgspec.convert(dict(given), Consent)
+    return Consent(who, given) if given else Consent()
+
+
+def upload(data: bytes) -> Steps:
+    """Send a recording; returns its SHA-256 and what was found in it."""
+    if not data:
+        raise InvalidRequest("The recording is an empty file.")
+    sample = hashlib.sha256(data).hexdigest()
+    held, body = yield Sample(sample=sample, size=len(data)), b""
+    while not held.ready:
+        piece = data[held.have : held.have + PIECE_BYTES]
+        if not piece:
+            raise StorageError("The daemon has more of the recording than there is; remove the voice and try again.")
+        held, body = yield Sample(sample=sample, size=len(data), offset=held.have), piece
+    return sample, decode_map(body)
+
+
+def add(name: str, spec: VoiceSpec, recordings: Iterable[Given] = (), *, action: str = "add") -> Steps:
+    """Add a voice, or put it in the place of what it was. recordings: behind those that `spec` has. Returns Added."""
+    samples, advice = list(spec.samples), []
+    for given in recordings:
+        one = recording(given)
+        sample, found = yield from upload(one.read())
+        samples.append(SampleSpec(sample, one.text, one.heard))
+        advice += [{"sample": sample, **each} for each in found["advice"]]
+    spec = msgspec.structs.replace(spec, samples=samples)
+    done = yield Voice(action=action, name=asking.voice_name(name), spec=spec), b""  # type: ignore[arg-type]
+    return Added(done.name, advice)
+
+
+def spec_of(row: Mapping[str, Any]) -> VoiceSpec:
+    """What a voice of one's own was made with, from its row."""
+    return VoiceSpec(
+        row["kind"],
+        row["description"],
+        list(row["languages"]),
+        [Choice(each["provider"], each["voice"]) for each in row["chain"]],
+        [SampleSpec(each["sample"], each["text"], each["heard"]) for each in row["samples"]],
+        msgspec.convert(row["consent"], Consent),
+    )
+
+
+def look_up(name: str) -> Steps:
+    """The row of a voice of one's own. Raises NotFound."""
+    cursor = ""
+    while True:
+        page, body = yield Query(what="voices", cursor=cursor, where={"kind": "mine"}), b""
+        for row in decode_rows(body):
+            if row["voice"].casefold() == name.casefold():
+                return row
+        cursor = page.next
+        if not cursor:
+            raise NotFound(f"There is no voice {name!r} of yours; see: voicebus voices --mine")
+
+
+def change(name: str, recordings: Iterable[Given] = (), texts: Mapping[str, str] | None = None, **new: Any) -> Steps:
+    """Change some of a voice. recordings: to be added. texts: by the SHA-256 of a recording (or its beginning), what is
+    said in it. new: fields of VoiceSpec; samples may be SHA-256s of which to keep. Returns Added."""
+    row = yield from look_up(name)
+    spec = spec_of(row)
+    samples = list(spec.samples)
+    if (kept := new.pop("keep", None)) is not None:
+        samples = [each for each in samples if _named(each.sample, kept)]
+    for begin, text in (texts or {}).items():
+        samples = [
+            SampleSpec(each.sample, text, each.heard) if _named(each.sample, [begin]) else each for each in samples
+        ]
+    spec = msgspec.structs.replace(spec, samples=samples, **new)
+    return (yield from add(row["voice"], spec, recordings, action="change"))
+
+
+def _named(sample: str, begins: Iterable[str]) -> bool:
+    return any(sample.startswith(begin) for begin in begins)
+
+
+def rename(name: str, to: str) -> Steps:
+    """Give a voice another name."""
+    done = yield Voice(action="rename", name=name, to=asking.voice_name(to)), b""
+    return done.name
+
+
+def remove(name: str) -> Steps:
+    """Remove a voice. Raises NotFound."""
+    done = yield Voice(action="remove", name=name), b""
+    if not done.found:
+        raise NotFound(f"There is no voice {name!r} of yours.")
+
+
+def fetch(sample: str) -> Steps:
+    """The bytes of a recording of one's own, as they were uploaded."""
+    data = bytearray()
+    while True:
+        told, body = yield Fetch(sample=sample, offset=len(data)), b""
+        data += body
+        if len(data) >= told.size or not body:
+            return bytes(data)

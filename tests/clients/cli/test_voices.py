@@ -1,0 +1,140 @@
+"""`voices` at a shell, with a daemon, the tone engine that clones, and one that pretends to hear."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from voicebus.workers import tone
+
+from ...faults.recordings import wav
+
+CONFIG = """
+[providers.espeak]
+[providers.tone]
+module = "voicebus.workers.tone"
+settings = { designs = true }
+"""
+
+
+def command(*arguments):
+    return [sys.executable, "-c", "from voicebus.clients.cli import main; main()", *arguments]
+
+
+@pytest.fixture
+def run(own_service, short_dir):
+    """Run the installed command to its end, in a folder with a recording."""
+    (short_dir / "voicebus.toml").write_text(CONFIG)
+    (short_dir / "anna.wav").write_bytes(wav())
+
+    def invoke(*arguments):
+        return subprocess.run(
+            command("voices", *arguments), env=own_service, cwd=short_dir, capture_output=True, timeout=25,
+            text=True, check=False,
+        )  # fmt: skip
+
+    return invoke
+
+
+def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
+    """Added, listed, shown, heard, renamed, given away, taken back and removed."""
+    done = run(
+        "add",
+        "anna",
+        "--sample",
+        "anna.wav",
+        "--text=Good morning.",
+        "--consent",
+        "It is mine.",
+        "--lang",
+        "en",
+        "-p",
+        "tone",
+    )
+    assert (done.returncode, done.stdout) == (0, "anna is there, spoken by tone.\n")
+    assert "could not be checked" in done.stderr
+    (row,) = json.loads(run("--mine", "--json").stdout)
+    assert (row["voice"], row["kind"], row["samples"][0]["text"]) == ("anna", "cloned", "Good morning.")
+    assert "anna   cloned  en" in run("list", "--mine").stdout
+    shown = run("show", "anna").stdout
+    assert "consent: 'It is mine.'" in shown
+    assert "4.0 s, 24000 Hz, WAV" in shown
+    assert run("play", "anna", "-o", "anna.raw", "--text", "Hello.").returncode == 0
+    assert run("play", "anna", "--recording", "1", "-o", "copy.wav").returncode == 0
+    assert (short_dir / "copy.wav").read_bytes() == wav()
+    say = subprocess.run(command("say", "-v", "anna", "-o", "x.raw", "--seed", "3", "Hello."), env=own_service,
+                         cwd=short_dir, check=True, capture_output=True)  # fmt: skip
+    assert b"tone (anna)" in say.stderr
+    voice = tone.cloned((wav(), "Good morning."))
+    assert (short_dir / "x.raw").read_bytes() == tone.expected("Hello.", voice=voice, seed=3)
+    assert run("rename", "anna", "berta").stdout == "anna is berta now.\n"
+    assert run("change", "berta", "--said", "1", "Good evening.", "--description", "calm").returncode == 0
+    assert "says: Good evening." in run("show", "berta").stdout
+    assert run("export", "berta", "b.voice").returncode == 0
+    assert run("import", "b.voice", "--name", "carla").returncode == 0
+    assert run("remove", "berta", "carla").returncode == 0
+    assert run("--mine").stdout == ""
+    assert not (short_dir / "state" / "voices").exists()
+
+
+def test_a_designed_voice(run):
+    """A voice from words is there, and spoken by whoever can make one."""
+    assert run("design", "grandpa", "An old man.", "-p", "tone").stdout == "grandpa is there, spoken by tone.\n"
+    assert "grandpa: designed, An old man." in run("show", "grandpa").stdout
+    run("remove", "grandpa")
+
+
+def test_no_consent_no_voice(run):
+    """In a script a voice without a word of consent is refused, and nothing is sent."""
+    done = run("add", "anna", "--sample", "anna.wav")
+    assert done.returncode == 2
+    assert "only with the word of whoever is heard" in done.stderr
+    assert "--consent" in done.stderr
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"It is my own.\n", 0), (b"\n", 2)])
+def test_consent_is_asked_for_on_a_terminal(run, own_service, short_dir, answer, code):
+    """A person is asked, and may answer in any words; no words are no."""
+    ours, theirs = pty.openpty()
+    line = command("voices", "add", "anna", "--sample", "anna.wav")
+    with subprocess.Popen(line, env=own_service, cwd=short_dir, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        while b"Nothing cancels" not in said:
+            said += os.read(ours, 4096)
+        os.write(ours, answer)
+        try:
+            while data := os.read(ours, 4096):
+                said += data
+        except OSError:  # the other end is closed
+            pass
+        assert process.wait(20) == code, said
+    os.close(ours)
+    if not code:
+        assert "It is my own." in run("show", "anna").stdout
+        run("remove", "anna")
+
+
+WRONG = {
+    "text first": ("add", "x", "--text", "words", "--sample", "anna.wav", "--consent", "mine"),
+    "no sample": ("add", "x", "--consent", "mine"),
+    "no file": ("add", "x", "--sample", "nothing.wav", "--consent", "mine"),
+    "no voice": ("show", "nobody"),
+    "no recording": ("change", "nobody", "--drop", "7"),
+    "both": ("play", "nobody", "--device", "x", "-o", "y.wav"),
+    "no such file": ("import", "nothing.voice"),
+    "no voice in it": ("import", "anna.wav"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_wrong_is_said(run, kind):
+    """Each mistake ends with 2 and a sentence; nothing is changed."""
+    done = run(*WRONG[kind])
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,134 @@
+"""Who speaks with a user's own voice, and with what."""
+
+from __future__ import annotations
+
+from voicebus.bus.messages import Choice, Error, Style, VoiceSpec
+
+from .voicing import CLONES, add, ask, cloning, make
+
+DESIGNS = {"designs": "en", "instruct": True}
+
+
+def work(worker):
+    """What a worker has in hand."""
+    return worker.work[worker.current]
+
+
+def test_the_voices_chain_decides():
+    """The entries of a voice's own chain are asked, best first; whoever is not here is passed over."""
+    stage, client = cloning("a", "b")
+    first, second = stage.worker("a/0", capabilities=CLONES), stage.worker("b/0", capabilities=CLONES)
+    add(client, chain=(Choice("elsewhere"), Choice("b"), Choice("a", "de")))
+    client.submit("j", chain=[Choice("", "anna")])
+    assert not first.work
+    assert work(second).kind == "prompt"
+
+
+def test_a_preset_may_stand_in():
+    """An entry of a voice's chain that names a preset is spoken with that, and says so."""
+    stage, client = cloning("a", "b")
+    stage.worker("a/0")
+    second = stage.worker("b/0")
+    add(client, chain=(Choice("a"), Choice("b", "de")))
+    client.submit("j", chain=[Choice("", "anna")])
+    assert (work(second).voice, work(second).prompt) == ("de", "")
+    second.speak(second.current)
+    assert client.terminals["j"].speakers[0]["voice"] == "de"
+
+
+def test_without_a_chain_whoever_can_is_asked():
+    """First those of the daemon's own chain, then the others; those who cannot are left out."""
+    stage, client = cloning("a", "b", "c")
+    stage.worker("a/0")
+    stage.worker("b/0", capabilities=CLONES)
+    stage.worker("c/0", capabilities=CLONES)
+    add(client)
+    client.submit("j", chain=[Choice("", "anna")])
+    assert [entry.provider for entry in stage.core.world.jobs[1000, "j"].chain] == ["b", "c"]
+
+
+def test_nobody_who_can_is_told():
+    """Where no provider here can speak a voice, that is said, and which would be needed."""
+    stage, client = cloning("a")
+    stage.worker("a/0")
+    add(client)
+    client.submit("j", chain=[Choice("", "anna")])
+    assert (client.last(Error).code, "cloned voice" in client.last(Error).message) == ("unsupported", True)
+    add(client, "berta", chain=(Choice("mlx"),))
+    client.submit("k", chain=[Choice("", "berta")])
+    assert (client.last(Error).code, "mlx" in client.last(Error).message) == ("unknown_provider", True)
+
+
+def test_a_provider_can_be_named_with_the_voice():
+    """PROVIDER with the voice's name asks that one, whatever the voice's chain says."""
+    stage, client = cloning("a", "b")
+    stage.worker("a/0", capabilities=CLONES)
+    second = stage.worker("b/0", capabilities=CLONES)
+    add(client, chain=(Choice("a"),))
+    client.submit("j", chain=[Choice("b", "ANNA")])
+    assert work(second).kind == "prompt"
+    client.submit("k", chain=[Choice("nobody", "anna")])
+    assert client.last(Error).code == "unknown_provider"
+
+
+def test_what_a_voice_cannot_do_is_refused_by_name():
+    """What is asked for besides the voice has to be claimed as with any voice."""
+    stage, client = cloning("a")
+    stage.worker("a/0", capabilities=CLONES)
+    add(client)
+    client.submit("j", chain=[Choice("", "anna")], style=Style(instruct="softly"))
+    assert "cannot do instruct" in client.last(Error).message
+
+
+def test_a_designed_voice_is_described_to_the_engine():
+    """The voice's description goes before the caller's own words, to the voice that the engine keeps for that; what is
+    told of it is the voice's name."""
+    stage, client = cloning("a")
+    worker = stage.worker("a/0", capabilities=DESIGNS)
+    ask(client, "add", "old", VoiceSpec(kind="designed", description="An old man."))
+    client.submit("j", chain=[Choice("", "old")], style=Style(instruct="Angrily."))
+    assert (work(worker).voice, work(worker).style.instruct) == ("en", "An old man. Angrily.")
+    worker.speak(worker.current)
+    assert client.terminals["j"].speakers[0]["voice"] == "old"
+
+
+def test_the_voices_language_is_the_texts():
+    """Where nobody names a language, a voice's first one is taken; a language that is named counts."""
+    stage, client = cloning("a")
+    stage.worker("a/0", capabilities=CLONES)
+    add(client, languages=["de", "en"])
+    client.submit("j", chain=[Choice("", "anna")])
+    client.submit("k", chain=[Choice("", "anna")], language="en")
+    client.submit("l")
+    assert [stage.core.world.jobs[1000, name].language for name in "jkl"] == ["de", "en", "en"]
+
+
+def test_a_provider_without_voices_needs_one_to_be_named():
+    """A provider that only clones refuses a request without a voice, and says how to make one."""
+    stage, client = cloning("a")
+    worker = stage.worker("a/0", capabilities={**CLONES, "default_voices": {}}, voices=[])
+    client.submit("j")
+    assert "voicebus voices add" in client.last(Error).message
+    add(client)
+    client.submit("k", chain=[Choice("", "anna")])
+    make(worker, worker.current)
+    worker.speak(worker.current)
+    assert client.terminals["k"].state == "finished"
+
+
+def test_a_voice_that_is_removed_ends_what_was_to_be_spoken_with_it():
+    """Jobs go on to the next of their chain, or end with the reason; others are not touched."""
+    stage, client = cloning("a", "b")
+    first, second = stage.worker("a/0", capabilities=CLONES), stage.worker("b/0")
+    add(client)
+    client.submit("j", chain=[Choice("a", "anna"), Choice("b", "en")])
+    client.submit("k", chain=[Choice("a", "anna")])
+    client.submit("l", chain=[Choice("b", "en")])
+    make(first, first.current)
+    ask(client, "remove", "anna")
+    first.answer_stops()
+    assert "the voice anna was removed" in client.terminals["k"].message
+    while second.current:
+        second.speak(second.current)
+    assert client.terminals["j"].speakers[0]["provider"] == "b"
+    assert client.terminals["l"].state == "finished"
