@@ -60,13 +60,12 @@ def batched(settings: dict[str, Any], seed: int, voice: str, runs: int) -> Row:
                [each for each, _ in one], "in turn", aim="< 1", met=max(four)[0] < min(one)[0])  # fmt: skip
 
 
-def memory(settings: dict[str, Any], voice: str, jobs: int) -> Row:
+def memory(settings: dict[str, Any], seed: int, voice: str, jobs: int) -> Row:
     name, sizes = PROVIDER, []
-    # What a random model does not bring to an end is broken off soon: it is a job like any other here.
-    with Daemon(config(settings | {"max_frames": 40}, name)) as daemon, RawClient(daemon.runtime) as client:
-        for number in range(jobs):
-            client.submit(f"Number {number}.", chain=[m.Choice(provider=name, voice=voice)], keep="nothing")
-            client.expect(m.Terminal)
+    with Daemon(config(settings, name)) as daemon, RawClient(daemon.runtime) as client:
+        for _ in range(jobs):
+            client.submit(TEXT, chain=[m.Choice(provider=name, voice=voice)], language="en", seed=seed, keep="nothing")
+            client.finish()
             sizes.append(client.rows("workers")[0]["rss"])
     before, after = max(sizes[:SETTLED]) / 1e6, max(sizes[-SETTLED:]) / 1e6
     return Row(2, f"memory of the worker after {jobs} jobs", "MB", [after], [before], f"after {SETTLED}",
@@ -88,7 +87,7 @@ def main() -> int:
         engine = loaded(QwenEngine(), settings)
         seed, voice = seed_of_some_length(engine), engine.voices()[0].name
         rows = [batched(settings, seed, voice, chosen.runs)] if chosen.runs else []
-        rows += [memory(settings, voice, chosen.jobs)] if chosen.jobs else []
+        rows += [memory(settings, seed, voice, chosen.jobs)] if chosen.jobs else []
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print()
     print(table(rows))

@@ -117,6 +117,8 @@ def held_up(broker, engine, *texts):
     assert engine.stuck.wait(10)
     for number, text in enumerate(texts):
         broker.work(str(number), text, voice="one")
+    for _ in range(len(texts) + 1):
+        broker.wait(m.Begun)
     engine.go.set()
     return ["first", *map(str, range(len(texts)))]
 
