@@ -760,7 +760,8 @@ class Work(Message, tag="work"):
     credit: audio may be sent up to this offset of the attempt. rate: samples a second to be delivered. voice: a name
     from READY, or a model. language: BCP 47. hearing: how to transcribe. from_s: seconds of the recording that are
     dealt with; nothing that ends before is to be heard again. size: bytes of the recording, to be had by NEED. prompt:
-    the key of the voice prompt to speak with, to be had by NEED, "" for none.
+    the key of the voice prompt to speak with, to be had by NEED, "" for none. seeded: the caller chose the
+    seed: with it the same must be heard again.
     """
 
     session: str = ""
@@ -777,6 +778,7 @@ class Work(Message, tag="work"):
     from_s: Seconds = 0.0
     size: Count = 0
     prompt: str = ""
+    seeded: bool = False
 
 
 class Grant(Message, tag="grant"):

@@ -44,7 +44,7 @@ FIELDS = {
     "deposited": "job n",
     "imported": "job outcome",
     "page": "request what next",
-    "work": "session attempt kind voice language rate ssml style seed credit",
+    "work": "session attempt kind voice language rate ssml style seed credit hearing from_s size prompt seeded",
     "grant": "session attempt up_to",
     "stop": "session attempt",
     "quit": "session",
