@@ -304,8 +304,13 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
         job.text.forget()
     job.rate, job.trail = ended.rate, list(ended.trail)
     job.missing = saved.audio == "missing"
-    job.audio.state = "packed" if saved.audio == "packed" else "plain"
-    job.disk, job.has_audio_log = ended.disk, True  # where there is no audio there may be notes
+    packing = world.packing
+    if packing is not None and packing.log == job.log:
+        # Even where the store says that it is packed already: its journal stays until the word of that has come here.
+        job.audio.state, job.disk = "plain", packing.disk
+    else:
+        job.audio.state, job.disk = "packed" if saved.audio == "packed" else "plain", ended.disk
+    job.has_audio_log = True  # where there is no audio there may be notes
     job.segments = [_segment(row) for row in ended.segments]
     _lay(job)
     job.verdict = job.terminal = _terminal(job, ended)
