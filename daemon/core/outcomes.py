@@ -89,7 +89,8 @@ def _not_accepted(world: World, pending: Pending, job: Job | None, outcome: Outc
     assert isinstance(record, JobSaved) and job is not None
     _give_up(world, job, now)
     if outcome.state == "exists":
-        asking.look_up(world, pending.job, pending.tell, record.submit, record.text)
+        body = record.text if record.recorded is None else record.recorded
+        asking.look_up(world, pending.job, pending.tell, record.submit, body)
     elif outcome.state == "deleted":
         text = f"The job {record.id} was deleted; its name is not free yet."
         world.error(pending.tell, "deleted", text, job=record.id, answers=Submit)

@@ -101,6 +101,26 @@ def test_the_same_job_again_is_found() -> None:
     assert on_disk(stage) == [DATA]
 
 
+def test_the_same_job_again_is_found_by_a_later_daemon() -> None:
+    """What an earlier daemon was given under this name and brought to its end answers, piece by piece; another
+    recording is a conflict."""
+    stage, _, client = scene()
+    client.record("j", DATA, complete=False)
+    client.piece("j", 1, b"second")
+    client.cancel("j")
+    later = stage.reborn()
+    later.worker(hears=True)
+    client = later.client()
+    client.record("j", DATA, complete=False)
+    assert client.got(Error) == []
+    assert (client.last(Accepted).existing, client.last(Accepted).pieces) == (True, 2)
+    again = stage.reborn()
+    again.worker(hears=True)
+    client = again.client()
+    client.record("j", b"another", complete=False)
+    assert client.last(Error).code == "conflict"
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
