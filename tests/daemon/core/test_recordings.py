@@ -102,22 +102,20 @@ def test_the_same_job_again_is_found() -> None:
 
 
 def test_the_same_job_again_is_found_by_a_later_daemon() -> None:
-    """What an earlier daemon was given under this name and brought to its end answers, piece by piece; another
-    recording is a conflict."""
+    """What an earlier daemon was given under this name and brought to its end answers; another recording is
+    a conflict."""
     stage, _, client = scene()
-    client.record("j", DATA, complete=False)
-    client.piece("j", 1, b"second")
+    client.record("j", DATA)
     client.cancel("j")
     later = stage.reborn()
     later.worker(hears=True)
     client = later.client()
-    client.record("j", DATA, complete=False)
-    assert client.got(Error) == []
-    assert (client.last(Accepted).existing, client.last(Accepted).pieces) == (True, 2)
+    client.record("j", DATA)
+    assert client.last(Accepted).existing and client.got(Error) == []
     again = stage.reborn()
     again.worker(hears=True)
     client = again.client()
-    client.record("j", b"another", complete=False)
+    client.record("j", b"another")
     assert client.last(Error).code == "conflict"
 
 
