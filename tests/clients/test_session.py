@@ -27,6 +27,7 @@ from voicebus.bus.messages import (
     Pinned,
     Query,
     Refused,
+    Rewind,
     Submit,
     Terminal,
     Welcome,
@@ -462,6 +463,26 @@ def test_a_reading_that_was_cancelled_hears_that_there_is_no_such_job() -> None:
     play.after(0)
     play.say(Error(job="j", code="not_found", message="There is no job 'j'.", answers="cancel"))
     assert reading.result.state == "cancelled"
+
+
+@pytest.mark.parametrize("answer", [Accepted(existing=True, rate=16000, pieces=1), Rewind(reason="another take")])
+def test_a_reading_that_was_cancelled_is_not_begun_again(answer) -> None:
+    """CANCEL ends the reading; an ATTACH behind it would begin one at the daemon that nobody ends."""
+    play = Play()
+    reading = play.read()
+    if isinstance(answer, Rewind):
+        play.after(0)
+        play.say(Accepted(job="j", rate=16000, pieces=1))
+    play.say(Greet())
+    play.after(0)
+    reading.cancel(play.now)
+    play.say(Welcome(epoch="e1"))
+    assert play.kinds()[-1] is Cancel
+    answer.job = "j"
+    play.say(answer)
+    assert Attach not in play.kinds()
+    play.say(Terminal(job="j", state="cancelled", code="cancelled"))
+    assert reading.result.state == "cancelled" and play.kinds() == []
 
 
 def test_a_job_is_asked_for_before_anything_is_asked_about_it() -> None:
