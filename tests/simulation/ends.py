@@ -21,7 +21,8 @@ ENGINE_CODES = frozenset(
      "rate_limited", "quota", "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
 )  # fmt: skip
 
-BRING_DOWN = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls")
+BRING_DOWN = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls", "an outsider goes")
+"""An outsider has no process to be seen ending: that it went is that it makes nothing any more."""
 
 
 class Asked(NamedTuple):
