@@ -21,8 +21,16 @@ ENGINE_CODES = frozenset(
      "rate_limited", "quota", "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
 )  # fmt: skip
 
-BRING_DOWN = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls", "an outsider goes")
-"""An outsider has no process to be seen ending: that it went is that it makes nothing any more."""
+BRING_DOWN = (
+    "engine crashes",
+    "engine hangs",
+    "engine breaks the protocol",
+    "worker stalls",
+    "a worker is away",
+    "an outsider goes",
+)
+"""What looks as if an engine had come to its end. Of whoever is away for long, and of an outsider, which has no process
+to be seen ending, all that can be known is that nothing is made any more."""
 
 
 class Asked(NamedTuple):

@@ -270,6 +270,7 @@ class Simulation:
                 process.exit(None, 9)
             case "worker loses its connection":
                 process.lose(min(fault.length, 0.5) if fault.number % 2 else fault.length)
+                self.judge.befell["a worker is away"] += bool(process.sick)
             case "worker stalls":
                 process.freeze(fault.length)
             case "worker's pipe is full":
