@@ -22,8 +22,8 @@ WHISPER_READY := $(WHISPER_VENV)/ready.stamp
 WHISPER_TESTS := tests/workers/whisper tests/faults/test_whisper_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv demo test test-torch test-mlx test-whisper bench-torch bench-torch-steps bench-torch-many bench-mlx bench-whisper lint format types coverage-core wheel fuzz soak crash-points \
-	simulate mutants bench clean
+.PHONY: help .venv env-torch env-mlx env-whisper demo test test-torch test-mlx test-whisper bench bench-torch \
+	bench-torch-steps bench-torch-many bench-mlx bench-whisper lint format types coverage-core wheel fuzz soak crash-points simulate mutants clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -70,6 +70,10 @@ $(TORCH_READY): pyproject.toml $(DEV)
 	$$install $$backend --no-build-isolation --editable '.[pytorch]' torch==2.13.0 pytest pytest-timeout pocketsphinx && \
 	$$install --no-deps qwen-tts==0.1.1
 	@touch $@
+
+env-torch: $(TORCH_READY)
+env-mlx: $(MLX_READY)
+env-whisper: $(WHISPER_READY)
 
 test-torch: $(TORCH_READY) ## the PyTorch engine on tiny models, in .venv-torch (1 GB; ARGS=)
 	@$(TORCH_VENV)/bin/pytest -q $(TORCH_TESTS) $(ARGS)

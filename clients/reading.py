@@ -62,7 +62,7 @@ class Reading(Requests):
                 case Marks():
                     self._marks(message, body)
                 case Transcript():
-                    self._row(message, body)
+                    self._row(message, body, now)
                 case Rewind():
                     self._rewind(message, now)
                 case Accepted():
@@ -117,7 +117,7 @@ class Reading(Requests):
             self._first_audio = now - self._began
         self._hand_out(Frame(pcm, offset, self.rate, message.segment, message.take))
 
-    def _row(self, message: Transcript, body: bytes) -> None:
+    def _row(self, message: Transcript, body: bytes, now: float) -> None:
         """A row of a transcript, which stands in the line as one sample does."""
         if self._stale:
             return
@@ -125,6 +125,8 @@ class Reading(Requests):
             return  # it is the answer to a request that was repeated, and final
         row = codec.decode_heard(body)
         self.line.put(message.n, 1, message.n, message.take)
+        if self._first_audio is None:
+            self._first_audio = now - self._began
         self._hand_out(heard(message, row))
 
     def _marks(self, message: Marks, body: bytes) -> None:
@@ -252,7 +254,5 @@ class Reading(Requests):
             self._anew = True
             self._ask_submit(now)
             return
-        heard = (
-            "some of its audio was here already" if self._first_audio is not None else "its text is no longer at hand"
-        )
+        heard = "some of it was here already" if self._first_audio is not None else "its text is no longer at hand"
         self.fail(Disconnected(f"The daemon was started anew and no longer has {self.job}; {heard}. Send it again."))

@@ -41,7 +41,8 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
             hearing.hear(client, speech, target, total=0, cancels=False)
 
 
-def _require_sound(found: dict[str, Any]) -> None:
+def require_sound(found: dict[str, Any]) -> None:
+    """Raise Failure for a job that has a transcript and no sound."""
     if "transcribe" in (found.get("kind"), found.get("request", {}).get("kind")):
         job = found["job"]
         raise Failure(
@@ -51,7 +52,7 @@ def _require_sound(found: dict[str, Any]) -> None:
 
 def offset_in(found: dict[str, Any], start_s: float) -> int:
     """The sample at which to begin. found: the job's row. Raises Failure where there is none."""
-    _require_sound(found)
+    require_sound(found)
     offset: int = round(start_s * found["rate"])
     if start_s and offset >= found["samples"]:
         seconds = found["samples"] / found["rate"] if found["rate"] else 0.0

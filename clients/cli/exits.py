@@ -109,7 +109,8 @@ def explain(error: errors.VoicebusError, hint: str = "") -> Failure:
     if not advice and error.retry_after > 0:
         advice = f"Try again in {error.retry_after:.0f} s." if error.retry_after >= 1 else "Try again at once."
     said = error.message.casefold()
-    if advice.rpartition(": ")[2].casefold() in said or (hint and ("did you mean" in said or "nearest" in said)):
+    told = "see: voicebus" in said or (hint and ("did you mean" in said or "nearest" in said))
+    if told or advice.rpartition(": ")[2].casefold() in said:
         advice = ""  # the message says so already
     return Failure(error.message or error.code, code_for(error), advice)
 

@@ -12,7 +12,7 @@ import click
 
 from ...bus.errors import NotFound, VoicebusError
 from . import hearing, seam
-from .attach import offset_in
+from .attach import offset_in, require_sound
 from .exits import FAILED, USAGE, Failure, explain
 from .history import kept, nothing_of
 from .names import Factor, Name, complete, format_for
@@ -58,6 +58,7 @@ def _hear(job: str, target: hearing.Target, start_s: float) -> None:
         hearing.require(target, plays=plays)
         with hearing.in_turn(after=False, sounds=plays, quiet=target.quiet), seam.connect(start=True) as client:
             row = kept(client, job)
+            require_sound(row)
             if row["audio"] == "missing" or not row["samples"]:
                 raise _nothing_to_hear(row)
             speech = client.attach(job, offset=offset_in(row, start_s), whole=target.whole)

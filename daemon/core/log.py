@@ -62,8 +62,7 @@ def written(world: World, job: Job, name: str, pcm_at: int, marks_at: int, size:
         forget_chunks(world, job, take)
         take.marks = []
         world.charge_disk(job, size)
-        if not job.over:
-            syncing.written(world, job.log, size)
+        syncing.written(world, job.log, size)
     advance(world, job)
 
 

@@ -130,6 +130,7 @@ def _make_room(world: World, uid: int, voice: VoiceSaved) -> None:
 def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     """An attempt of any kind has ended badly."""
     if attempt.making is None:
+        _doubt(world, attempt, failure)
         failing.fail(world, attempt, failure, now)
         return
     worker = world.workers[attempt.worker]
@@ -152,6 +153,14 @@ def fail(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
     elif rule.action != "again" or (rule.tries and making.tries > rule.tries):
         del world.makings[attempt.making]
         _refuse(world, attempt.making, line, failure.code, now)
+
+
+def _doubt(world: World, attempt: Attempt, failure: Failure) -> None:
+    """A worker that cannot go on for want of something may have found the prompt missing or damaged: the next attempt
+    has it made anew, which costs little where it was something else."""
+    entry = attempt.job.entry if attempt.job is not None else None
+    if entry is not None and entry.prompt and failure.told and failure.code == "unavailable":
+        world.prompts.pop(own.prompt_of(entry), None)
 
 
 def lost(world: World, attempt: Attempt, failure: Failure, now: float) -> None:

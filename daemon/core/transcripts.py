@@ -163,8 +163,9 @@ def _put(world: World, job: Job, attempt: Attempt, end: int, body: bytes) -> Non
     going_on = attempt.segment
     assert going_on is not None
     number = going_on.number
-    row = Segment(number, going_on.start, end, "leased", attempt=attempt.name, tries=going_on.tries)
-    row.take = Take(f"{attempt.name}:{number}", attempt.take.provider, attempt.take.version, attempt.take.voice)
+    name = f"{attempt.name}:{number}"
+    row = Segment(number, going_on.start, end, "leased", attempt=name, tries=going_on.tries)
+    row.take = Take(name, attempt.take.provider, attempt.take.version, attempt.take.voice)
     row.take.chunks, row.take.starts, row.take.samples = [body], [0], 1
     job.segments.insert(number, row)
     going_on.number, going_on.start, going_on.end = number + 1, end, end

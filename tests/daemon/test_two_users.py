@@ -43,6 +43,7 @@ import json, os, socket, sys, hashlib
 from pathlib import Path
 from voicebus.clients.sync import Client
 from voicebus.clients import starting
+from voicebus.workers.engine import hum
 uid = int(sys.argv[1])
 os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)  # what was loaded stays
 client = None
@@ -197,6 +198,27 @@ def test_jobs_of_others_are_not_there(anna, bert):
     assert bert("client.segments('hers')") == "NotFound"
     assert bert("client.cancel('hers')") == "NotFound"
     assert anna("client.segments('hers')[0]['state']") == "whole"
+
+
+def test_voices_are_ones_own(machine, anna, bert):
+    """A cloned voice, its recordings and what is made of them belong to one user: another may use the same name for
+    another voice, hears, lists, fetches and removes nothing of it, and what is sent is looked at by the service's
+    user."""
+    add = "client.add_voice('same', [(hum({}), 'Words.')], consent='It is mine.', chain=['tone']).voice"
+    assert anna(add.format("3.0")) == "same"
+    hers = anna("heard(client.speak('Hello.', voice='same', seed=1))")
+    sample = anna("client.voice('same')['samples'][0]['sample']")
+    assert bert("client.voices(kind='mine')") == []
+    assert bert("client.speak('Hello.', provider='tone', voice='same')") == "InvalidRequest"
+    assert bert(f"client.recording({sample!r})") == "NotFound"
+    assert bert("client.remove_voice('same')") == "NotFound"
+    assert bert(add.format("4.0")) == "same"
+    assert bert("heard(client.speak('Hello.', voice='same', seed=1))") != hers
+    assert {path.name for path in (machine.state / "voices").iterdir()} == {str(ANNA), str(BERT)}
+    assert bert("client.remove_voice('same')") is None
+    assert anna("heard(client.speak('Hello.', voice='same', seed=1))") == hers
+    assert anna("client.remove_voice('same')") is None
+    assert not (machine.state / "voices").exists()
 
 
 def test_cancelling_all_means_all_of_ones_own(anna, bert):

@@ -150,6 +150,17 @@ def test_recordings_that_kill_workers_are_left_alone(service, client):
     client.remove_voice("deadly")
 
 
+def test_a_prompt_that_disappears_is_made_again(service, client, anna):
+    """Somebody removes or damages the file of a prompt while the daemon runs: whoever needs it has it made again."""
+    before = said(client, "Hello.", voice="anna")
+    for harm in (lambda path: path.unlink(), lambda path: path.write_bytes(b"x" * path.stat().st_size)):
+        for row in service.ready(client, "tone", 2):
+            os.kill(row["pid"], signal.SIGKILL)  # nobody has it at hand
+        (prompt,) = service.state.glob("voices/*/*.prompt")
+        harm(prompt)
+        assert said(client, "Hello.", voice="anna") == before
+
+
 def test_removal_leaves_nothing(service, client):
     """When a voice is gone, no file of the daemon holds its recording, its transcript or its prompt, and what was to be
     spoken with it ends by name."""

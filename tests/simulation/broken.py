@@ -11,10 +11,10 @@ from voicebus.bus import messages as m
 from voicebus.bus.codec import encode
 from voicebus.bus.messages import UNLIMITED
 from voicebus.daemon.core import (
-    attempts,
     clientele,
     deadlines,
     ending,
+    flaws,
     jobs,
     leases,
     log,
@@ -102,7 +102,7 @@ def short_takes_are_whole() -> list[Swap]:
     def flaw(provider: Any, attempt: Any, message: Any) -> None:
         return None
 
-    return [(attempts, "_flaw", flaw)]
+    return [(flaws, "flaw", flaw)]
 
 
 def any_take_will_do() -> list[Swap]:

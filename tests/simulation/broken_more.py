@@ -18,7 +18,9 @@ from voicebus.daemon.core import (
     log,
     packing,
     readers,
+    recordings,
     supervise,
+    transcripts,
     upkeep,
 )
 from voicebus.daemon.core import core as whole
@@ -145,3 +147,17 @@ def leave_is_said_once() -> list[Swap]:
 
 def outsiders_never_part() -> list[Swap]:
     return [(supervise, "_part", nothing)]
+
+
+def heard_from_the_beginning() -> list[Swap]:
+    put = transcripts._put
+
+    def forgetful(*args: Any) -> None:
+        put(*args)
+        args[2].segment.start = args[2].segment.end = 0
+
+    return [(transcripts, "_put", forgetful)]
+
+
+def recording_left_behind() -> list[Swap]:
+    return [(recordings, "DropInput", lambda log: effects.DropInput(f"{log}x"))]

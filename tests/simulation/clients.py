@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from voicebus.bus import codec
 from voicebus.bus.errors import Disconnected
 from voicebus.bus.messages import Choice, Hello, Submit
-from voicebus.clients.events import Frame, Result, Rewound
+from voicebus.clients.events import About, Frame, Passage, Result, Rewound
 from voicebus.clients.reading import Reading
 from voicebus.clients.session import Session
 from voicebus.clients.speech import SpeechBase
@@ -38,7 +38,8 @@ PASSING = frozenset({"storage", "queue_full", "unavailable"})
 
 @dataclass
 class Heard:
-    """One job for one person. new: they asked for it. pcm: what they have. takes: where each take in it begins.
+    """One job for one person. new: they asked for it. pcm: what they have. takes: where each take in it begins. rows:
+    of a transcript, whose rows have a place in `pcm` as samples have.
     kept: the daemon has all of the text. over: the result is known; lost: there will be none,
     and that is as it should be."""
 
@@ -50,6 +51,7 @@ class Heard:
     share: float = 0.0
     pcm: bytearray = field(default_factory=bytearray)
     takes: list[tuple[int, str]] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
     accepted: bool = False
     kept: bool = False
     waits: bool = False
@@ -79,8 +81,19 @@ class Heard:
         oracle.frame(frame.pcm, frame.take, frame.offset - self.takes[-1][0])
         self.pcm += frame.pcm
 
+    def row(self, event: About | Passage) -> int:
+        """Keep a row of a transcript; its number. What was heard begins with the name of the attempt."""
+        number, text = (0, event.language) if isinstance(event, About) else (event.number, event.text)
+        if number != len(self.rows):
+            raise Wrong(f"{self.order.name}: {len(self.rows)} rows are here, {number} came")
+        self.takes.append((number, f"{text.partition(' ')[0]}:{number}"))
+        self.rows.append(text)
+        self.pcm += b"rr"
+        return number
+
     def rewound(self, offset: int) -> None:
         """Forget what came from there on."""
+        del self.rows[offset:]
         del self.pcm[2 * offset :]
         while self.takes and self.takes[-1][0] >= offset:
             self.takes.pop()
@@ -321,6 +334,9 @@ class Person:
         while budget > 0 and (event := speech._next_ready()) is not None:
             if isinstance(event, Rewound):
                 heard.rewound(event.offset)
+            elif isinstance(event, About | Passage):
+                budget -= RATE // 10
+                speech._report(heard.row(event) + 1)
             elif isinstance(event, Frame):
                 heard.frame(event, self._oracle)
                 budget -= event.samples

@@ -15,6 +15,7 @@ from voicebus.daemon.core.effects import (
     Ask,
     Commit,
     DropFile,
+    DropInput,
     DropLog,
     Expire,
     FeedWorker,
@@ -75,6 +76,7 @@ class Hands:
             WriteNote: self._write_note,
             SyncLog: self._sync_log,
             DropLog: self._drop_log,
+            DropInput: self._drop_input,
             DropFile: self._drop_file,
             Pack: self._pack,
             Unpack: self._unpack,
@@ -217,6 +219,10 @@ class Hands:
             self.core.synced(effect.log, "", self._clock.now)
 
         self._clock.after(self._chance.choice((0.002, 0.05, 2.0)), self._other_of, run, done)
+
+    def _drop_input(self, effect: DropInput) -> None:
+        self._clock.trace(f"drop the recording of {effect.log}")
+        self._disk.inputs.pop(f"logs/{effect.log}.input", None)
 
     def _drop_file(self, effect: DropFile) -> None:
         self._clock.trace(f"drop {effect.log} packed {effect.packed}")

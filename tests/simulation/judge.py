@@ -18,7 +18,7 @@ from voicebus.daemon.core.settings import Limits
 
 from . import ends, sums
 from .ends import Asked
-from .oracle import RATE, Oracle, Wrong, check_text
+from .oracle import RATE, Oracle, Wrong, check_text, passages
 
 if TYPE_CHECKING:
     from .clients import Heard
@@ -82,6 +82,7 @@ class Judge:
             m.Rewind: self._of_job,
             m.Marks: self._marks_told,
             m.Audio: self._audio_told,
+            m.Transcript: self._row_told,
             m.Terminal: self._terminal_told,
             m.Error: self._error_told,
             m.Deleted: self._deleted_told,
@@ -213,15 +214,21 @@ class Judge:
         if self._kept(key) and made.text not in self._durable_text(key):
             raise Wrong(f"audio of {key} was sent of text that is not durable")
 
+    def _row_told(self, peer: bytes, key: Key, message: m.Transcript, body: bytes) -> None:
+        self._of_job(peer, key, message, body)
+        if message.n >= self._credit.get((peer, message.job), 0):
+            raise Wrong(f"row {message.n} of {key} was sent beyond the credit of {peer!r}")
+        if self._kept(key) and not self._saved(key).complete:
+            raise Wrong(f"a row of {key} was told before all of the recording was durable")
+
     def _terminal_told(self, peer: bytes, key: Key, message: m.Terminal, body: bytes) -> None:
         self._of_job(peer, key, message, body)
         message.epoch = ""
         kept = self._kept(key)
         if kept:
             ended = self._saved(key).ended
-            if ended is None or (ended.state, ended.code, ended.samples) != (
-                message.state, message.code, message.samples
-            ):  # fmt: skip
+            samples = 0 if self.orders[key].hears else message.samples  # rows are no audio
+            if ended is None or (ended.state, ended.code, ended.samples) != (message.state, message.code, samples):
                 raise Wrong(f"the end of {key} was told before it was durable: {message}")
         name = key if kept else (*key, self._run)
         before = self.terminals.setdefault(name, message)
@@ -255,13 +262,18 @@ class Judge:
         assert result is not None
         if result.state != "finished" or heard.read == "none" or heard.cancelled:
             return
-        takes = self._oracle.decode(bytes(heard.pcm))
-        check_text(takes, heard.order.text, result.skipped)
+        if heard.order.hears:
+            said, whole = [row.partition(" ")[2] for row in heard.rows[1:]], passages(heard.order.text.encode())
+            if said != whole:
+                raise Wrong(f"{heard.order.name}: heard was {said}, the recording says {whole}")
+        else:
+            check_text(self._oracle.decode(bytes(heard.pcm)), heard.order.text, result.skipped)
         if len(heard.pcm) != 2 * result.samples:
             raise Wrong(f"{heard.order.name} has {result.samples} samples, {len(heard.pcm) // 2} came")
         self.samples_compared += result.samples
         key = (heard.uid, heard.order.name)
-        if self._kept(key) and self.audio.setdefault(key, bytes(heard.pcm)) != heard.pcm:
+        what = "\n".join(heard.rows).encode() if heard.order.hears else bytes(heard.pcm)
+        if self._kept(key) and self.audio.setdefault(key, what) != what:
             raise Wrong(f"two clients have different audio of {key}")
 
     # ------------------------------------------------------------------------------------------------------- workers
@@ -368,6 +380,8 @@ class Judge:
             raise Wrong(f"{key} was pinned, and was removed for its age")
         for key in self.deleted & self._store.jobs.keys():
             raise Wrong(f"{key} was deleted, and is there")
+        if self._store.disk.inputs:
+            raise Wrong(f"recordings that nobody listens to: {sorted(self._store.disk.inputs)}")
         orphans = self._journals() - self._store.logs().keys() - world.logs.keys()
         if orphans:
             raise Wrong(f"journals that belong to no job: {sorted(orphans)}")

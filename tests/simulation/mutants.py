@@ -122,6 +122,10 @@ MUTANTS = (
     Mutant("a worker is unloaded with work in hand", broken_more.unloaded_at_work, 1, more=True),
     Mutant("a worker is told to leave once", broken_more.leave_is_said_once, 1, more=True),
     Mutant("an outsider that is gone keeps its place", broken_more.outsiders_never_part, 4, more=True),
+    Mutant(
+        "a recording is heard from its beginning again", broken_more.heard_from_the_beginning, 23, ("worker is killed",)
+    ),
+    Mutant("recordings are left behind", broken_more.recording_left_behind, 3),
 )
 
 

@@ -81,6 +81,16 @@ class Oracle:
             raise Wrong(f"a frame said to be from sample {at} of {take} is not")
 
 
+PASSAGE_BYTES = 40
+"""Bytes of a recording that are one second of it."""
+
+
+def passages(data: bytes) -> list[str]:
+    """What is to be heard in a recording, second by second."""
+    parts = (data[at : at + PASSAGE_BYTES] for at in range(0, len(data), PASSAGE_BYTES))
+    return [f"{number}.{crc32(part):08x}" for number, part in enumerate(parts)]
+
+
 def only_black(text: str) -> str:
     """A text without its white space."""
     return "".join(text.split())

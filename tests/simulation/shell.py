@@ -98,6 +98,8 @@ class Daemon(Hands):
             lambda found: self._other(lambda: self._found(found)),
         )
         core.restore(self._store.next_order, self._store.unfinished(), self._store.audio_bytes())
+        heard = {f"logs/{found.saved.job.log}.input" for found in self._store.unfinished()}
+        self._disk.inputs = {name: data for name, data in self._disk.inputs.items() if name in heard}
         self._disk.keep_only(self._store.logs())
         self._network.listening = True
         self._last, self._wait = now, 0.0

@@ -232,6 +232,7 @@ class Simulation:
             heard.takes = [(at, take) for at, take in first.takes if at < upto[-1]]
         if listener.share == 1.0 and not listener.whole:
             heard.pcm, heard.takes = bytearray(first.pcm), list(first.takes)
+        heard.rows = first.rows[: len(heard.pcm) // 2]
         person.hear(heard)
 
     # ------------------------------------------------------------------------------------------------------- faults

@@ -134,7 +134,12 @@ class Store:
             return Outcome(effect.ticket, "failed", "the database could not be written")
         if isinstance(effect.record, JobEnded):
             self.disk.sync(effect.record.log)
-        return Outcome(effect.ticket, self._keep(effect.record))
+        state = self._keep(effect.record)
+        recorded = getattr(effect.record, "recorded", None)
+        if state == "done" and recorded is not None:
+            file = self.disk.inputs.setdefault(f"logs/{effect.record.log}.input", bytearray())
+            file[getattr(effect.record, "at", 0) :] = recorded
+        return Outcome(effect.ticket, state)
 
     def _keep(self, record: Record) -> str:
         if isinstance(record, JobSaved):

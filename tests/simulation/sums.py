@@ -51,7 +51,7 @@ def _job(job: Job) -> int:
             raise Wrong(f"segment {segment.number} of {job.id} is not in its place")
         offset += segment.take.samples if segment.take is not None else 0
     expect(job.length == offset, f"{job.id} is {job.length} samples long, its segments are {offset}")
-    chunks = 0
+    chunks = sum(map(len, job.recording.data)) if job.recording is not None else 0
     for segment in job.segments:
         if segment.take is not None and segment.take.chunks:
             chunks += sum(map(len, segment.take.chunks))
@@ -63,7 +63,7 @@ def _job(job: Job) -> int:
 def nothing_left(world: World) -> None:
     """Nobody works, nothing waits."""
     expect(not world.unfinished, f"jobs that never ended: {[(j.key, j.state) for j in world.unfinished.values()]}")
-    for what in ("commits", "again", "questions", "lookups", "hungry", "late_commits", "effects"):
+    for what in ("commits", "again", "questions", "lookups", "hungry", "late_commits", "effects", "feeding"):
         expect(not getattr(world, what), f"{what} is not empty: {getattr(world, what)}")
     for worker in world.workers.values():
         expect(not worker.leases, f"{worker.id} holds {list(worker.leases)}")

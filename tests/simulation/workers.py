@@ -15,11 +15,11 @@ from voicebus.bus import codec
 from voicebus.bus import messages as m
 from voicebus.daemon.core.settings import Provider
 from voicebus.workers.session import Allow as More
-from voicebus.workers.session import Begin, Exit, Halt, Identity, Load, Say, Session
+from voicebus.workers.session import Begin, Exit, Fed, Halt, Identity, Load, Say, Session
 
 from .clock import Clock
 from .network import Network, Plug
-from .oracle import RATE, Made, Oracle
+from .oracle import RATE, Made, Oracle, passages
 from .plan import UNSAYABLE
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ READY_BODY = codec.encode(
     {
         "voices": [{"name": "en", "languages": ["en"], "gender": "", "description": "", "variants": []}],
         "capabilities": {
+            "transcribe": True, "models": ["m"],
             "streams": True, "marks": ["word"], "ssml": False, "rate": True, "pitch": True, "volume": True,
             "punctuation": True, "seed": False, "instruct": False, "own_end": True, "options": [],
             "default_voices": {"": "en"},
@@ -44,11 +45,12 @@ PATIENCE_S = 1.0
 
 @dataclass(slots=True)
 class Run:
-    """An attempt in hand. credit: up to which sample audio may be sent."""
+    """An attempt in hand. credit: up to which sample audio may be sent. data: of a recording, as far as it has come."""
 
     work: m.Work
     made: Made
     credit: int
+    data: bytes = b""
     seq: int = 0
     sent: int = 0
     waits: bool = False
@@ -128,6 +130,8 @@ class Process:
                     self.say(action.message, action.body)
                 case Begin():
                     self._begin(action.work, action.text)
+                case Fed():
+                    self._fed(action.message, action.body)
                 case More():
                     self._allow(action.attempt, action.up_to)
                 case Halt():
@@ -175,7 +179,52 @@ class Process:
     def _begin(self, work: m.Work, text: bytes) -> None:
         run = Run(work, self._owner.oracle.begin(work.attempt, text.decode()), work.credit)
         self.runs[work.attempt] = run
+        if work.kind == "transcribe":
+            self._need(run)
+            return
         self._later(self._pause * self._chance.random() * 2, self._make, run)
+
+    def _need(self, run: Run) -> None:
+        """Ask for some more of the recording, a little at a time."""
+        at, work = len(run.data), run.work
+        key = f"input:{work.attempt}"
+        self._said(m.Need(m.PROTOCOL, work.epoch, work.session, key, at + self._chance.choice((70, 10**6)), at))
+
+    def _fed(self, message: m.Feed, body: bytes) -> None:
+        run = self.runs.get(message.key.partition(":")[2])
+        if run is None or run.stopped or self.hangs or message.offset != len(run.data):
+            return
+        if message.missing:
+            self._finished(run, self._of(run, m.Failed, "invalid_input", message.missing, 0.0))
+            return
+        run.data += body
+        if len(run.data) < message.size:
+            self._need(run)
+        else:
+            self._later(self._pause, self._hear, run)
+
+    def _hear(self, run: Run) -> None:
+        """The next row: about the recording, then a second of it each time, from where nobody has heard it."""
+        if run.stopped or self.hangs or self.runs.get(run.work.attempt) is not run:
+            return
+        said, begin = passages(run.data), round(run.work.from_s)
+        if UNSAYABLE.encode() in run.data:
+            self._finished(run, self._of(run, m.Failed, "invalid_input", "not that word", 0.0))
+            return
+        number = begin + run.sent - 1
+        if self.next_end is not None and run.sent > len(said) // 3:
+            self._end_badly(run, *self.next_end)
+            return
+        if number >= len(said):
+            self._done(run)
+            return
+        name = run.work.attempt
+        row = m.HeardRow("passage", float(number), number + 1.0, f"{name} {said[number]}")
+        if not run.sent:
+            row = m.HeardRow("about", end=float(len(said)), language=name)
+        self._said(self._of(run, m.Heard, run.sent), codec.encode(row))
+        run.sent += 1
+        self._later(self._pause * (0.5 + self._chance.random()), self._hear, run)
 
     def _allow(self, attempt: str, up_to: int) -> None:
         run = self.runs.get(attempt)
@@ -218,10 +267,13 @@ class Process:
         self.next_end = None
         if how == "engine lies":
             self._finished(run, self._of(run, m.Done, run.sent + 100, 9000, 900.0, 0.01))
-        elif how == "engine is silent":
+        elif how == "engine is silent" and run.work.kind == "speak":  # who leaves out speech nobody can find out
             self._finished(run, self._of(run, m.Done, run.sent, 0, 0.0, 0.01))
         elif how == "engine breaks the protocol":
             self.sick = "broke the protocol"
+            if run.work.kind == "transcribe":
+                self._said(self._of(run, m.Heard, run.sent + 1), b"")
+                return
             self._said(self._of(run, m.Chunk, run.seq + 1, run.sent + 7), b"\1\0")
         else:
             self._finished(run, self._of(run, m.Failed, code, "no", 1.0))

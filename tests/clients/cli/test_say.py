@@ -168,6 +168,13 @@ def test_advice_comes_only_where_it_helps(client, run):
     )
 
 
+def test_a_message_that_says_where_to_look_needs_no_advice(client, run):
+    """What the daemon says of a voice is not followed by advice for a job."""
+    client.failure = errors.NotFound("There is no voice 'anna' of yours; see: voicebus voices --mine")
+    assert run("say", "hi", "-o", "a.wav").stderr.splitlines()[0] == f"voicebus: {client.failure}"
+    assert "voicebus jobs" not in run("say", "hi", "-o", "a.wav").stderr
+
+
 def test_a_daemon_that_went_away_is_told_with_what_was_written(client, run):
     """Where the daemon is gone in the middle of a file, the message says how much of it is there."""
     client.failure = errors.Disconnected("the daemon went away")

@@ -10,6 +10,9 @@ import sys
 
 import pytest
 
+from voicebus.bus.errors import InvalidRequest
+from voicebus.clients.cli import voices_making
+from voicebus.clients.voices import Recording
 from voicebus.workers import tone
 
 from ...faults.recordings import wav
@@ -138,3 +141,43 @@ def test_what_is_wrong_is_said(run, kind):
     done = run(*WRONG[kind])
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+    assert "voicebus jobs" not in done.stderr
+
+
+class Listener:
+    """A client that hears what it is told to, or cannot."""
+
+    def __init__(self, heard="", error=None):
+        self.text, self.error = heard, error
+
+    def transcribe(self, data, **options):
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def wait(self):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("given", "heard", "kept", "told"),
+    [
+        ("", "Good morning.", "Good morning.", "Recording 1 says: Good morning."),
+        ("Good morning.", "good morning", "Good morning.", ""),
+        ("Good morning.", "Quite another thing.", "Good morning.", "does not seem to say its --text"),
+        ("", "", "", ""),
+    ],
+)
+def test_what_is_said_is_found_out_or_checked(capsys, given, heard, kept, told):
+    """Where nobody says what is said, what is heard is it; where somebody does, what does not fit is told."""
+    (found,) = voices_making.heard_in(Listener(heard), [Recording(b"x", given)], ["en"])
+    assert (found.text, found.heard) == (kept, heard)
+    assert told in capsys.readouterr().err
+
+
+def test_where_nobody_listens_recordings_stay_as_they_are(capsys):
+    """Without a provider that transcribes a voice is added all the same, and that is told once."""
+    given = [Recording(b"x", ""), Recording(b"y", "Words.")]
+    refusal = InvalidRequest("No provider here transcribes.")
+    assert voices_making.heard_in(Listener(error=refusal), given, []) == given
+    assert capsys.readouterr().err.count("could not be found out") == 1

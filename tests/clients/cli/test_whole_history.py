@@ -8,6 +8,7 @@ import json
 import wave
 import zipfile
 
+import pytest
 import soundfile
 
 from .test_whole import place, run  # noqa: F401 - fixtures
@@ -15,6 +16,7 @@ from .test_whole import place, run  # noqa: F401 - fixtures
 TEXT = "The kitchen light is on. Somebody should turn it off."
 
 
+@pytest.mark.timeout(120)
 def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     """`say` leaves its text and audio in the history; after the daemon's end the next one finds, shows, saves, says
     again, pins and removes it."""

@@ -246,6 +246,25 @@ def test_a_prompt_that_nobody_asked_for_is_a_breach():
     assert stage.killed == ["a/0"]
 
 
+def test_a_prompt_that_cannot_be_had_is_made_anew():
+    """When a worker says that it cannot have what it needs to speak with a voice, the same job has the prompt made
+    again, and goes on with it."""
+    stage, client, (worker,) = ready()
+    voiced(client, "j")
+    make(worker, worker.current)
+    attempt = worker.current
+    worker.work.pop(attempt)
+    worker.say(Failed(attempt=attempt, code="unavailable", message="prompt cannot be had"))
+    for _ in range(3):
+        worker.say(Need(key="x:y", up_to=0))
+        stage.pass_time(1.0)
+    assert worker.work[worker.current].kind == "prompt"
+    make(worker, worker.current)
+    while worker.current:
+        worker.speak(worker.current)
+    assert client.terminals["j"].state == "finished"
+
+
 def test_a_full_disk_ends_the_job_by_name():
     """A prompt that cannot be kept cannot be used."""
     stage, client, (worker,) = ready()

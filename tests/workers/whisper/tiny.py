@@ -12,18 +12,21 @@ import numpy as np
 from ctranslate2.specs import whisper_spec
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-WIDTH, HEADS, INNER, LAYERS = 16, 2, 32, 1
+SIZES = {"tiny": (16, 2, 32, 1), "base": (512, 8, 2048, 6), "small": (768, 12, 3072, 12)}
+"""Width, heads, inner width and layers: ours, and those of two real models, whose speed random weights have as well."""
+
 LANGUAGES = ("en", "zh", "de", "es", "fr", "ja")
 MEL = 80
 
 
-def build(folder: Path, *, seed: int = 0) -> Path:
+def build(folder: Path, *, seed: int = 0, size: str = "tiny") -> Path:
     """Make a model in a folder, and return that."""
+    width, heads, inner, layers = SIZES[size]
     folder.mkdir(parents=True, exist_ok=True)
     tokens, tokenizer = _tokens()
     tokenizer.save(str(folder / "tokenizer.json"))
-    spec = whisper_spec.WhisperSpec(LAYERS, HEADS, LAYERS, HEADS)
-    _Random(seed).fill(spec, len(tokens))
+    spec = whisper_spec.WhisperSpec(layers, heads, layers, heads)
+    _Random(seed, width, inner).fill(spec, len(tokens))
     spec.register_vocabulary(tokens)
     spec.config.suppress_ids = []
     spec.config.suppress_ids_begin = [tokenizer.token_to_id("<|endoftext|>")]
@@ -63,36 +66,40 @@ def _tokens():
 class _Random:
     """Fills a specification with random numbers."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, width: int, inner: int) -> None:
         self._random = np.random.default_rng(seed)
+        self._width, self._inner = width, inner
 
     def _some(self, *shape: int):
-        return (self._random.standard_normal(shape) * 0.3).astype(np.float32)
+        return (self._random.standard_normal(shape) * 1.2 / self._width**0.5).astype(np.float32)
 
     def _norm(self, spec) -> None:
-        spec.gamma, spec.beta = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+        spec.gamma, spec.beta = np.ones(self._width, np.float32), np.zeros(self._width, np.float32)
 
     def _linear(self, spec, rows: int, columns: int) -> None:
         spec.weight, spec.bias = self._some(rows, columns), np.zeros(rows, np.float32)
 
     def _attention(self, spec, *, own: bool) -> None:
         self._norm(spec.layer_norm)
-        shapes = (3 * WIDTH, WIDTH) if own else (WIDTH, 2 * WIDTH, WIDTH)
+        shapes = (3 * self._width, self._width) if own else (self._width, 2 * self._width, self._width)
         for linear, rows in zip(spec.linear, shapes, strict=True):
-            self._linear(linear, rows, WIDTH)
+            self._linear(linear, rows, self._width)
 
     def _forward(self, spec) -> None:
         self._norm(spec.layer_norm)
-        self._linear(spec.linear_0, INNER, WIDTH)
-        self._linear(spec.linear_1, WIDTH, INNER)
+        self._linear(spec.linear_0, self._inner, self._width)
+        self._linear(spec.linear_1, self._width, self._inner)
 
     def fill(self, spec, vocabulary: int) -> None:
         encoder, decoder = spec.encoder, spec.decoder
-        for convolution, channels in ((encoder.conv1, MEL), (encoder.conv2, WIDTH)):
-            convolution.weight, convolution.bias = self._some(WIDTH, channels, 3), np.zeros(WIDTH, np.float32)
-        encoder.position_encodings.encodings = self._some(1500, WIDTH)
-        decoder.position_encodings.encodings = self._some(448, WIDTH)
-        decoder.embeddings.weight = decoder.projection.weight = self._some(vocabulary, WIDTH)
+        for convolution, channels in ((encoder.conv1, MEL), (encoder.conv2, self._width)):
+            convolution.weight, convolution.bias = (
+                self._some(self._width, channels, 3),
+                np.zeros(self._width, np.float32),
+            )
+        encoder.position_encodings.encodings = self._some(1500, self._width)
+        decoder.position_encodings.encodings = self._some(448, self._width)
+        decoder.embeddings.weight = decoder.projection.weight = self._some(vocabulary, self._width)
         for part in (encoder, decoder):
             self._norm(part.layer_norm)
             for layer in part.layer:
