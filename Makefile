@@ -23,7 +23,8 @@ WHISPER_TESTS := tests/workers/whisper tests/faults/test_whisper_worker.py
 DEMO_WAV ?= demo.wav
 
 .PHONY: help .venv env-torch env-mlx env-whisper demo test test-torch test-mlx test-whisper bench bench-torch \
-	bench-torch-steps bench-torch-many bench-mlx bench-whisper lint format types coverage-core wheel fuzz soak crash-points simulate mutants clean
+	bench-torch-steps bench-torch-many bench-mlx bench-whisper lint format types coverage-core wheel fuzz soak \
+	crash-points simulate mutants clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
