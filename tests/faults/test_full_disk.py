@@ -38,7 +38,8 @@ def small_disk(tmp_path):
     seconds of audio."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1536k,mode=700", "none", disk], capture_output=True).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1536k,mode=700", "none", disk]
+    if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
         yield disk
