@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from ..bus.errors import JobFailed, NotFound, VoicebusError
 from . import transcripts
 from .events import Event, Mark
 from .history import Filters
+from .placing import placed
 
 if TYPE_CHECKING:
     from .sync import Client
@@ -51,16 +51,8 @@ def export(
 ) -> Exported:
     """Write the history, or what is left of it by `filters`, into an archive. on_job: called with the row of each job
     before it is written. Raises OSError where the file cannot be written, and what `Client.history` raises."""
-    target = Path(target)
-    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        with zipfile.ZipFile(draft, "x", zipfile.ZIP_DEFLATED) as archive:
-            found = _Writer(client, archive).write(on_job, filters)
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return found
+    with placed(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        return _Writer(client, archive).write(on_job, filters)
 
 
 class _Writer:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ import msgspec
 from ..bus.errors import InvalidRequest
 from ..bus.messages import SampleSpec, VoiceSpec
 from . import voicing
+from .placing import placed
 from .voicing import Recording, Steps
 
 FORMAT, VERSION = "voicebus voice", 1
@@ -91,12 +90,6 @@ def _member_bytes(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
 
 @contextlib.contextmanager
 def _written(target: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip that gets its name when it is whole."""
-    handle, made = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            yield archive
-        Path(made).replace(target)
-    except BaseException:
-        Path(made).unlink(missing_ok=True)
-        raise
+    """A zip that gets its name when it is whole, for its owner to read."""
+    with placed(target, 0o600) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        yield archive

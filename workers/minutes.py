@@ -36,6 +36,15 @@ WORDS = 4096
 """Most words of one passage."""
 
 
+class _Spool(tempfile.SpooledTemporaryFile[bytes]):
+    """A file that was written here and is read by engines. Some libraries (`wave`, for one) believe a file's mode, and
+    would not read one that may be written as well."""
+
+    @property
+    def mode(self) -> str:
+        return "rb"
+
+
 class Minutes(Reports):
     """`credit` and `stopped` are set by the socket thread, all else belongs to the engine's."""
 
@@ -84,7 +93,7 @@ class Minutes(Reports):
     def _fetched(self) -> IO[bytes] | None:
         """The recording, None where the attempt was stopped before it was here."""
         key = f"input:{self.work.attempt}"
-        file = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - closed with the attempt
+        file = _Spool(SPOOL_BYTES)  # closed with the attempt
         try:
             there = self._fetches.fetch(self.work, key, file.write, lambda: self.stopped)
         except OSError as error:

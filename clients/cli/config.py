@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -16,6 +17,9 @@ from .listings import json_option
 
 BROKEN = 78
 """The daemon's exit code for a configuration with problems (EX_CONFIG)."""
+
+_ENGINE = "engines/"
+"""What a problem begins with that is one of a file beside the configuration."""
 
 
 @click.group()
@@ -35,20 +39,16 @@ def path() -> None:
 def check(file: Path | None, as_json: bool) -> None:
     """Check FILE, or the configuration in use: each problem with its line. Exits with 1 if there is any."""
     where = (file or endpoints.config_path()).absolute()
-    if not where.is_file():
-        if file is not None:
-            raise Failure(f"no such file: {file}", USAGE)
-        if not as_json:
-            click.echo(f"{where}: not there, so the defaults hold")
-            return
-    problems = problems_of(where) if where.is_file() else []
+    if file is not None and not where.is_file():
+        raise Failure(f"no such file: {file}", USAGE)
+    problems = problems_of(where)  # also where there is no file: there may be engines beside it
     if as_json:
         output.emit_json({"file": str(where), "problems": problems})
     elif problems:
         show_problems(where, problems)
         raise Failure(f"{counted(problems)} in {where}", FAILED)
     else:
-        click.echo(f"{where}: good")
+        click.echo(f"{where}: {'good' if where.is_file() else 'not there, so the defaults hold'}")
     if problems:
         raise click.exceptions.Exit(FAILED)
 
@@ -56,8 +56,18 @@ def check(file: Path | None, as_json: bool) -> None:
 def show_problems(where: Path, problems: list[dict[str, Any]]) -> None:
     """Print each problem of a file, as a compiler would say it."""
     for found in problems:
-        line = f":{found['line']}" if found["line"] else ""
-        click.echo(f"{where}{line}: {found['reason']}")
+        click.echo(told(where, found))
+
+
+def told(where: Path, problem: dict[str, Any]) -> str:
+    """One problem of a file, as a compiler would say it."""
+    line = f":{problem['line']}" if problem["line"] else ""
+    return f"{where}{line}: {problem['reason']}"
+
+
+def alone(problem: dict[str, Any]) -> bool:
+    """Whether a problem, of ours or of the daemon's status, is of an engine's file: that is left out, the rest taken."""
+    return str(problem.get("where") or problem["reason"]).startswith(_ENGINE)
 
 
 def counted(problems: list[dict[str, Any]]) -> str:
@@ -66,10 +76,11 @@ def counted(problems: list[dict[str, Any]]) -> str:
 
 
 def problems_of(where: Path) -> list[dict[str, Any]]:
-    """What the daemon finds wrong with a configuration. It is asked in a process of its own: only the daemon's part of
-    the package knows what its settings mean."""
+    """What the daemon finds wrong with a configuration, or with the engines beside it where there is none. It is asked
+    in a process of its own: only the daemon's part of the package knows what its settings mean."""
+    environment = {**os.environ, endpoints.CONFIG_VARIABLE: str(where)}  # unlike --config, this need not be there
     done = subprocess.run(
-        running.command("check", "--config", str(where)), capture_output=True, text=True, timeout=30, check=False
+        running.command("check"), env=environment, capture_output=True, text=True, timeout=30, check=False
     )
     if done.returncode not in {0, BROKEN}:
         raise Failure(f"the configuration could not be checked: {done.stderr.strip().splitlines()[-1:]}")

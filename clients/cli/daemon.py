@@ -14,8 +14,8 @@ import click
 from ...bus import endpoints, places
 from .. import starting
 from . import manager, running, seam
-from .config import counted, problems_of, show_problems
-from .exits import FAILED, NO_DAEMON, UNAVAILABLE, Failure
+from .config import alone, counted, problems_of, show_problems
+from .exits import FAILED, INCOMPLETE, NO_DAEMON, UNAVAILABLE, Failure
 
 if TYPE_CHECKING:
     from ..sync import Client
@@ -118,27 +118,37 @@ def restart(timeout: float, now: bool) -> None:
 def reload(quiet: bool) -> None:
     """Have the daemon read its configuration again.
 
-    One with problems is refused here already: they are listed, and the daemon goes on with what it has.
+    One with problems is refused here already: they are listed, and the daemon goes on with what it has. An engine's
+    file that cannot be run is left out and listed, and the rest is taken over; that exits with 9.
     """
     with running.watched() as process, seam.connect() as client:
         if process is None:
             raise Failure("no daemon holds the lock", NO_DAEMON, "Start one with: voicebus daemon start")
         where = Path(client.status().get("config") or endpoints.config_path())
-        if problems := problems_of(where) if where.is_file() else []:
-            show_problems(where, problems)
+        problems = problems_of(where)
+        show_problems(where, problems)
+        if not all(alone(problem) for problem in problems):
             raise Failure(f"not taken over: {counted(problems)} in {where}; the daemon goes on as it was", FAILED)
         process.send(signal.SIGHUP)
         taken = _taken(client)
     if not taken:
         raise Failure(f"{where} was not taken over", FAILED, "See why with: voicebus logs")
     if not quiet:
-        click.echo(f"process {process.pid} has taken over {where}")
+        there = "" if where.is_file() else ", which is not there, so the defaults hold"
+        click.echo(f"process {process.pid} has taken over {where}{there}")
+    if problems:
+        raise Failure(f"left out: {', '.join(_file(problem) for problem in problems)}", INCOMPLETE)
+
+
+def _file(problem: dict[str, Any]) -> str:
+    return str(problem["reason"]).partition(": ")[0]
 
 
 def _taken(client: Client) -> bool:
-    """Whether the daemon has no problems with its configuration (any more: it may not have come to the HUP yet)."""
+    """Whether the daemon has no problems with its configuration (any more: it may not have come to the HUP yet), but
+    for files that it leaves out."""
     deadline = time.monotonic() + RELOAD_S
-    while client.status().get("problems"):
+    while not all(alone(problem) for problem in client.status().get("problems", [])):
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.02)

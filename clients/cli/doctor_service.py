@@ -35,7 +35,8 @@ WELL = frozenset({"ready", "asleep", "starting"})
 
 def configuration(patient: Patient) -> Iterator[Finding]:
     """What of the file is not in force."""
-    if not patient.config.is_file() and not patient.daemon.get("problems"):
+    beside = (patient.config.parent / "engines").is_dir()
+    if not patient.config.is_file() and not beside and not patient.daemon.get("problems"):
         yield Finding("configuration", "good", f"{patient.config} is not there, so the defaults hold")
         return
     advice = "Mend it, then: voicebus daemon reload"
@@ -44,7 +45,7 @@ def configuration(patient: Patient) -> Iterator[Finding]:
             lines = [place(str(patient.config), problem) for problem in patient.daemon.get("problems", [])]
         else:
             found = config.problems_of(patient.config)
-            lines = [f"{patient.config}:{problem['line']}: {problem['reason']}" for problem in found]
+            lines = [config.told(patient.config, problem) for problem in found]
     except (click.ClickException, OSError, subprocess.SubprocessError) as error:
         yield Finding("configuration", "note", f"{patient.config} could not be checked: {error}")
         return

@@ -7,14 +7,15 @@ file appears under its name when the transcript is complete; Ctrl-C cancels what
 from __future__ import annotations
 
 import os
-import secrets
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..events import About, Notice, Passage, Rewound
+from ..placing import placed
 from ..transcripts import FORMATS, as_map
 from . import hearing, hint, seam
 from .exits import USAGE, Failure
@@ -68,16 +69,18 @@ def transcribe(files: tuple[str, ...], job: str | None, output: str | None, form
     if detach and (output or job):
         raise click.UsageError("--detach leaves at once; -o and --job do not go with it.")
     chosen = _format(output, form, many=len(files) > 1)
+    paths = [_path(name, chosen, output) for name in files or (str(job),)]
+    _require(files, paths)
     vad = not how.pop("no_vad")
     how["keep"] = how["keep"] or ""
     options = {**{name: value for name, value in how.items() if value is not None}, "vad": vad}
     with hearing.stoppable(), seam.connect(start=not no_start and not job) as client:
-        for name in files or ("",):
+        for name, path in zip(files or ("",), paths, strict=True):
             transcription = client.transcript(job) if job else client.transcribe(_source(name), **options)
             if detach:
                 _detach(transcription)
                 continue
-            printer = _Printer(name or str(job), chosen, output, many=len(files) > 1, quiet=quiet)
+            printer = _Printer(name or str(job), chosen, path, many=len(files) > 1, quiet=quiet)
             _follow(client, transcription, printer, ours=not job)
             hint.of_history(transcription.keep, quiet=quiet)
 
@@ -97,6 +100,34 @@ def _format(output: str | None, form: str | None, *, many: bool) -> str:
         f"{words or f'{output} has no extension.'}{did_you_mean(extension, FORMATS)} "
         f"Use one of {', '.join(FORMATS)}, or say which with --format."
     )
+
+
+def _path(name: str, form: str, output: str | None) -> Path | None:
+    """The file that the transcript of a recording, or of a job, goes into, None for standard output."""
+    if output in (None, "-"):
+        return None
+    path = Path(str(output))
+    if not (str(output).endswith(os.sep) or path.is_dir()):
+        return path
+    path.mkdir(parents=True, exist_ok=True)
+    return path / f"{'transcript' if name == '-' else Path(name).stem}.{form}"
+
+
+def _require(files: Sequence[str], paths: Sequence[Path | None]) -> None:
+    """Raise UsageError where two recordings would be written to one file, or Failure where none can be written, before
+    anything is asked of the daemon."""
+    taken: dict[Path, str] = {}
+    for name, path in zip(files, paths, strict=False):
+        if path is None:
+            continue
+        if path in taken:
+            raise click.UsageError(
+                f"{taken[path]} and {name} would both be written to {path}; "
+                "give them one after the other, with a folder or a name for each: -o FILE"
+            )
+        taken[path] = name
+    for path in filter(None, paths[:1]):  # the others are in the same folder
+        hearing.require(hearing.Target(str(path), None, None), plays=False)
 
 
 def _source(name: str) -> Any:
@@ -125,22 +156,15 @@ def _follow(client: Client, transcription: Transcription, printer: _Printer, *, 
 
 
 class _Printer:
-    """What a person sees of one transcription. name: of the recording; many: others are transcribed as well."""
+    """What a person sees of one transcription. name: of the recording; path: what to write, None for standard output;
+    many: others are transcribed as well."""
 
-    def __init__(self, name: str, form: str, output: str | None, *, many: bool, quiet: bool) -> None:
+    def __init__(self, name: str, form: str, path: Path | None, *, many: bool, quiet: bool) -> None:
         self.teller = Teller(quiet=quiet)
         self._name, self._form, self._many, self._quiet = name, form, many, quiet
-        self._path = self._target(output) if output not in (None, "-") else None
+        self._path = path
         self._streams = self._path is None and form == "txt"
         self._length = 0.0
-
-    def _target(self, output: str | None) -> Path:
-        path = Path(str(output))
-        if not (str(output).endswith(os.sep) or path.is_dir()):
-            return path
-        path.mkdir(parents=True, exist_ok=True)
-        stem = "transcript" if self._name == "-" else Path(self._name).stem
-        return path / f"{stem}.{self._form}"
 
     def event(self, event: object) -> None:
         """Something was heard, or told."""
@@ -174,7 +198,8 @@ class _Printer:
         """All is heard: write what was not printed yet."""
         self.teller.clear()
         if self._path is not None:
-            _write(self._path, FORMATS[self._form](transcript))
+            with placed(self._path) as file:
+                file.write(FORMATS[self._form](transcript).encode())
         elif self._form == "json" and self._many:
             import json
 
@@ -186,14 +211,3 @@ class _Printer:
         elif self._path is not None and not self._quiet:
             where, seconds = click.format_filename(self._path), duration(self._length)
             self.teller.line(f"{where}: {len(transcript.passages)} passages of {seconds} in {transcript.language}")
-
-
-def _write(path: Path, text: str) -> None:
-    """A file that appears when it is whole. Raises OSError."""
-    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

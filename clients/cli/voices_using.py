@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
+from ..placing import placed
 from . import hearing, output, seam
 from .exits import USAGE, Failure
 from .listings import json_option, start_option
@@ -101,7 +101,8 @@ def _recording(name: str, number: int, target: str | None, device: str | None, *
                 raise Failure(f"{name} has {len(samples)} recordings, and no recording {number}", USAGE)
             data = client.recording(samples[number - 1]["sample"])
         if target:
-            Path(target).write_bytes(data)
+            with placed(target) as file:
+                file.write(data)
             return
         with hearing.in_turn(after=False, sounds=True, quiet=quiet):
             seam.play_file(data, device=device)

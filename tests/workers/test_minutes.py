@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import wave
 
 import pytest
 
@@ -11,6 +12,8 @@ from voicebus.bus.codec import decode_heard
 from voicebus.workers.engine import About, EngineError, Passage, Reached, Transcriber, Word
 from voicebus.workers.fetching import Fetches
 from voicebus.workers.minutes import Minutes
+
+from ..faults.recordings import wav
 
 
 class Listener(Transcriber):
@@ -126,6 +129,23 @@ def test_the_engine_gets_the_recording_and_all_wishes():
     assert asked.audio.closed
 
 
+@pytest.mark.parametrize("spooled", [True, False])
+def test_the_recording_is_one_that_wave_reads(monkeypatch, spooled):
+    """The standard library's `wave` asks a file for its mode, and takes the recording, in memory or on the disk."""
+    monkeypatch.setattr("voicebus.workers.minutes.SPOOL_BYTES", 1_000_000 if spooled else 10)
+    data = wav()
+    attempt, _, answers = minutes()
+    answers.append((m.Feed(1, "e", "s", "input:a1", 0, len(data)), data))
+    engine = Listener()
+    items = attempt.items(engine)
+    next(items)
+    engine.asked.audio.seek(0)
+    with wave.open(engine.asked.audio) as file:
+        assert (file.getframerate(), file.getnchannels()) == (24000, 1)
+    items.close()
+    attempt.close()
+
+
 def test_a_stop_while_it_is_fetched_ends_it():
     """An attempt that is stopped before its recording is there yields nothing."""
     attempt, _, answers = minutes()
@@ -151,7 +171,7 @@ def test_no_room_for_a_recording_is_said(monkeypatch):
         def write(self, data):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
+    monkeypatch.setattr("voicebus.workers.minutes._Spool", Full)
     attempt, _, answers = minutes()
     answers.append((m.Feed(1, "e", "s", "input:a1", 0, 5), b"bytes"))
     with pytest.raises(EngineError, match="no room for the recording in") as failed:

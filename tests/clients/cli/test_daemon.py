@@ -136,6 +136,21 @@ def test_reload_refuses_a_configuration_with_problems(run, reloading):
     assert sent == []
 
 
+def test_an_engine_that_is_left_out_does_not_stop_a_reload(run, reloading):
+    """A file in the folder of engines that cannot be run is named, and exit 9; all else is taken over, as the daemon
+    does it."""
+    process, where, problems, sent = reloading
+    (where.parent / "engines").mkdir()
+    (where.parent / "engines" / "Bad Name.py").write_text("")
+    problems.append({"where": "engines/Bad Name.py", "line": 0, "reason": "rename it (it is left out)"})
+    done = run("daemon", "reload")
+    assert done.exit_code == 9
+    assert done.stdout.startswith(f"{where}: engines/Bad Name.py: ")
+    assert f"process {process.pid} has taken over" in done.stdout
+    assert "left out: engines/Bad Name.py" in done.stderr
+    assert sent == [(process.pid, signal.SIGHUP)]
+
+
 def test_reload_tells_where_the_daemon_did_not_take_it(run, reloading, monkeypatch):
     """Where the daemon still has problems afterwards, that is exit 1 and names the log."""
     _, where, problems, _ = reloading

@@ -97,6 +97,7 @@ def test_files(run, place):
         (["a.wav", "-o", "a"], "has no extension"),
         (["a.wav", "b.mp3", "-o", "a.txt"], "into a folder"),
         (["a.wav", "--detach", "-o", "a.txt"], "--detach leaves at once"),
+        (["a.wav", "./a.wav", "-o", "both/"], "a.wav and ./a.wav would both be written to both/a.txt"),
         (["none.wav"], "does not exist"),
         (["a.wav", "--model", "huge"], "no model 'huge'"),
         (["a.wav", "-p", "espeak"], "does not transcribe"),
@@ -108,6 +109,26 @@ def test_what_cannot_be_is_said(run, arguments, words):
     code, out, told = run("transcribe", *arguments)
     assert (code, out) == (2, "")
     assert words in told
+
+
+def test_a_file_that_cannot_be_written_is_told_first(run):
+    """Where there is no such folder nothing is heard for nothing, and the folder is named."""
+    code, out, told = run("transcribe", "a.wav", "-o", "nowhere/a.txt")
+    assert (code, out) == (7, "")
+    assert "nowhere/a.txt: there is no directory" in told
+
+
+def test_a_pipe_is_written_as_it_is(run, place):
+    """A file's transcript goes to its place at the end; a pipe or a device of that name stays one."""
+    folder, _ = place
+    pipe = folder / "pipe.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    code, _, told = run("transcribe", "a.wav", "-o", "pipe.txt")
+    assert code == 0, told
+    assert os.read(reader, 10_000).decode().split() == lines(DATA)
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_silence_and_garbage(run):

@@ -101,7 +101,7 @@ def test_a_download_that_broke_off_goes_on(hub, tmp_path):
     assert "hf download me/mine" in last["error"]
     one.mend()
     one.asked.clear()
-    told, last = found(one, tmp_path)
+    _, last = found(one, tmp_path)
     rest = [asked for kind, path, asked in one.asked if kind == "GET" and path.endswith(LARGE)]
     assert rest == [f"bytes={10 * 1024 * 1024}-"]
     folder = last["found"]
