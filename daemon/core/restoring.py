@@ -98,7 +98,7 @@ def _job(world: World, saved: SavedJob, chain: list[Entry], cutter: Splitter, no
 
 def _recording(world: World, job: Job, saved: SavedJob) -> None:
     """A recording is in its input log, as far as the store has notes of it."""
-    job.recording = recording = Recording(in_memory=False)
+    job.recording = recording = Recording(in_memory=False, held=True)
     recording.sums = [recordings.noted(text.decode()) for text in saved.texts]
     recording.size = recording.charged = sum(length for length, _ in recording.sums)
     world.charge(job.key[0], recording.charged)
