@@ -20,7 +20,7 @@ from .personal import Making, Upload
 from .pronunciations import Pronunciations
 from .records import Record, VoiceSaved, Wanted
 from .settings import Settings
-from .state import Attempt, Client, Job, JobKey, ProviderState, Segment, Worker
+from .state import Client, Job, JobKey, ProviderState, Segment, Worker
 
 TEXT_CHARS = 4000
 """Longest text for people in one message. With four bytes a character it leaves three quarters of a header free."""
@@ -121,7 +121,6 @@ class World:
     providers: dict[str, ProviderState] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     by_peer: dict[bytes, Worker] = field(default_factory=dict)
-    probes: dict[str, Attempt] = field(default_factory=dict)
     commits: dict[int, Pending] = field(default_factory=dict)
     again: list[tuple[float, Pending]] = field(default_factory=list)
     questions: dict[int, Question] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .clients import Heard, Person
 from .clock import Clock
@@ -198,7 +198,8 @@ class Simulation:
         for (uid, name), order in self.judge.orders.items():
             there = (uid, name) in self.judge.accepted and not self.judge.gone((uid, name))
             if uid == person.uid and there and order.options["keep"] != "nothing":
-                person.hear(Heard(order, uid, False, True, 0.0))
+                # With room for much at a time: with little, a book takes longer than an audit may.
+                person.hear(Heard(replace(order, window_s=30.0), uid, False, True, 0.0))
         return person
 
     def _check_audit(self, auditor: Person) -> None:
