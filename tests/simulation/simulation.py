@@ -84,7 +84,7 @@ class Simulation:
         judge.held = lambda: self.daemon.held
         judge.who = self._who
         judge.sick = lambda name: processes.by_name[name].sick if name in processes.by_name else "gone"
-        judge.idle = lambda name: name in processes.by_name and not processes.by_name[name].runs
+        judge.idle = lambda name: name in processes.by_name and processes.by_name[name].idle
         judge.alive = lambda name: name in processes.by_name and processes.by_name[name].alive
         for order in self.plan.orders:
             judge.orders[1000 + order.client % USERS, order.name] = order
