@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .fields import Blame, Count, JobState, Keep, Message, Seconds
+from .fields import Blame, Count, JobState, Keep, Message, Name, Seconds
 
 
 class Accepted(Message, tag="accepted"):
@@ -127,7 +127,8 @@ class Terminal(Message, tag="terminal"):
 
 class Error(Message, tag="error"):
     """A request cannot be done. blame: who has to change something. retry_after: seconds, 0 where retrying is
-    no use."""
+    no use. answers: the type of the request about `job` that this answers, such as "pin"; "" where nothing was asked,
+    where `request` names it, and from a daemon that does not say it yet."""
 
     job: str = ""
     request: str = ""
@@ -135,6 +136,7 @@ class Error(Message, tag="error"):
     message: str = ""
     blame: Blame = "caller"
     retry_after: Seconds = 0.0
+    answers: Name = ""
 
 
 class Deleted(Message, tag="deleted"):

@@ -186,9 +186,17 @@ class World:
         self.effects.append(ToWorker(peer, encode(message), body))
 
     def error(
-        self, peer: bytes, code: str, message: str, *, job: str = "", request: str = "", retry_after: float = 0.0
+        self,
+        peer: bytes,
+        code: str,
+        message: str,
+        *,
+        job: str = "",
+        request: str = "",
+        retry_after: float = 0.0,
+        answers: Message | type[Message] | None = None,
     ) -> None:
-        """Tell a client that something cannot be done."""
+        """Tell a client that something cannot be done. answers: what was asked about `job`, None where nothing was."""
         blame: Any = "caller" if code in CALLER_CODES else "daemon"
         self.to_client(
             peer,
@@ -199,6 +207,7 @@ class World:
                 message=message[:TEXT_CHARS],
                 blame=blame,
                 retry_after=retry_after,
+                answers=str(answers.__struct_config__.tag) if answers is not None and not request else "",
             ),
         )
 

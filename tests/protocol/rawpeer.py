@@ -39,7 +39,7 @@ FIELDS = {
     "rewind": "job segment offset take reason",
     "notice": "job kind segment data",
     "terminal": "job state code message samples segments skipped speakers",
-    "error": "job request code message blame retry_after",
+    "error": "job request code message blame retry_after answers",
     "cancelled_all": "request count",
     "deposited": "job n",
     "imported": "job outcome",

@@ -69,7 +69,7 @@ class Process:
         self.hangs = False
         self.next_end: tuple[str, str] | None = None
         self.runs: dict[str, Run] = {}
-        self._away_until = 0.0
+        self._away_until = self._choked_at = 0.0
         self._held: deque[tuple[bytes, bytes]] = deque()
         self._owner = owner
         self._clock = owner.clock
@@ -314,13 +314,22 @@ class Process:
         self._clock.at(self._away_until + PATIENCE_S, self._well_again, "was away")
         return self.plug.lose(seconds)
 
+    def choke(self) -> None:
+        """Its pipe has taken nothing: what was to be said to it is lost, were it the word that it is to register."""
+        self.pipe_full = False
+        self._choked_at = self._clock.now
+
     def _well_again(self, what: str) -> None:
-        if not self.alive:
+        """From when it was undisturbed for a while: until then nobody may have got through to it."""
+        if not self.alive or self.sick != what:
             return
+        well_at = max(self.frozen_until, self._away_until, self._choked_at) + PATIENCE_S
         if self.session._ready is None:  # what was lost of the time to load stays lost
-            self._clock.after(PATIENCE_S, self._well_again, what)
-        elif self.sick == what and self._clock.now >= max(self.frozen_until, self._away_until):
+            well_at = self._clock.now + PATIENCE_S
+        if self._clock.now >= well_at:
             self.sick = ""
+        else:
+            self._clock.at(well_at, self._well_again, what)
 
     def exit(self, code: int | None, signal: int | None) -> None:
         """The process ends."""
@@ -401,5 +410,5 @@ class Processes:
         process = self.by_plug.get(wire.end) if wire is not None else None
         if process is None or not process.pipe_full:
             return False
-        process.pipe_full = False
+        process.choke()
         return True

@@ -180,7 +180,7 @@ def test_audio_that_cannot_be_unpacked() -> None:
     stage.helpers_fail = "the packed file is damaged"
     client.attach("j")
     error = client.last(Error)
-    assert (error.code, error.job) == ("storage", "j") and "damaged" in error.message
+    assert (error.code, error.job, error.answers) == ("storage", "j", "attach") and "damaged" in error.message
     assert stage.core.world.counters["audio that could not be unpacked"] == 1
     stage.helpers_fail = ""
     client.attach("j")
@@ -322,7 +322,7 @@ def test_deleted_while_somebody_waits_for_it() -> None:
     client.say(Delete(job="j"))
     assert other.got(Error) == [] and stage.packs == {}
     stage.let_go()
-    assert (other.last(Error).code, other.last(Error).job) == ("deleted", "j")
+    assert (other.last(Error).code, other.last(Error).job, other.last(Error).answers) == ("deleted", "j", "")
     assert client.last(Deleted).job == "j"
     stage.core.unpacked("e1-1", 100, "", stage.now)
     assert stage.core.world.disk == 0
