@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .fields import Blame, Count, JobState, Keep, Message, Seconds
+from .fields import Blame, Count, JobState, Keep, Message, Name, Seconds
 
 
 class Accepted(Message, tag="accepted"):
@@ -136,7 +136,7 @@ class Error(Message, tag="error"):
     message: str = ""
     blame: Blame = "caller"
     retry_after: Seconds = 0.0
-    answers: str = ""
+    answers: Name = ""
 
 
 class Deleted(Message, tag="deleted"):
