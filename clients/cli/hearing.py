@@ -69,6 +69,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask to leave."""
 
 
+ANSWER_S = 3.0
+"""How long somebody who leaves waits for the word that his job is cancelled."""
+
+
 class Leave(BaseException):
     """A signal asked this process to end."""
 
@@ -95,6 +99,23 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _briefly() -> Iterator[None]:
+    """Who leaves waits inside for so long and no longer: a daemon that is stopped, or cannot write, does not answer."""
+
+    def late(_number: int, _frame: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, ANSWER_S)
+    try:
+        with contextlib.suppress(TimeoutError):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager
@@ -210,7 +231,7 @@ def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels:
         teller.clear()
         if cancels:
             speech.cancel()
-            with contextlib.suppress(VoicebusError):
+            with contextlib.suppress(VoicebusError), _briefly():
                 client.cancel(speech.job)  # and wait for the answer: only then it is sure
         if isinstance(error, DaemonError):
             raise _ended(error, speech.job, target, teller.seconds) from None
