@@ -18,6 +18,8 @@ import pytest
 from voicebus.bus.errors import InvalidRequest, NotFound
 from voicebus.clients.aio import AsyncClient
 
+from .leaks import until
+
 TONE = """
 [providers.tone]
 module = "voicebus.workers.tone"
@@ -97,6 +99,28 @@ def test_jobs_that_cannot_be(client):
         client.align("heard")
     with pytest.raises(NotFound, match="no job 'nobody'"):
         client.align("nobody")
+
+
+def test_whoever_gives_up_leaves_nothing(launch):
+    """An alignment that is given up while somebody listens ends that too: the recording is not heard to its end."""
+    slow = CONFIG.replace("wav = true", "wav = true, factor = 60").replace(
+        "settings", "first_chunk_s = 90\nsettings", 1
+    )
+    service = launch(slow)
+    client = service.client()
+    client.speak(TEXT, job="a", pace="render", keep="history").wait()
+
+    async def give_up():
+        async with AsyncClient(endpoint=service.endpoint, start=False) as other:
+            task = asyncio.create_task(other.align("a"))
+            await asyncio.to_thread(until, lambda: service.busy(client, "whisper"))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(until, lambda: not client.jobs(state="running"), "its end", 5.0)
+
+    asyncio.run(give_up())
+    assert not client.jobs(state="waiting") and not client.jobs(state="queued")
 
 
 def test_nobody_transcribes(launch):
