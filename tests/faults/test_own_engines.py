@@ -135,6 +135,7 @@ def test_files_come_change_and_go_on_reload(service, client):
         ("raises", 1, "OSError: no sound font"),
         ("mute", 1, "FAILED"),
         ("nobody", 2, "There is no provider 'nobody'"),
+        ("whisper", 2, "whisper is not set up; see how with: voicebus providers show whisper"),
         ("Not A Name", 2, "rename it"),
     ],
 )

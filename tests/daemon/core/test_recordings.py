@@ -264,6 +264,18 @@ def test_nobody_hears() -> None:
     assert (client.last(Error).code, "does not transcribe" in client.last(Error).message) == ("unsupported", True)
 
 
+def test_whoever_hears_is_asked_where_nobody_is_named() -> None:
+    """Without a chain of its own a recording goes to those who have said that they transcribe, and to no others."""
+    stage = Stage(settings("a", "b"), durable=True)
+    stage.worker("a/0")
+    client = stage.client()
+    client.record("early", DATA)
+    assert client.last(Error).code == "unknown_provider"
+    hearer = stage.worker("b/0", hears=True)
+    client.record("j", DATA)
+    assert hearer.work[hearer.current].voice == "small"
+
+
 def test_who_hears_does_not_speak() -> None:
     """A provider that transcribes is never asked to speak, and a chain goes on to the next."""
     stage = Stage(settings("a", "b", transcribe=(Choice("a"),)), durable=True)
