@@ -18,6 +18,7 @@ from .service import Service, until
 
 BROKEN = {
     "syntax": ("def (", "syntax.py:1: invalid syntax"),
+    "zeros": ("\0", "zeros.py: source code string cannot contain null bytes"),
     "empty": ("", "has no class derived from voicebus.Engine"),
     "two": (ENGINE + "class Other(Flat): pass", "has 2 engines (Flat, Other)"),
     "raises": (ENGINE.replace('print("printed while loading")', "raise OSError('no sound font')"), "no sound font"),

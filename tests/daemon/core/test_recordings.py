@@ -211,6 +211,7 @@ def test_a_recording_that_cannot_be_written_is_not_accepted() -> None:
     stage.commits_fail = ""
     stage.pass_time(2)
     assert client.terminals["k"].code == "storage"
+    assert "piece of the recording could not" in client.terminals["k"].message
     assert stage.core.world.disk == 0
 
 
