@@ -22,8 +22,9 @@ WHISPER_READY := $(WHISPER_VENV)/ready.stamp
 WHISPER_TESTS := tests/workers/whisper tests/faults/test_whisper_worker.py
 DEMO_WAV ?= demo.wav
 
-.PHONY: help .venv env-torch env-mlx env-whisper demo test test-torch test-mlx test-whisper bench bench-torch bench-mlx \
-	bench-whisper lint format types coverage-core wheel fuzz soak crash-points simulate mutants clean
+.PHONY: help .venv env-torch env-mlx env-whisper demo test test-torch test-mlx test-whisper bench bench-torch \
+	bench-torch-steps bench-torch-many bench-mlx bench-whisper lint format types coverage-core wheel fuzz soak \
+	crash-points simulate mutants clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -108,6 +109,12 @@ test-whisper: $(WHISPER_READY) ## the transcribing engine on a tiny model, in .v
 
 bench-whisper: $(WHISPER_READY) ## measure the transcribing engine alone and through the bus (ARGS=)
 	@$(WHISPER_VENV)/bin/python benchmarks/whisper_engine.py $(ARGS)
+
+bench-torch-steps: $(TORCH_READY) ## measure its frames, one and several at a time (ARGS="--size 0.6B")
+	@$(TORCH_VENV)/bin/python benchmarks/torch_steps.py $(ARGS)
+
+bench-torch-many: $(TORCH_READY) ## measure jobs at once, and memory over 500 jobs (ARGS=)
+	@$(TORCH_VENV)/bin/python benchmarks/torch_many.py $(ARGS)
 
 lint: $(DEV) ## check style and layout
 	@$(BIN)/ruff check .

@@ -29,6 +29,7 @@ from .questions import Named, OfJob
 from .reading import Reading
 from .session import Session
 from .speech import ClientBase, attached_reading, reading_for
+from .timing import AsyncAligns
 from .transcribing import AsyncHears
 from .voices import AsyncVoiced
 
@@ -98,7 +99,7 @@ async def _each(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncIterator[str
             await asyncio.sleep(0)
 
 
-class AsyncClient(AsyncKept, AsyncHears, AsyncVoiced, ClientBase):
+class AsyncClient(AsyncKept, AsyncHears, AsyncAligns, AsyncVoiced, ClientBase):
     """A connection to the speech service of this machine, opened by ``async with``; see `Client` for its arguments.
 
     ::

@@ -16,6 +16,7 @@ from ..bus.messages import (
     Deleted,
     Deposit,
     Deposited,
+    Error,
     Fetch,
     Import,
     Imported,
@@ -38,6 +39,9 @@ Named = Query | CancelAll | Sample | Voice | Fetch
 OfJob = Cancel | Delete | Pin | Import | Deposit
 """Questions about a job: they have no name of their own, so one of them at a time is asked about the same job."""
 
+QUESTIONS = frozenset(str(kind.__struct_config__.tag) for kind in (Cancel, Delete, Pin, Import, Deposit))
+"""Their types as errors name them."""
+
 OfJobAnswer = Terminal | Deleted | Pinned | Deposited | Imported
 
 ANSWERS: dict[type, tuple[type, ...]] = {
@@ -47,6 +51,23 @@ ANSWERS: dict[type, tuple[type, ...]] = {
     Import: (Deposited, Imported),
     Deposit: (Deposited, Imported),
 }
+
+
+OF_IMPORT = frozenset({"import", "deposit"})
+"""What an error ends an import by, whichever of its pieces is on its way."""
+
+
+def refuses(message: Error, asked: Message) -> bool:
+    """Whether an error answers that question about its job. One that does not say what it answers does, unless it is
+    what only a reading is told."""
+    kind = str(asked.__struct_config__.tag)
+    theirs = message.answers in ("", kind) or {message.answers, kind} <= OF_IMPORT
+    return theirs and message.code not in OF_READING
+
+
+def of_question(message: Error) -> bool:
+    """Whether an error says that it answers a question, so that no reading need hear of it."""
+    return message.answers in QUESTIONS
 
 
 def answers(message: OfJobAnswer, asked: Message) -> bool:

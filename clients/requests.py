@@ -122,6 +122,8 @@ class Requests:
         self._begin(self._submit, now)
 
     def _ask_attach(self, now: float) -> None:
+        if self.cancelled:
+            return  # the end is told without, and behind CANCEL it would begin a reading that nobody ends
         line = self.line
         request = Attach(job=self.job, read=self.read, offset=line.end, take=line.take, credit=self._grant())
         self._begin(request, now)

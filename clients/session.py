@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..bus import codec
 from ..bus.errors import BadMessage, Disconnected, VersionMismatch, VoicebusError, error_for
@@ -33,7 +33,7 @@ from ..bus.messages import (
     VoiceDone,
     Welcome,
 )
-from .questions import OF_READING, Asked, Named, OfJob, OfJobAnswer, answers
+from .questions import Asked, Named, OfJob, OfJobAnswer, answers, of_question, refuses
 from .reading import Reading
 from .requests import REPEAT_MAX_S, REPEAT_S, STARVED_S
 
@@ -179,19 +179,24 @@ class Session:
             if now >= self._greet_at:
                 self._greet(now)
             return
-        for asked in self._askable():
-            if not asked.over and now >= asked.repeat_at:
-                asked.repeat_at = now + asked.pause
-                asked.pause = min(2 * asked.pause, REPEAT_MAX_S)
-                self._put(asked.message, asked.body)
+        self._ask_again(self._asked.values(), now)
         for reading in self.readings.values():
             reading.tick(now)
         self.collect()
+        # What is asked about a job goes behind its SUBMIT: before that there is no such job.
+        self._ask_again([of_job[0] for of_job in self._of_jobs.values()], now)
         quiet = now - self._said
         if not self.outbox and (quiet >= self._beat() or (quiet >= STARVED_S and self._silent(now) and self.waiting)):
             self._put(self._hello)
         if self.outbox:
             self._speaks(now)
+
+    def _ask_again(self, questions: Iterable[Asked], now: float) -> None:
+        for asked in questions:
+            if not asked.over and now >= asked.repeat_at:
+                asked.repeat_at = now + asked.pause
+                asked.pause = min(2 * asked.pause, REPEAT_MAX_S)
+                self._put(asked.message, asked.body)
 
     def _speaks(self, now: float) -> None:
         if self._said <= self._heard:
@@ -356,10 +361,13 @@ class Session:
             if asked is not None:
                 asked.error = error
             return asked is not None
-        if message.job in self._of_jobs and message.code not in OF_READING:
+        of_job = self._of_jobs.get(message.job)
+        if of_job and refuses(message, of_job[0].message):
             asked = self._pop_of_job(message.job)
             if message.code == "deleted" and isinstance(asked.message, Delete):
                 asked.answer = Deleted(job=message.job)  # by an earlier saying of the same
             else:
                 asked.error = error
-        return False
+        reading = self.readings.get(message.job)
+        # A reading that was cancelled has said CANCEL itself.
+        return of_question(message) and not (message.answers == "cancel" and reading is not None and reading.cancelled)

@@ -28,6 +28,7 @@ from .history import Kept
 from .questions import Asked, Named, OfJob
 from .reading import Reading
 from .speech import ClientBase, attached_reading, reading_for
+from .timing import Aligns
 from .transcribing import Hears
 from .voices import Voiced
 
@@ -135,7 +136,7 @@ class Speech(Followed):
             self._feed_failed(error)
 
 
-class Client(Kept, Hears, Voiced, ClientBase):
+class Client(Kept, Hears, Aligns, Voiced, ClientBase):
     """A connection to the speech service of this machine.
 
     start: start the daemon where none runs. name: of your program, for the daemon's lists. endpoint: where to connect

@@ -1,4 +1,4 @@
-"""The tables of messages in ``protocol.md``, made from ``bus/messages.py``.
+"""The tables of messages in ``protocol.md``, made from ``bus/messages.py`` and what it names.
 
 Owns: everything in that file between ``<!-- table: ... -->`` and ``<!-- end -->``; the rest is written by hand. A
 test compares the two; run ``python docs/protocol_tables.py`` after changing a message.

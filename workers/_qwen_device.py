@@ -136,3 +136,11 @@ def release(device: Device) -> None:
         module = _module(device.kind)
         if module.memory_reserved(device.name) - module.memory_allocated(device.name) > SLACK:
             module.empty_cache()
+
+
+def memory(device: Device) -> int:
+    """Bytes of the device's own memory that this process has, 0 for a device that uses the machine's. What torch has
+    taken, whether or not a tensor is in it; without the driver's own part, which does not grow."""
+    if device.kind in ("cuda", "xpu"):
+        return int(_module(device.kind).memory_reserved(device.name))
+    return 0

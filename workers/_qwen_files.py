@@ -51,11 +51,12 @@ def find(settings: dict[str, Any], progress: Progress) -> Files:
     """The files of the model that the settings name. Raises EngineError("load_failed") with what to do."""
     model = str(settings.get("model", "")) or _published(settings)
     if _is_folder(model):
-        folder, name = Path(model).expanduser(), Path(model).name
-    else:
-        folder = _of_hub(model, str(settings.get("revision", "")), settings, progress)
-        name = f"{model.rpartition('/')[2]}@{folder.name[:8]}"
-    return checked(folder, name, settings)
+        folder = Path(model).expanduser()
+        whole = f"{command('Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice')} --local-dir {folder}"
+        return checked(folder, Path(model).name, settings, whole)
+    revision = str(settings.get("revision", ""))
+    folder = _of_hub(model, revision, settings, progress)
+    return checked(folder, f"{model.rpartition('/')[2]}@{folder.name[:8]}", settings, command(model, revision))
 
 
 def _is_folder(model: str) -> bool:
@@ -100,17 +101,14 @@ def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def checked(folder: Path, name: str, settings: dict[str, Any]) -> Files:
-    """The folder, if all of a model is in it and it is the one that the settings mean. Raises EngineError."""
+def checked(folder: Path, name: str, settings: dict[str, Any], whole: str) -> Files:
+    """The folder, if all of a model is in it and it is the one that the settings mean. whole: the command that gets all
+    of it. Raises EngineError."""
     if not folder.is_dir():
         raise EngineError("load_failed", f"there is no folder {folder}; set model to a model's folder or its hub's id")
     missing = [pattern for pattern in NEEDED if not any(folder.glob(pattern))]
     if missing:
-        raise EngineError(
-            "load_failed",
-            f"{folder} lacks {', '.join(missing)}; to get a whole model, run: "
-            f"{command('Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice')} --local-dir {folder}",
-        )
+        raise EngineError("load_failed", f"{folder} lacks {', '.join(missing)}; to get a whole model, run: {whole}")
     try:
         told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

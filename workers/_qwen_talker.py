@@ -1,193 +1,217 @@
-"""The step loop: from a prompt to one frame of codes after another.
+"""One frame of codes after another, for the utterances that stand in the rows of one model.
 
-Owns: the order of the model's calls and of the draws from its distributions. Must not know: audio, engines, the bus.
-Invariant: with the same seed it draws the same codes as the package's own `generate`, which a test holds; between two
-frames nothing runs, so whoever does not ask for the next one has stopped the work.
+Owns: the order of the model's calls and of the draws from its distributions; the tensors of the rows. Must not know:
+audio, texts, who an utterance belongs to. Invariant: with the same generator a row draws the same codes as the
+package's own `generate`, which a test holds; between two frames nothing runs.
 
-The package only returns when everything is made, ignores stopping criteria, keeps every layer's state of every step
-until then, and runs a whole `generate` of transformers inside each frame for the other 15 books. So it is asked for
-the prompt alone: its public method is called, and stopped where it would begin to generate. What follows here are two
-plain loops over the model's own modules, one frame a call. That is also where a static cache, a captured graph or a
-batch would go: `Talker.prefill` and `Talker.step` take and give tensors, and keep nothing to themselves.
+The package keeps every layer's state of every step until the end, and runs a whole `generate` of transformers inside
+each frame for the other 15 books. Here a frame is one function (`frame`) over tensors that stay where they are: the
+talker reads what was said last, the first code is drawn, and the predictor finds the other ones. Nothing of it asks
+the device for a result, so that a device which can record it plays it without us (`_qwen_graphs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
-from transformers import LogitsProcessorList
-from transformers.generation.logits_process import (
-    MinNewTokensLengthLogitsProcessor,
-    RepetitionPenaltyLogitsProcessor,
-    SuppressTokensLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
 
+from ._qwen_draws import Manner, Manners
+from ._qwen_graphs import Recorded
+from ._qwen_layers import At, Each, Place, Stack
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the package has prepared: the prompt's embeddings, the text that is fed with each frame, and how to draw."""
+STEP = 64
+"""The memory that rows of different lengths look at is as long as the longest, rounded up to this."""
 
-    embeds: Any
-    trailing: Any
-    pad: Any
-    sampling: dict[str, Any]
+USUAL = 512
+"""Tokens for which there is always room in a row: a prompt, and some half a minute of speech."""
 
-
-class _PreparedError(Exception):
-    def __init__(self, prepared: dict[str, Any]) -> None:
-        super().__init__()
-        self.prepared = prepared
-
-
-def plan(model: Any, call: Callable[[], Any]) -> Plan:
-    """Let `call`, one of the package's public methods, prepare an utterance. Raises what it raises."""
-    talker = model.talker
-
-    def instead(**prepared: Any) -> None:
-        raise _PreparedError(prepared)
-
-    talker.generate = instead
-    try:
-        call()
-    except _PreparedError as stopped:
-        told = stopped.prepared
-        embeds, trailing, pad = (told.pop(name) for name in ("inputs_embeds", "trailing_text_hidden", "tts_pad_embed"))
-        return Plan(embeds, trailing, pad, told)
-    finally:
-        del talker.generate
-    raise RuntimeError("the package made audio without asking its talker; this version of it is not known here")
-
-
-@dataclass(slots=True)
-class Step:
-    """Where an utterance stands: the last hidden state, the logits of the next code, and the model's memory."""
-
-    hidden: Any
-    logits: Any
-    cache: Any
+LEAST_RECORDED = 256
+"""The same where frames are recorded: this, or two, four ... times it."""
 
 
 class Talker:
-    """The model's two networks: the talker, which finds a frame's first code, and the predictor of the other ones."""
+    """The model's two networks, the talker and the predictor, and the rows in which they are run.
 
-    def __init__(self, model: Any) -> None:
-        self._talker = model.talker
+    rows: how many there are. longest: tokens for which there is room in each; 0 makes more room where it is needed.
+    """
+
+    def __init__(self, model: Any, rows: int = 1, longest: int = 0) -> None:
+        self._model = model.talker
         self._predictor = model.talker.code_predictor
-        self._books = int(model.talker.config.num_code_groups)
-        self.device = model.talker.device
+        self.rows = rows
         self.end = int(model.config.talker_config.codec_eos_token_id)
+        self.books = int(model.talker.config.num_code_groups)
+        self._talking, self._predicting = Stack(self._model.model), Stack(self._predictor.model)
+        self.device = self._talking.device
+        self.alike = False
+        """Whether a row says the same to the last bit whatever is in the others (`_qwen_proofs` finds out)."""
+        self.recorded: Recorded | None = None
+        """Frames that the device has recorded, where it can."""
+        self._fixed = longest > 0
+        self._tensors()
+        self._predicting_turns = self._predicting.turns(self.books + 1)
+        self._predicting_memory = self._predicting.memory(rows, self.books + 1)
+        self._room(longest or USUAL)
 
-    def prefill(self, embeds: Any) -> Step:
-        """Read the prompt."""
-        return self._run(embeds, None)
+    def _tensors(self) -> None:
+        """What a frame reads and writes."""
+        rows, device, width = self.rows, self.device, self._model.config.hidden_size
+        firsts, others = self._model.config.vocab_size, self._predictor.config.vocab_size
+        hidden = {"dtype": self._talking.dtype, "device": device}
+        real, truth = ({"dtype": kind, "device": device} for kind in (torch.float32, torch.bool))
+        self.said = torch.zeros((rows, 1, width), **hidden)
+        self.text = torch.zeros((rows, 1, width), **hidden)
+        self.codes = torch.zeros((rows, self.books), dtype=torch.long, device=device)
+        self.scores: list[Any] = []
+        self._heard, self._barred = (torch.zeros((rows, firsts), **truth) for _ in range(2))
+        self._first, self._other = Manners(rows, firsts, device), Manners(rows, others, device)
+        self._first_noise = torch.ones((rows, firsts), **real)
+        self._other_noise = torch.ones((self.books - 1, rows, others), **real)
+        self._numbers = torch.arange(rows, device=device)
+        self._places, self._active = torch.zeros_like(self._numbers), torch.zeros((rows, 1), **truth)
+        self._stands = [0] * rows
 
-    def step(self, before: Step, embed: Any) -> Step:
-        """Read one frame."""
-        return self._run(embed, before.cache)
+    def _room(self, length: int) -> None:
+        """Have room for so many tokens in each row."""
+        before: Any = getattr(self, "memory", None)
+        self.length = length
+        self.memory = self._talking.memory(self.rows, length)
+        self._turns = self._talking.turns(length)
+        if before is not None:
+            kept = min(length, before.shape[-2])
+            self.memory[..., :kept, :].copy_(before[..., :kept, :])
 
-    def _run(self, embeds: Any, cache: Any) -> Step:
-        made = self._talker.model(inputs_embeds=embeds, past_key_values=cache, use_cache=True)
-        hidden = made.last_hidden_state
-        return Step(hidden[:, -1:], self._talker.codec_head(hidden[:, -1:])[:, -1], made.past_key_values)
+    # ------------------------------------------------------------------------------------------------ rows
 
-    def frame(self, hidden: Any, first: Any, draw: Callable[[Any], Any]) -> tuple[Any, Any]:
-        """All codes of a frame (1, books) whose first is given (1, 1), and the sum of their embeddings."""
-        embedded = [self._talker.get_input_embeddings()(first)]
-        codes = [first]
-        made = self._predictor(inputs_embeds=torch.cat((hidden, embedded[0]), dim=1), use_cache=True)
-        tables = self._predictor.get_input_embeddings()
-        for book in range(1, self._books):
-            codes.append(draw(made.logits[:, -1]))
-            embedded.append(tables[book - 1](codes[-1]))
-            if book + 1 < self._books:
-                made = self._predictor(
-                    input_ids=codes[-1], past_key_values=made.past_key_values, use_cache=True, generation_steps=book
-                )
-        return torch.cat(codes, dim=-1), torch.cat(embedded, dim=1).sum(1, keepdim=True)
+    def room(self, length: int) -> bool:
+        """Have room for an utterance of so many tokens, prompt and all; False where there is less and no more to be
+        had."""
+        if not self._fixed and length > self.length:
+            self._room(-(-length // STEP) * STEP)
+        return length <= self.length
 
+    def read(self, number: int, prompt: Any) -> None:
+        """All of a prompt (1, tokens, width) but its last token, which is what was said last."""
+        count = prompt.shape[1] - 1
+        turns = tuple(table[None, :count, None] for table in self._turns)
+        self._talking.run(prompt[:, :-1], turns, At(slice(number, number + 1), 0, count), self.memory)
+        self.said[number] = prompt[0, -1]
+        self._stands[number] = count
 
-class Utterance:
-    """One utterance under way. seed: of all its draws."""
+    def describe(self, number: int, sampling: dict[str, Any]) -> None:
+        """How a row is drawn, in the package's words; nothing was heard of it yet."""
+        self._first.set(number, Manner.of_talker(sampling))
+        self._other.set(number, Manner.of_predictor(sampling))
+        self._heard[number] = False
+        self._barred[number] = False
+        self._barred[number, torch.tensor(sampling["suppress_tokens"], dtype=torch.long, device=self.device)] = True
 
-    def __init__(self, talker: Talker, prepared: Plan, seed: int) -> None:
-        self._talker = talker
-        self._plan = prepared
-        self._random = torch.Generator(talker.device).manual_seed(seed)
-        self._first = _first_code(prepared.sampling, talker)
-        self._other = _other_codes(prepared.sampling)
-        self._history = torch.zeros((1, 0), dtype=torch.long, device=talker.device)
-        self._step: Step | None = None
-        self._embed: Any = None
-        self._frames = 0
+    def bar_end(self, number: int, *, barred: bool) -> None:
+        """Whether a row may not end with the next frame."""
+        self._barred[number, self.end] = barred
 
-    def frame(self) -> Any:
-        """The next frame's codes (books,), None at the end of the text."""
-        with torch.inference_mode():
-            step = self._next()
-            first = self._draw(self._first, step.logits, greedy=not self._plan.sampling["do_sample"])
-            if int(first) == self._talker.end:
-                return None
-            self._history = torch.cat((self._history, first), dim=-1)
-            greedy = not self._plan.sampling["subtalker_dosample"]
-            codes, embed = self._talker.frame(
-                step.hidden, first, lambda logits: self._draw(self._other, logits, greedy=greedy)
-            )
-            self._embed = embed + self._text()
-            self._frames += 1
-            return codes[0]
+    def chance(self, number: int, random: Any) -> None:
+        """Throw the dice for a row's next frame, in the order in which the package does."""
+        self._first.noise(number, self._first_noise[number], random)
+        for noise in self._other_noise[:, number]:
+            self._other.noise(number, noise, random)
 
-    def _next(self) -> Step:
-        # Only now, not right after the frame before: its audio is out by then.
-        if self._step is None:
-            self._step = self._talker.prefill(self._plan.embeds)
+    def stand(self, number: int, place: int) -> None:
+        """So many tokens of a row are read."""
+        self._stands[number] = place
+
+    def leave(self, number: int) -> None:
+        """A row is free again; room that was made for long ones goes when all are."""
+        self._stands[number] = 0
+        self._first.set(number)
+        self._other.set(number)
+        if not self._fixed and self.length > USUAL and not any(self._stands):
+            del self.memory
+            self._room(USUAL)
+
+    def clear(self) -> None:
+        """Nothing is known of any row."""
+        for tensor in (self.said, self.text, self.memory, self._heard, self._barred, self._active):
+            tensor.zero_()
+        for number in range(self.rows):
+            self.leave(number)
+
+    # ---------------------------------------------------------------------------------------------- frames
+
+    def alone(self, number: int) -> None:
+        """A frame in one row, at the least cost."""
+        place, rows = self._stands[number], slice(number, number + 1)
+        turns = tuple(table[None, place : place + 1, None] for table in self._turns)
+        self.frame(rows, At(rows, place), turns)
+        self._stands[number] += 1
+
+    def together(self, numbers: list[int], width: int) -> None:
+        """A frame in the first `width` rows at once, which counts in those of these numbers only."""
+        of = set(numbers)
+        self._active.copy_(torch.tensor([[number in of] for number in range(self.rows)]))
+        self._places.copy_(torch.tensor(self._stands))
+        length = self._looked_at(max(self._stands) + 1)
+        if self.recorded is None:
+            self._wide(width, length)
         else:
-            self._step = self._talker.step(self._step, self._embed)
-        return self._step
+            key = (width, length, self._first.shape, self._other.shape)
+            self.recorded.play(key, partial(self._wide, width, length))
+        for number in numbers:
+            self._stands[number] += 1
 
-    def _text(self) -> Any:
-        """What of the text is said with this frame."""
-        trailing = self._plan.trailing
-        return trailing[:, self._frames].unsqueeze(1) if self._frames < trailing.shape[1] else self._plan.pad
+    def _looked_at(self, tokens: int) -> int:
+        if self.recorded is None:
+            return min(self.length, -(-tokens // STEP) * STEP)
+        # Each length is a recording of its own, and to look at what is masked costs a device that records little.
+        return min(self.length, max(LEAST_RECORDED, 1 << (tokens - 1).bit_length()))
 
-    def _draw(self, process: Any, logits: Any, *, greedy: bool) -> Any:
-        scores = process(self._history, logits.to(copy=True, dtype=torch.float32))
-        if greedy:
-            return scores.argmax(-1, keepdim=True)
-        return torch.multinomial(torch.softmax(scores, dim=-1), 1, generator=self._random)
+    def _wide(self, width: int, length: int) -> None:
+        rows = slice(0, width)
+        places = self._places[rows]
+        mask = torch.arange(length, device=self.device) <= places[:, None]
+        turns = tuple(table[places][:, None, None] for table in self._turns)
+        self.frame(rows, Each(self._numbers[rows], places, length, mask[:, None, None]), turns)
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Frames that are made meanwhile count in no row."""
+        active = self._active.clone()
+        self._active.zero_()
+        yield
+        self._active.copy_(active)
 
-def _first_code(sampling: dict[str, Any], talker: Talker) -> Any:
-    """What is done to the talker's logits, in the order of transformers."""
-    found: list[Any] = []
-    if sampling["repetition_penalty"] != 1.0:
-        found.append(RepetitionPenaltyLogitsProcessor(sampling["repetition_penalty"]))
-    least = int(sampling["min_new_tokens"])
-    found.append(MinNewTokensLengthLogitsProcessor(0, least, talker.end, device=str(talker.device)))
-    found.append(SuppressTokensLogitsProcessor(sampling["suppress_tokens"], device=str(talker.device)))
-    if sampling["do_sample"]:
-        found += _warpers(sampling["temperature"], sampling["top_k"], sampling["top_p"])
-    return LogitsProcessorList(found)
+    def frame(self, rows: slice, place: Place, turns: tuple[Any, ...]) -> None:
+        """Make one frame in each of these rows: reads what was said last, writes the codes."""
+        hidden = self._talking.run(self.said[rows], turns, place, self.memory)
+        scores = self._model.codec_head(hidden)[:, -1].float()
+        self.scores = [scores]
+        scores = self._first.punished(scores, self._heard[rows], rows).masked_fill(self._barred[rows], -torch.inf)
+        code = self._first.draw(scores, self._first_noise[rows], rows)
+        codes, said = self._others(hidden, code, rows)
+        self.codes[rows] = codes
+        said, heard = said + self.text[rows], self._heard[rows].scatter(1, code, True)
+        if isinstance(place, Each):
+            active = self._active[rows]
+            said = torch.where(active[:, None], said, self.said[rows])
+            heard = torch.where(active, heard, self._heard[rows])
+        self.said[rows], self._heard[rows] = said, heard
 
-
-def _other_codes(sampling: dict[str, Any]) -> Any:
-    if not sampling["subtalker_dosample"]:
-        return LogitsProcessorList([])
-    names = ("subtalker_temperature", "subtalker_top_k", "subtalker_top_p")
-    return LogitsProcessorList(_warpers(*(sampling[name] for name in names)))
-
-
-def _warpers(temperature: float, top_k: int, top_p: float) -> list[Any]:
-    found: list[Any] = []
-    if temperature != 1.0:
-        found.append(TemperatureLogitsWarper(temperature))
-    if top_k:
-        found.append(TopKLogitsWarper(top_k))
-    if top_p < 1.0:
-        found.append(TopPLogitsWarper(top_p))
-    return found
+    def _others(self, hidden: Any, code: Any, rows: slice) -> tuple[Any, Any]:
+        """All codes of a frame whose first is given (rows, 1), and the sum of their embeddings (rows, 1, width)."""
+        codes, embedded = [code], [self._model.get_input_embeddings()(code)]
+        project, tables = self._predictor.small_to_mtp_projection, self._predictor.get_input_embeddings()
+        tokens, at = torch.cat((hidden, embedded[0]), dim=1), 0
+        for book, head in enumerate(self._predictor.lm_head):
+            count = tokens.shape[1]
+            turns = tuple(table[None, at : at + count, None] for table in self._predicting_turns)
+            hidden = self._predicting.run(project(tokens), turns, At(rows, at, count), self._predicting_memory)
+            scores = head(hidden[:, -1]).float()
+            self.scores.append(scores)
+            codes.append(self._other.draw(scores, self._other_noise[book, rows], rows))
+            tokens, at = tables[book](codes[-1]), at + count
+            embedded.append(tokens)
+        return torch.cat(codes, dim=-1), torch.cat(embedded, dim=1).sum(1, keepdim=True)

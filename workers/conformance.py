@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from ._conformance_batch import makes_together
 from ._conformance_checks import CHECKS, SPEAKING, Broken, Subject
 from ._conformance_cloning import CLONING
 from ._conformance_hearing import HEARING
@@ -101,6 +102,8 @@ def _checks(engine: Engine) -> dict[str, Callable[[Subject], str | None]]:
     """What is asked of an engine, by what it claims to do."""
     able = engine.capabilities()
     found = dict(CHECKS)
+    if engine.batches:
+        found["together"] = makes_together
     if able.transcribe:
         found |= HEARING
     if able.cloning:

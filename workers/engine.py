@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 from ..bus.prompts import VoicePrompt
 
@@ -85,6 +85,7 @@ class Request:
     rate, pitch, volume: factors to the voice's normal value. punctuation: "", "none", "some" or "all". seed: for an
     engine that takes one. options: what this engine alone understands. prompt: of a cloned voice, made by this
     engine's `create_voice_prompt`, perhaps in another process; `voice` is "" then. The same `key` is the same prompt.
+    seeded: whether somebody chose the seed, to hear the same again with it; else it only has to be used.
     """
 
     text: str
@@ -99,6 +100,7 @@ class Request:
     seed: int = 0
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     prompt: VoicePrompt | None = None
+    seeded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,17 @@ class EngineError(Exception):
         self.lasting = lasting
 
 
+class Spoken(Protocol):
+    """An utterance under way, in the batched form of the contract."""
+
+    def close(self) -> None:
+        """It is over, or is to be: forget it. Called once for each, also after its end."""
+
+
+Step = list[Chunk | Mark] | EngineError | None
+"""What one step made of one utterance: items, perhaps none; None at its end; or why it cannot go on."""
+
+
 def hum(seconds: float = 1.0, rate: int = 16000) -> bytes:
     """A wav file with a low hum in it, in which nobody speaks."""
     file = io.BytesIO()
@@ -247,8 +260,12 @@ class Engine(ABC):
     """Samples a second of what `synthesize` yields; known at the latest when `load` returns."""
 
     slots: int = 1
-    """How many utterances can be under way at once. More than one only where `synthesize` may be interleaved: the
-    runtime then takes one item from each iterator in turn."""
+    """How many utterances can be under way at once. More than one only where `synthesize` may be interleaved (the
+    runtime then takes one item from each iterator in turn), or where `batches` is true. Known when `load` returns."""
+
+    batches: bool = False
+    """Whether several utterances are made in one step: the runtime then calls `open` and `advance` where there is more
+    than one slot, and never has more open than there are slots."""
 
     @abstractmethod
     def load(self, settings: dict[str, Any], progress: Progress) -> None:
@@ -282,6 +299,24 @@ class Engine(ABC):
                     return
         finally:
             items.close()
+
+    def open(self, request: Request) -> Spoken:
+        """Take on an utterance, of which nothing need be made yet. Raises EngineError. For an engine that `batches`."""
+        raise NotImplementedError
+
+    def advance(self, utterances: Sequence[Any]) -> list[Step]:
+        """One step of these, of those that are open: what each has made, in their order.
+
+        Those that are not named wait, and must say the same afterwards. One may come, end or be closed between any two
+        steps. Where `Request.seeded` is set, what is said must not depend on the others to the last sample; an engine
+        for which it would makes that one by itself. Raises EngineError for what ends all of them.
+        """
+        raise NotImplementedError
+
+    def memory(self) -> int:
+        """Bytes of its device's own memory that this process has now, 0 where that is the machine's. Unlike all other
+        methods it may be called on another thread, and every second: it must not wait for the device."""
+        return 0
 
     def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
         """What it takes to speak as in these recordings: arrays and words, never an object of a library. It is kept,

@@ -10,6 +10,7 @@ through `post`, which may wait for room.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -21,8 +22,9 @@ from functools import partial
 from typing import Any
 
 from ..bus import messages as m
+from .batching import Batch
 from .cloning import Cloning, Prompts
-from .engine import Chunk, Engine, EngineError, Mark, Request
+from .engine import Chunk, Engine, EngineError, Mark, Request, Spoken
 from .fetching import Fetches
 from .minutes import Minutes
 from .registry import missing
@@ -61,6 +63,7 @@ class _Job:
     take: Take | Minutes | Cloning
     text: bytes
     items: Generator[Any, None, None] | None = None
+    spoken: Spoken | None = None
     started: float = 0.0
     waited: float = 0.0
     blocked: bool = False
@@ -90,6 +93,7 @@ class Performer:
         self.fetches = Fetches(self._changed, post)
         self._prompts = Prompts(self.fetches)
         self._settings: dict[str, Any] | None = None
+        self._engine: Engine | None = None
         self._finished = False
         self._new: deque[_Job] = deque()
         self._takes: dict[str, Take | Minutes | Cloning] = {}
@@ -134,6 +138,12 @@ class Performer:
                 take.stopped = True
                 self._changed.notify()
 
+    def memory(self) -> int:
+        """Bytes of its device's memory that the engine has now, 0 where it does not say."""
+        with contextlib.suppress(Exception):  # A beat is not to fail for a number.
+            return max(0, int(self._engine.memory())) if self._engine is not None else 0
+        return 0
+
     def finish(self, within: float) -> None:
         """Stop everything and close the engine; gives up waiting for it after `within` seconds."""
         with self._changed:
@@ -156,6 +166,8 @@ class Performer:
         try:
             if engine.slots == 1:
                 self._one_by_one(engine)
+            elif engine.batches:
+                self._together(engine)
             else:
                 self._interleaved(engine)
             engine.close()
@@ -166,7 +178,7 @@ class Performer:
     def _load(self, settings: dict[str, Any]) -> Engine | None:
         try:
             started = self._clock()
-            engine = self._make()
+            engine = self._engine = self._make()
             engine.load(settings, lambda percent, note: self._report(Progressed(percent, note)))
             tested = measure(engine, started, self._clock)
         except EngineError as error:
@@ -231,18 +243,44 @@ class Performer:
     def _interleaved(self, engine: Engine) -> None:
         """Several at once, an item from each in turn. One without credit is passed over until it has some."""
         jobs: list[_Job] = []
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._new or self._finished or any(job.can_go_on() for job in jobs))
-                if self._finished and not jobs and not self._new:
-                    return
-                while self._new:
-                    jobs.append(self._new.popleft())
+        while self._gathered(jobs):
             for job in [job for job in jobs if job.can_go_on()]:
                 failure = self._guarded(job, partial(self._step, engine, job))
                 if failure or job.take.stopped or job.over:
                     jobs.remove(job)
                     self._end(job, failure)
+
+    def _together(self, engine: Engine) -> None:
+        """Several at once, each step of the engine for all of them that can go on."""
+        batch = Batch(engine, self._opened, self._guarded, self._settle)
+        jobs: list[_Job] = []
+        while self._gathered(jobs):
+            able = [job for job in jobs if job.can_go_on()]
+            apart = [job for job in able if isinstance(job.take, Minutes | Cloning) or self._self_test is None]
+            for job in apart:
+                failure = self._guarded(job, partial(self._step, engine, job))
+                if failure or job.take.stopped or job.over:
+                    jobs.remove(job)
+                    self._end(job, failure)
+            for job, failure in batch.turn([job for job in able if job not in apart]):
+                jobs.remove(job)
+                self._end(job, failure)
+
+    def _opened(self, engine: Engine, job: _Job) -> Spoken | None:
+        """What was opened for an attempt that speaks; None where it was stopped before anybody knew what to say."""
+        assert isinstance(job.take, Take)
+        request = self._start(engine, job.take, job)
+        return engine.open(request) if request is not None else None
+
+    def _gathered(self, jobs: list[_Job]) -> bool:
+        """Wait until one can go on, and add those that are new; False when all is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._new or self._finished or any(job.can_go_on() for job in jobs))
+            if self._finished and not jobs and not self._new:
+                return False
+            while self._new:
+                jobs.append(self._new.popleft())
+        return True
 
     def _step(self, engine: Engine, job: _Job) -> None:
         take = job.take
@@ -258,9 +296,14 @@ class Performer:
             else:
                 take.finish()
                 job.finishing = True
-        job.blocked = not take.push(self._clock(), everything=job.finishing)
+        self._settle(job)
+
+    def _settle(self, job: _Job) -> bool:
+        """Send what is due; says whether more may be made."""
+        job.blocked = not job.take.push(self._clock(), everything=job.finishing)
         job.over = job.finishing and not job.blocked
-        take.measure()
+        job.take.measure()
+        return not job.blocked and not job.finishing
 
     def _items(self, engine: Engine, job: _Job) -> Generator[Any, None, None]:
         """What the engine makes for an attempt of any kind."""
@@ -342,6 +385,7 @@ def request_of(work: m.Work, text: str) -> Request:
         style.instruct,
         work.seed,
         dict(style.options),
+        seeded=work.seeded,
     )
 
 

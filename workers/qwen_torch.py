@@ -1,240 +1,189 @@
 """Qwen3-TTS on PyTorch: one engine for the processor and for GPUs (CUDA, ROCm, XPU, Apple's MPS).
 
-Owns: the mapping of a request to the model, the packets in which audio leaves, the guards around it. Must not know:
-the bus, how the model steps (`_qwen_talker`) or decodes (`_qwen_decoder`). Invariant: a voice, a language or a device
-that is not there is refused by name; audio leaves as it is made; one frame (80 ms of audio) is the longest that a stop
-waits; with the same seed the same model on the same device says the same.
+Owns: the mapping of the contract to models, and their joint steps. Must not know: the bus, how a model steps
+(`_qwen_talker`), decodes (`_qwen_decoder`) or is loaded (`_qwen_model`). Invariant: what is not there is refused by
+name; audio leaves as it is made; one frame (80 ms of audio) is the longest that a stop waits; with the same seed the
+same model on the same device says the same.
 
-It is slow on a processor (five times slower than speech for the 0.6B model on two cores), which READY's measured
+It is slow on a processor (several times slower than speech for the 0.6B model on two cores), which READY's measured
 factor tells the daemon. The models' weights are under the Apache licence and are not part of this package.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..bus.prompts import VoicePrompt
-from . import _qwen_files, _qwen_package, _qwen_request, _qwen_voices
-from ._qwen_packets import Packets, Packing, packed
-from .engine import Capabilities, Chunk, Engine, EngineError, Progress, Request, Sample, Voice, hum
+from . import _qwen_files, _qwen_models, _qwen_package, _qwen_request, _qwen_voices
+from ._qwen_errors import translated
+from ._qwen_packets import Packets, Packing, frames_at_most
+from .engine import Capabilities, Chunk, Engine, EngineError, Mark, Progress, Request, Sample, Spoken, Step, Voice
 
 if TYPE_CHECKING:
     from ._qwen_cloning import Clones
-    from ._qwen_decoder import Window
-    from ._qwen_prompts import Prompt
-    from ._qwen_talker import Plan, Utterance
+    from ._qwen_model import Model
+    from ._qwen_speaking import Speaking
 
 _WARM_FRAMES = 2
 
-Frames = Iterator[Any]
+_SLOTS = {"cuda": 4}
+"""Utterances at once, by the kind of device: a GPU does not notice the second to fourth."""
 
 
 class QwenEngine(Engine):
     """Qwen3-TTS 12 Hz, by the package `qwen-tts`.
 
     Settings, all optional: model (a folder, or a hub's id; by default the published one of `kind` and `size`), kind
-    ("custom_voice", "voice_design", "base"), size ("0.6B", "1.7B"), revision, offline (true: never download), device,
-    dtype, attention, threads (of the processor), first_frames (in the first packet, 1), packet_frames (in the others:
-    4, on a processor 12), context_frames (25), max_frames (2048), voices (of a base model: name to {sample, text}),
-    designs (of a voice_design model: name to description).
+    ("custom_voice", "voice_design", "base"), size ("0.6B", "1.7B"), sizes or models (lists: several side by side),
+    revision, offline (true: never download), device, dtype, attention, threads (of the processor), slots (utterances
+    at once), graphs (true: record frames where the device can), first_frames (in the first packet, 1), packet_frames
+    (in the others: 4, on a processor 12), context_frames (25), max_frames (2048), voices (of a base model: name to
+    {sample, text}), designs (of a voice_design model: name to description).
     """
 
     name = "qwen-torch"
+    batches = True
 
     def load(self, settings: dict[str, Any], progress: Progress) -> None:
         self._settings = settings
         if settings.get("offline", True):
             os.environ["HF_HUB_OFFLINE"] = "1"  # Before the libraries are imported: they look at it once.
         progress(0.0, "the libraries")
-        package = _qwen_package.load()
+        _qwen_package.load()
         import torch
 
-        from . import _qwen_device, _qwen_talker
+        from . import _qwen_device
 
         if threads := int(settings.get("threads", 0)):
             torch.set_num_threads(threads)
         progress(10.0, "the device")
         self._device = _qwen_device.choose(settings)
-        self._files = _qwen_files.find(settings, progress)
-        progress(20.0, f"the weights of {self._files.name} on {self._device.name}")
-        self._tts = self._weights(package)
-        self._talker = _qwen_talker.Talker(self._tts.model)
-        self._decoder = self._tts.model.speech_tokenizer.model.decoder
-        self.sample_rate = int(self._tts.model.speech_tokenizer.get_output_sample_rate())
-        self.version = f"{_qwen_package.version()}/{self._files.name}"
-        self._languages = _qwen_voices.Languages(self._tts.model.get_supported_languages())
-        progress(80.0, "the voices")
-        self._clones = self._cloned() if self._files.kind == "base" else None
-        self._voices = self._listed()
         self._packets = Packets.told(settings, usual=12 if self._device.kind == "cpu" else 4)
+        self.slots = max(1, int(settings.get("slots", _SLOTS.get(self._device.kind, 1))))
+        self._models = _qwen_models.Models(self._loaded(progress))
+        self.sample_rate = self._models.default.rate
+        names = "+".join(model.files.name for model in self._models.all)
+        self.version = f"{_qwen_package.version()}/{names}"
         progress(90.0, "the first frames")
-        self._warm()
+        for model in self._models.all:
+            self._warm(model)
 
     # ------------------------------------------------------------------------------------------- loading
 
-    def _weights(self, package: Any) -> Any:
-        from safetensors import SafetensorError
+    def _loaded(self, progress: Progress) -> list[Model]:
+        from ._qwen_model import Model
 
-        chosen = self._device
-        with _qwen_package.quiet(), _translated():
-            try:
-                return package.from_pretrained(
-                    str(self._files.folder),
-                    device_map=chosen.name,
-                    dtype=chosen.dtype,
-                    attn_implementation=chosen.attention,
-                )
-            except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
-                raise EngineError("load_failed", f"{self._files.folder} cannot be loaded: {error}") from error
-
-    def _cloned(self) -> Clones[Any]:
-        from . import _qwen_cloning, _qwen_prompts
-
-        self._made_for = _qwen_cloning.made_for(
-            self._files.size, self._files.folder, f"qwen-tts {_qwen_package.version()}"
-        )
-        named = {}
-        for name, (path, text) in _qwen_prompts.told(self._settings.get("voices", {}), self._files.name).items():
-            named[name] = self._item(self._prompt_of(_qwen_prompts.read(path), text))
-        books = int(self._tts.model.config.talker_config.num_code_groups)
-        return _qwen_cloning.Clones(self._item, len(self._trial_prompt().speaker), books, named)
-
-    def _prompt_of(self, recording: Any, text: str) -> Prompt:
-        from . import _qwen_prompts
-
-        with _qwen_package.quiet(), _translated():
-            return _qwen_prompts.make(self._tts, recording, text)
-
-    def _item(self, prompt: Prompt) -> Any:
-        from . import _qwen_prompts
-
-        return _qwen_prompts.item(prompt, self._talker.device)
-
-    def _listed(self) -> list[Voice]:
-        tags = self._languages.tags
-        if self._clones is not None:
-            return [Voice(name, tags, description="cloned") for name in self._clones.named]
-        if self._files.kind == "voice_design":
-            self._designs = _qwen_voices.Designs(self._settings.get("designs", {}))
-            return self._designs.voices(tags)
-        found = _qwen_voices.presets(self._tts.model.get_supported_speakers(), self._languages)
-        if not found:
-            raise EngineError("load_failed", f"{self._files.name} is a CustomVoice model without any voice")
+        found, told = [], _qwen_models.wanted(self._settings)
+        all_files = [_qwen_files.find(each, progress) for each in told]
+        for number, (files, settings) in enumerate(zip(all_files, told, strict=True)):
+            progress(20.0 + 70.0 * number / len(told), f"the weights of {files.name} on {self._device.name}")
+            found.append(Model(files, self._device, settings, self.slots, self._packets.most))
         return found
 
-    def _warm(self) -> None:
+    def _warm(self, model: Model) -> None:
         """Make a frame and its audio before anybody waits for one: libraries compile and allocate at the first call."""
-        utterance, window = self._begin(self.self_test())
-        with _translated():
-            for _ in range(_WARM_FRAMES):
-                if (codes := utterance.frame()) is not None:
-                    window.add(codes)
+        request = model.self_test()
+        utterance, window = model.utterance(request, _WARM_FRAMES), model.window(request, self._packets.context)
+        with translated():
+            try:
+                for _ in range(_WARM_FRAMES):
+                    if (codes := utterance.frame()) is not None:
+                        window.add(codes)
+            finally:
+                utterance.close()
             if not window.waiting:
-                raise EngineError("load_failed", f"{self._files.name} makes no frame on {self._device.name}")
+                raise EngineError("load_failed", f"{model.files.name} makes no frame on {self._device.name}")
             window.decode()
-
-    def _trial_prompt(self) -> Any:
-        """A voice of nobody's: its dimensions are every voice's, and a model without any other is tested with it."""
-        from . import _qwen_cloning
-
-        prompt = self._prompt_of(_qwen_cloning.joined([Sample(hum(2.0, 24_000))])[0], "")
-        self._trial = _qwen_cloning.neutral(prompt)
-        return prompt
 
     # ------------------------------------------------------------------------------------------- cloning
 
     def create_voice_prompt(self, samples: Sequence[Sample]) -> VoicePrompt:
-        from . import _qwen_cloning
-
-        if self._clones is None:
-            raise EngineError("invalid_input", f"{self._files.name} is no base model, and cannot clone voices")
-        return _qwen_cloning.neutral(self._prompt_of(*_qwen_cloning.joined(samples)))
+        return self._models.default.clone(samples)
 
     def prompts_for(self) -> tuple[str, str, str]:
-        if self._clones is None:
-            return super().prompts_for()
-        return self._made_for
+        return super().prompts_for() if self._clones is None else self._models.default.made_for
+
+    @property
+    def _clones(self) -> Clones[Any] | None:
+        return self._models.default.clones
 
     # -------------------------------------------------------------------------------------------- telling
 
     def voices(self) -> list[Voice]:
-        return self._voices
+        return self._models.voices()
 
     def capabilities(self) -> Capabilities:
+        default = self._models.default
         return Capabilities(
             seed=True,
-            instruct=self._files.takes_instruct,
+            instruct=any(model.files.takes_instruct for model in self._models.all),
             cloning=self._clones is not None,
-            designs=_qwen_voices.DESIGNED.name if self._files.kind == "voice_design" else "",
-            options=tuple(_qwen_request.OPTIONS),
-            default_voices=_qwen_voices.defaults(self._voices, self._languages),
+            designs=_qwen_voices.DESIGNED.name if default.files.kind == "voice_design" else "",
+            options=(*_qwen_request.OPTIONS, *([_qwen_models.OPTION] if len(self._models.all) > 1 else [])),
+            default_voices=_qwen_voices.defaults(default.voices, default.languages),
         )
 
     def self_test(self) -> Request:
-        if self._clones is not None:
-            return _qwen_request.self_test("", self._trial)
-        return _qwen_request.self_test(self._voices[0].name)
+        return self._models.default.self_test()
+
+    def memory(self) -> int:
+        from . import _qwen_device
+
+        return _qwen_device.memory(self._device) if hasattr(self, "_device") else 0
 
     def device(self) -> dict[str, Any]:
-        return {**self._device.told(), "model": self._files.name, "size": self._files.size}
+        default = self._models.default
+        told = {**self._device.told(), "model": default.files.name, "size": default.files.size}
+        if len(self._models.all) > 1:
+            told["models"] = [model.files.name for model in self._models.all]
+        if why := default.graphs:
+            told["graphs"] = why
+        if self.slots > 1:
+            told["seeds"] = "batched" if default.rows.talker.alike else "alone"
+        return told
 
     # ------------------------------------------------------------------------------------------- speaking
 
-    def synthesize(self, request: Request) -> Generator[Chunk, None, None]:
-        self._speaker(request)
-        if request.instruct and not self._files.takes_instruct:
-            raise EngineError("invalid_input", f"{self._files.name} takes no instructions")
-        if not _qwen_request.sayable(request.text):
-            return
-        utterance, window = self._begin(request)
+    def synthesize(self, request: Request) -> Generator[Chunk | Mark, None, None]:
+        spoken = self.open(request)
         try:
-            most = _qwen_request.most_frames(request)
-            packing = Packing(request.text, window, self._packets, self.sample_rate, most)
-            with _translated():
-                yield from packed(utterance.frame, packing)
+            while (made := self.advance([spoken])[0]) is not None:
+                if isinstance(made, EngineError):
+                    raise made
+                # An empty one is a place to be stopped at: the GPU is not to go on for a whole packet.
+                yield from made or [Chunk(b"")]
         finally:
-            del utterance, window, packing
-            self._release()
+            spoken.close()
 
-    def _begin(self, request: Request) -> tuple[Utterance, Window]:
-        from ._qwen_decoder import Window
-        from ._qwen_talker import Utterance
+    def open(self, request: Request) -> Spoken:
+        from ._qwen_speaking import Nothing, Speaking
 
-        speaker = self._speaker(request)
-        with _translated():
-            utterance = Utterance(self._talker, self._plan(request, speaker), request.seed & (2**63 - 1))
-            codes = speaker.ref_code if self._clones is not None else None
-            return utterance, Window(self._decoder, self._packets.context, codes)
+        model, asked = self._models.of(request)
+        model.speaker(asked)
+        if not _qwen_request.sayable(asked.text):
+            return Nothing()
+        utterance = model.utterance(asked, frames_at_most(asked.text, self._packets))
+        window, most = model.window(asked, self._packets.context), _qwen_request.most_frames(asked)
+        packing = Packing(asked.text, window, self._packets, self.sample_rate, most)
+        return Speaking(model, utterance, packing, self._release)
 
-    def _speaker(self, request: Request) -> Any:
-        """Who speaks: a prompt on the device, or the name of a voice of the model's own. Raises EngineError."""
-        if self._clones is None and request.prompt is None:
-            return _qwen_voices.known(request.voice, self._voices, self._files.name)
-        found = self._clones.of(request) if self._clones is not None else None
-        if found is None:
-            raise EngineError("invalid_input", f"{self._files.name} has no voice {request.voice!r}")
-        return found
+    def advance(self, utterances: Sequence[Any]) -> list[Step]:
+        made: dict[int, Step | bool] = {id(one): _each(one.next) for one in utterances}
+        for model in self._models.all:
+            going = [one for one in utterances if made[id(one)] is True and one.model is model]
+            made |= self._frames(model, going)
+        return [made[id(one)] for one in utterances]  # type: ignore[misc]
 
-    def _plan(self, request: Request, voice: Any) -> Plan:
-        """The package's own preparation of a request, by its public methods."""
-        from ._qwen_talker import plan
-
-        language = self._languages.name(request.language)
-        text = _qwen_request.readable(request.text)
-        words = self._designs.words(voice, request.instruct) if self._files.kind == "voice_design" else ""
-        asked = {"language": language, **_qwen_request.options(request.options)}
-        tts = self._tts
-        calls: dict[str, Callable[[], Any]] = {
-            "custom_voice": lambda: tts.generate_custom_voice(text, voice, instruct=request.instruct or None, **asked),
-            "voice_design": lambda: tts.generate_voice_design(text, words, **asked),
-            "base": lambda: tts.generate_voice_clone(text, voice_clone_prompt=[voice], **asked),
-        }
-        with _qwen_package.quiet():
-            return plan(tts.model, calls[self._files.kind])
+    def _frames(self, model: Model, going: list[Speaking]) -> dict[int, Step | bool]:
+        if not going:
+            return {}
+        with translated():
+            frames = model.rows.frames([one.utterance for one in going])
+        return {id(one): _each(partial(one.took, codes)) for one, codes in zip(going, frames, strict=True)}
 
     def _release(self) -> None:
         """The model's memory of what was said is gone with the utterance; what the device keeps for it goes too."""
@@ -244,22 +193,17 @@ class QwenEngine(Engine):
         release(self._device)
 
     def close(self) -> None:
-        del self._tts, self._talker, self._decoder
-        self._clones = None
+        del self._models
         gc.collect()
         self._release()
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """What torch says when memory ends, in our words."""
+def _each(call: Callable[[], Any]) -> Any:
+    """What a call gives for one of several, or the EngineError that ends that one."""
     try:
-        yield
-    except RuntimeError as error:
-        line = (str(error).splitlines() or [""])[0]
-        if type(error).__name__ == "OutOfMemoryError" or "out of memory" in line or "can't allocate memory" in line:
-            raise EngineError("out_of_memory", line) from error
-        raise
+        return call()
+    except EngineError as error:
+        return error
 
 
 engine = QwenEngine

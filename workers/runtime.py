@@ -134,7 +134,7 @@ class Worker:
         while not self._over():
             now = self._clock()
             if now >= self._session.next_at:
-                self._do(self._session.tick(now, rss()))
+                self._do(self._session.tick(now, rss(), self._performer.memory()))
             # Out before in: a listener waits for what the engine made.
             full = not self._write()
             self._read()
@@ -221,7 +221,7 @@ class Worker:
         elif isinstance(report, Unusable):
             self._do([Exit(REFUSED_EXIT if report.lasting else 1, report.message)])
         else:
-            self._do(self._session.loaded(report.ready, report.body, rss()))
+            self._do(self._session.loaded(report.ready, report.body, rss(), self._performer.memory()))
 
     def _do(self, actions: list[Action]) -> None:
         for action in actions:

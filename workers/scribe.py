@@ -6,7 +6,7 @@ attempts.
 
 A "recording" is any bytes: each `bytes_per_passage` of them are a passage of one second, whose text names its number
 and a checksum of its bytes. Bytes that begin with ``NOT AUDIO`` are no recording; those that begin with ``SILENCE``,
-and wav files, have nothing in them.
+and wav files, have nothing in them (but see `wav`).
 
 Settings, all optional:
 
@@ -19,6 +19,7 @@ salt                goes into the texts, so that two workers' can be told apart;
 models              names of the models (["plain", "other"])
 once_dir            a folder: each marker works only once among all workers that share it ("")
 unsaid              say nothing of passages whose number is a multiple of this (0: of none)
+wav                 hear passages in WAV files too (false: they are as long as they are, and nobody speaks in them)
 ==================  ==================================================================================================
 
 Markers as the tone engine has them (``{{hang}}``, ``{{segfault}}``, ``{{exit N}}``, ``{{error CODE}}`` ...) take effect
@@ -61,6 +62,7 @@ class Settings:
     models: tuple[str, ...] = ("plain", "other")
     once_dir: str = ""
     unsaid: int = 0
+    wav: bool = False
 
 
 def passage(data: bytes, number: int, *, size: int = 1000, salt: str = "", model: str = "plain") -> Passage:
@@ -111,7 +113,7 @@ class ScribeEngine(Transcriber):
         data = recording.audio.read()
         if model not in settings.models:
             raise EngineError("invalid_input", f"scribe has no model {model!r}")
-        count, length_s = _measured(data, settings.bytes_per_passage)
+        count, length_s = _measured(data, settings)
         yield About(length_s, recording.language or "en", 1.0 if recording.language else 0.9, float(count))
         for number in range(math.ceil(recording.from_s), count):
             _wait(settings.factor)
@@ -149,17 +151,17 @@ class ScribeEngine(Transcriber):
         return True
 
 
-def _measured(data: bytes, size: int) -> tuple[int, float]:
+def _measured(data: bytes, settings: Settings) -> tuple[int, float]:
     """How many passages a recording has, and how long it is. Raises EngineError for what is none."""
     if not data.strip(b"\0") or data.startswith(NO_AUDIO):
         raise EngineError("invalid_input", "this is no recording that scribe can read")
-    if data.startswith(b"RIFF"):
+    if data.startswith(b"RIFF") and not settings.wav:
         try:
             with wave.open(io.BytesIO(data)) as file:
                 return 0, file.getnframes() / file.getframerate()
         except (wave.Error, EOFError) as error:
             raise EngineError("invalid_input", f"this wav file cannot be read: {error}") from None
-    count = passages(data, size)
+    count = passages(data, settings.bytes_per_passage)
     return count, float(max(count, 1))
 
 

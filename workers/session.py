@@ -108,14 +108,15 @@ class Session:
         self._loading = False
         self._ready: tuple[m.Ready, bytes] | None = None
         self._slots = 1
-        self._rss = 0
+        self._rss = self._vram = 0
         self._running: set[str] = set()
         self._waiting: deque[Begin] = deque()
         self._leaving = False
         self._leave_at = 0.0
 
-    def tick(self, now: float, rss: int) -> list[Action]:
-        """To be called at `next_at`: register, or beat. rss: bytes of memory in use now."""
+    def tick(self, now: float, rss: int, vram: int = 0) -> list[Action]:
+        """To be called at `next_at`: register, or beat. rss, vram: bytes of memory in use now, of the machine's and of
+        its device's own."""
         if self._leave_at and now >= self._leave_at:
             return [Exit(0, "what was running did not end in time")]
         if now < self.next_at:
@@ -126,7 +127,7 @@ class Session:
             register = m.Register(ticket=me.ticket, provider=me.provider, version=me.version, pid=me.pid)
             return [Say(register)]
         self._schedule(now + self._beat_s)
-        self._rss = rss
+        self._rss, self._vram = rss, vram
         return [self._beat()]
 
     def current(self, message: m.WorkerMessage) -> bool:
@@ -168,9 +169,9 @@ class Session:
             self.next_at = min(self.next_at, within)
         return self._left()
 
-    def loaded(self, ready: m.Ready, body: bytes, rss: int) -> list[Action]:
-        """The engine is loaded and has passed its test. `ready` lacks only the session. rss: as in `tick`."""
-        self._rss = rss
+    def loaded(self, ready: m.Ready, body: bytes, rss: int, vram: int = 0) -> list[Action]:
+        """The engine is loaded and has passed its test. `ready` lacks only the session. rss, vram: as in `tick`."""
+        self._rss, self._vram = rss, vram
         self._ready = ready, body
         self._slots = ready.slots
         return self._say_ready() if self._welcomed else []
@@ -252,7 +253,7 @@ class Session:
         state = "loading" if self._ready is None else "busy" if self._running else "ready"
         percent = min(max(self.percent, -1.0), 100.0) if state == "loading" else -1.0
         note = self.note[:200] if state == "loading" else ""
-        return Say(m.Beat(m.PROTOCOL, self.epoch, self.session, state, percent, note, self._rss))
+        return Say(m.Beat(m.PROTOCOL, self.epoch, self.session, state, percent, note, self._rss, self._vram))
 
     def _schedule(self, at: float) -> None:
         self.next_at = min(at, self._leave_at) if self._leave_at else at

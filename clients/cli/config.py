@@ -66,7 +66,7 @@ def told(where: Path, problem: dict[str, Any]) -> str:
 
 
 def alone(problem: dict[str, Any]) -> bool:
-    """Whether a problem, of ours or of the daemon's status, is of an engine's file, which alone is left out."""
+    """Whether a problem, of ours or of the status, is of an engine's file: that is left out, the rest is not."""
     return str(problem.get("where") or problem["reason"]).startswith(_ENGINE)
 
 

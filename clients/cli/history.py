@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DOING: dict[str, tuple[str, str]] = {
     "play": ("history_doing:play", "Hear a job again."),
     "save": ("history_doing:save", "Write a job's audio to a file."),
+    "align": ("history_align:align", "Time a job's words by its audio."),
     "export": ("history_export:export", "Write all of it, or some, into one file."),
     "import": ("history_import:import_", "Bring back what was exported."),
     "again": ("history_doing:again", "Say a job's text once more, the same way or another."),

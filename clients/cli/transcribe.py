@@ -68,7 +68,7 @@ def transcribe(files: tuple[str, ...], job: str | None, output: str | None, form
         raise click.UsageError("Give the recordings, or --job with the name of a job.")
     if detach and (output or job):
         raise click.UsageError("--detach leaves at once; -o and --job do not go with it.")
-    chosen = _format(output, form, many=len(files) > 1)
+    chosen = chosen_format(output, form, many=len(files) > 1)
     paths = [_path(name, chosen, output) for name in files or (str(job),)]
     _require(files, paths)
     vad = not how.pop("no_vad")
@@ -85,7 +85,7 @@ def transcribe(files: tuple[str, ...], job: str | None, output: str | None, form
             hint.of_history(transcription.keep, quiet=quiet)
 
 
-def _format(output: str | None, form: str | None, *, many: bool) -> str:
+def chosen_format(output: str | None, form: str | None, *, many: bool) -> str:
     """The format to write. Raises UsageError for one that nobody knows."""
     folder = output is not None and (output.endswith(os.sep) or Path(output).is_dir())
     if many and output is not None and not folder:

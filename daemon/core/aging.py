@@ -51,12 +51,12 @@ def _policy(world: World, full: list[int]) -> Retention:
         history_bytes=history.keep_bytes,
         free_bytes=world.disk - int(FREE * limits.disk_bytes) if world.disk >= limits.disk_bytes else 0,
         free_of=tuple((uid, world.disk_of[uid] - of_each) for uid in full),
-        spared=tuple(sorted(job.order for job in world.finished.values() if _used(job) or job.deleters)),
+        spared=tuple(sorted(job.order for job in world.finished.values() if _used(job))),
     )
 
 
 def _used(job: Job) -> bool:
-    return bool(job.readers or job.openers)
+    return bool(job.readers or job.openers or job.deleters)
 
 
 def expired(world: World, found: Found, now: float) -> None:
@@ -72,7 +72,7 @@ def expired(world: World, found: Found, now: float) -> None:
             packing.call_off(world, row["log"])
             world.charge(row["uid"], -row["disk"])
             world.effects.append(DropLog(row["log"]))
-        elif _used(job):  # since the question was put
+        elif _used(job):  # since the question was put, if only by him whose DELETE is on its way
             job.expired = True
             world.leaving[job.key] = job
         else:

@@ -60,7 +60,7 @@ def _busy(world: World) -> bool:
 
 def _refuse(world: World, peer: bytes, key: JobKey, said: Any) -> None:
     text = "Too many questions wait for the store; try again in a moment."
-    world.error(peer, "queue_full", text, job=key[1], request=_request(said), retry_after=BUSY_S)
+    world.error(peer, "queue_full", text, job=key[1], request=_request(said), retry_after=BUSY_S, answers=said)
 
 
 def _request(said: Any) -> str:
@@ -96,7 +96,7 @@ def _not_there(world: World, peer: bytes, key: JobKey, said: Any, found: Found) 
         code, text = "deleted", f"The job {key[1]} was deleted."
     else:
         code, text = "not_found", f"There is no job {key[1]!r}."
-    world.error(peer, code, text, job=key[1], request=_request(said))
+    world.error(peer, code, text, job=key[1], request=_request(said), answers=said)
 
 
 def _page(world: World, question: Question, found: Found) -> None:

@@ -126,6 +126,7 @@ def _send(world: World, worker: Worker, attempt: Attempt, job: Job, segment: Seg
         seed=attempt.take.seed,
         credit=attempt.granted,
         prompt=job.entry.prompt,
+        seeded=job.submit.seed is not None,
     )
     world.to_worker(worker.peer, work, attempt.said.text.encode())
 

@@ -137,13 +137,13 @@ def _own(rule: Handler) -> Handler:
         elif world.durable:
             asking.look_up(world, key, client.peer, said, body)
         else:
-            _not_found(world, client, said.job)
+            _not_found(world, client, said)
 
     return handle
 
 
-def _not_found(world: World, client: Client, job: str) -> None:
-    world.error(client.peer, "not_found", f"There is no job {job!r}.", job=job)
+def _not_found(world: World, client: Client, said: Any) -> None:
+    world.error(client.peer, "not_found", f"There is no job {said.job!r}.", job=said.job, answers=said)
 
 
 def _detach(world: World, client: Client, said: Detach, body: bytes, now: float) -> None:
@@ -151,7 +151,7 @@ def _detach(world: World, client: Client, said: Detach, body: bytes, now: float)
     if job is not None:
         jobs.detach(world, client, job, said, body, now)
     elif not world.durable:  # else it may be in the store; read by nobody, so that it need not be asked
-        _not_found(world, client, said.job)
+        _not_found(world, client, said)
 
 
 def again(world: World, client: Client, said: Any, body: bytes, now: float) -> None:

@@ -71,7 +71,8 @@ def _sum(body: bytes) -> tuple[int, int]:
 class Recording:
     """What a job is to transcribe, as far as it has come. sums: length and checksum of each piece. data, starts: the
     pieces in memory and each one's first byte, of a job of which nothing is to be on the disk; else they are in its
-    input log. about: the transcript has its first row, which said language and length_s. texts: all that was heard."""
+    input log. held: they are there, were they empty. about: the transcript has its first row, which said language and
+    length_s. texts: all that was heard."""
 
     in_memory: bool
     sums: list[tuple[int, int]] = field(default_factory=list)
@@ -79,6 +80,7 @@ class Recording:
     data: list[bytes] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     charged: int = 0
+    held: bool = False
     about: bool = False
     language: str = ""
     length_s: float = 0.0

@@ -52,7 +52,7 @@ def pin(world: World, client: Client, job: Job, message: Pin, body: bytes, now: 
     """Exempt a job from retention, or not any more."""
     if job.in_memory or not world.durable:
         text = f"Nothing is kept of {job.id} once it is over, so it cannot be pinned."
-        world.error(client.peer, "unsupported", text, job=job.id)
+        world.error(client.peer, "unsupported", text, job=job.id, answers=message)
         return
     pending = keeping.pending(job, "pin", JobPinned(*job.key, message.pinned), now, tell=client.peer)
     world.after(pending, client.peer, Pinned(job=job.id, pinned=message.pinned))
@@ -61,7 +61,9 @@ def pin(world: World, client: Client, job: Job, message: Pin, body: bytes, now: 
 
 def not_erased(world: World, job: Job, outcome: Outcome) -> None:
     """The words are still there; whoever asked may ask again."""
-    peers, job.deleters, job.bereft = [*job.bereft, *job.deleters], [], []
-    for peer in peers:
-        text = f"{job.id} could not be deleted: {outcome.reason}"
+    bereft, deleters, job.deleters, job.bereft = job.bereft, job.deleters, [], []
+    text = f"{job.id} could not be deleted: {outcome.reason}"
+    for peer in bereft:
         world.error(peer, "storage", text, job=job.id, retry_after=AGAIN_S)
+    for peer in deleters:
+        world.error(peer, "storage", text, job=job.id, retry_after=AGAIN_S, answers=Delete)

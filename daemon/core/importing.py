@@ -138,7 +138,7 @@ def deposit(world: World, client: Client, message: Deposit, body: bytes, now: fl
     importing = world.imports.get(client.peer)
     if importing is None or importing.ticket or importing.job.id != message.job:
         text = f"{message.job} is not being imported over this connection: begin again with IMPORT."
-        world.error(client.peer, "not_importing", text, job=message.job)
+        world.error(client.peer, "not_importing", text, job=message.job, answers=message)
         return
     importing.heard_at = now
     if message.n == importing.n and not importing.closing:
@@ -150,7 +150,8 @@ def deposit(world: World, client: Client, message: Deposit, body: bytes, now: fl
         importing.closing = message.last
         _go_on(world, client.peer, importing, now)
     elif message.n > importing.n:
-        world.error(client.peer, "out_of_order", f"Send piece {importing.n} of {message.job} first.", job=message.job)
+        text = f"Send piece {importing.n} of {message.job} first."
+        world.error(client.peer, "out_of_order", text, job=message.job, answers=message)
     elif not importing.closing and not importing.held:
         world.to_client(client.peer, Deposited(job=message.job, n=importing.n))
 
@@ -273,7 +274,7 @@ def settled(world: World, pending: Pending, outcome: Outcome, now: float) -> Non
     if outcome.state == "failed":
         world.count("commits that failed", outcome.reason)
         text = f"{job.id} could not be written down: {outcome.reason}"
-        world.error(pending.tell, "storage", text, job=job.id, retry_after=AGAIN_S)
+        world.error(pending.tell, "storage", text, job=job.id, retry_after=AGAIN_S, answers=Import)
     else:
         outcomes = {"done": "imported"}
         world.to_client(pending.tell, Imported(job=job.id, outcome=outcomes.get(outcome.state, outcome.state)))
@@ -288,7 +289,7 @@ def fail(world: World, peer: bytes, problem: Problem) -> None:
 
 def _refuse(world: World, peer: bytes, name: str, problem: Problem) -> None:
     retry = AGAIN_S if problem.code in ("queue_full", "unavailable", "storage") else 0.0
-    world.error(peer, problem.code, problem.message, job=name, retry_after=retry)
+    world.error(peer, problem.code, problem.message, job=name, retry_after=retry, answers=Import)
 
 
 def drop(world: World, peer: bytes) -> None:

@@ -55,7 +55,7 @@ def submit(world: World, client: Client, message: Submit, body: bytes, now: floa
         problem = routing.refusal(world, chain, message, language)
     if problem is not None:
         retry = _retry_after(world) if problem.code in ("queue_full", "unavailable", "storage") else 0.0
-        world.error(client.peer, problem.code, problem.message, job=message.job, retry_after=retry)
+        world.error(client.peer, problem.code, problem.message, job=message.job, retry_after=retry, answers=message)
         return
     assert not isinstance(chain, Problem)
     job = _create(world, client, message, language, chain, now)
@@ -131,6 +131,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
             "conflict",
             f"There is a job {job.id!r} already, with another {what} or other settings.",
             job=job.id,
+            answers=message,
         )
         return
     answer = Accepted(1, "", job.id, True, job.told, job.rate, job.pieces, _stays(world, job))
@@ -138,7 +139,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
     if message.read == "none" or client.peer in job.readers:
         return
     if not readers.kept(job, 0, 0):
-        world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id)
+        world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id, answers=message)
     elif packing.closed(job):
         packing.open_for(world, client, job, Attach(job=job.id, read=message.read, credit=message.credit))
     else:
@@ -219,12 +220,12 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     """One more piece of text. A piece that has come before is answered again; one out of turn is told what is next."""
     have = job.pieces - 1
     if job.torn or (job.over and message.n > have):
-        _over(world, client, job)
+        _over(world, client, job, message)
         return
     if 1 <= message.n <= have:
         if not job.is_piece(message.n, body):
             text = f"Piece {message.n} of {job.id} came before with other words."
-            world.error(client.peer, "conflict", text, job=job.id)
+            world.error(client.peer, "conflict", text, job=job.id, answers=message)
         else:
             world.behind("text", job, client.peer, Appended(job=job.id, n=message.n))
         return
@@ -232,7 +233,7 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     problem = unfit(world, job, message.n, have, body)
     if problem is not None:
         retry = _retry_after(world) if problem.code == "queue_full" else 0.0
-        world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry)
+        world.error(client.peer, problem.code, problem.message, job=job.id, retry_after=retry, answers=message)
         return
     job.text_at = now
     if job.author != schedule.client_key(client):
@@ -243,11 +244,11 @@ def append(world: World, client: Client, job: Job, message: Append, body: bytes,
     schedule.update(world, job)
 
 
-def _over(world: World, client: Client, job: Job) -> None:
+def _over(world: World, client: Client, job: Job, message: Append | End) -> None:
     """No more text is taken. That is told once the end of the job is written: a daemon that is started anew before that
     goes on with it, and wants the rest of its text from a caller who must not have thrown it away."""
     if job.terminal is not None:
-        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id)
+        world.error(client.peer, "ended", f"The job {job.id} is over.", job=job.id, answers=message)
 
 
 def end_text(world: World, client: Client, job: Job, message: End, body: bytes, now: float) -> None:
@@ -255,13 +256,14 @@ def end_text(world: World, client: Client, job: Job, message: End, body: bytes, 
     have = job.pieces
     answer = Appended(job=job.id, n=message.n, ended=True)
     if job.torn:
-        _over(world, client, job)
+        _over(world, client, job, message)
     elif job.complete and message.n == have:
         world.behind("text", job, client.peer, answer)
     elif job.over:
-        _over(world, client, job)
+        _over(world, client, job, message)
     elif message.n != have:
-        world.error(client.peer, "out_of_order", f"{have} pieces of {job.id} have come, not {message.n}.", job=job.id)
+        text = f"{have} pieces of {job.id} have come, not {message.n}."
+        world.error(client.peer, "out_of_order", text, job=job.id, answers=message)
     else:
         cutting.finish(job)
         pending = keeping.pending(job, "text", TextClosed(job.order, message.n), now)
@@ -288,7 +290,7 @@ def credit(world: World, client: Client, message: Credit, body: bytes, now: floa
     job = world.jobs.get((client.uid, message.job))
     reader = job.readers.get(client.peer) if job is not None else None
     if job is None or reader is None:
-        _not_reading(world, client, job, message.job)
+        _not_reading(world, client, job, message)
         return
     readers.credit(world, job, reader, message)
     log.release_heard(world, job)
@@ -296,12 +298,13 @@ def credit(world: World, client: Client, message: Credit, body: bytes, now: floa
         schedule.update(world, job)
 
 
-def _not_reading(world: World, client: Client, job: Job | None, name: str) -> None:
+def _not_reading(world: World, client: Client, job: Job | None, message: Credit) -> None:
     """A connection that broke and came back is another one to ZeroMQ, and has lost its readings without a word. What
     comes late for a job that is over is only counted."""
     world.counters["credit without reading"] += 1
     if job is not None and job.terminal is None:
-        world.error(client.peer, "not_reading", f"You do not read {name}: attach to it again.", job=name)
+        text = f"You do not read {job.id}: attach to it again."
+        world.error(client.peer, "not_reading", text, job=job.id, answers=message)
 
 
 def detach(world: World, client: Client, job: Job, message: Detach, body: bytes, now: float) -> None:

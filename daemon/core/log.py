@@ -133,6 +133,7 @@ def discard(world: World, job: Job) -> None:
     """Nothing is to be left of a job: it was deleted, or never came to be."""
     world.finished.pop(job.key, None)
     world.unfinished.pop(job.key, None)
+    world.leaving.pop(job.key, None)
     _leave_memory(world, job)
     drop_journal(world, job)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...bus.messages import Pin, Submit
 from . import asking, deleting, ending, importing, leases, log, packing, readers, recordings, schedule, voices
 from .records import JobSaved, Outcome
 from .state import Job
@@ -88,13 +89,14 @@ def _not_accepted(world: World, pending: Pending, job: Job | None, outcome: Outc
     assert isinstance(record, JobSaved) and job is not None
     _give_up(world, job, now)
     if outcome.state == "exists":
-        asking.look_up(world, pending.job, pending.tell, record.submit, record.text)
+        body = record.text if record.recorded is None else record.recorded
+        asking.look_up(world, pending.job, pending.tell, record.submit, body)
     elif outcome.state == "deleted":
         text = f"The job {record.id} was deleted; its name is not free yet."
-        world.error(pending.tell, "deleted", text, job=record.id)
+        world.error(pending.tell, "deleted", text, job=record.id, answers=Submit)
     else:
         text = f"The job could not be written down: {outcome.reason}. keep=nothing works without."
-        world.error(pending.tell, "storage", text, job=record.id, retry_after=AGAIN_S)
+        world.error(pending.tell, "storage", text, job=record.id, retry_after=AGAIN_S, answers=Submit)
 
 
 def _give_up(world: World, job: Job, now: float) -> None:
@@ -131,10 +133,10 @@ def _end_not_kept(world: World, pending: Pending, job: Job | None, outcome: Outc
 def _pin_not_kept(world: World, pending: Pending, job: Job | None, outcome: Outcome, now: float) -> None:
     name = pending.job[1]
     if outcome.state == "missing":
-        world.error(pending.tell, "not_found", f"There is no job {name!r}.", job=name)
+        world.error(pending.tell, "not_found", f"There is no job {name!r}.", job=name, answers=Pin)
     else:
         text = f"{name} could not be pinned: {outcome.reason}"
-        world.error(pending.tell, "storage", text, job=name, retry_after=AGAIN_S)
+        world.error(pending.tell, "storage", text, job=name, retry_after=AGAIN_S, answers=Pin)
 
 
 _IN_VAIN: dict[str, Callable[[World, Pending, Job | None, Outcome, float], None]] = {

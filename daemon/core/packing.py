@@ -163,10 +163,10 @@ def unpacked(world: World, name: str, size: int, reason: str, now: float) -> Non
     if reason:
         move(AUDIO, job.audio, "fail")
         world.count("audio that could not be unpacked", reason)
-        for peer in openers:
+        for peer, message in openers.items():
             world.clients[peer].jobs.discard(job.key)
             text = f"The audio of {job.id} could not be unpacked: {reason}"
-            world.error(peer, "storage", text, job=job.id)
+            world.error(peer, "storage", text, job=job.id, answers=message)
         return
     move(AUDIO, job.audio, "opened")
     job.audio.copy, job.audio.read_at = size, now

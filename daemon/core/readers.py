@@ -52,7 +52,8 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
         return _only_the_end(world, client, job)
     if job.missing:
         what = "audio" if job.recording is None else "transcript"
-        world.error(client.peer, "gone", f"The {what} of {job.id} is missing from the disk.", job=job.id)
+        text = f"The {what} of {job.id} is missing from the disk."
+        world.error(client.peer, "gone", text, job=job.id, answers=message)
         return None
     number, at = _locate(job, message.offset)
     segment = job.segments[number] if number < len(job.segments) else None
@@ -64,7 +65,8 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
         )
         return None
     if not kept(job, number, at):
-        world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id)
+        text = f"The beginning of {job.id} was not kept."
+        world.error(client.peer, "gone", text, job=job.id, answers=message)
         return None
     reader = subscribe(world, client, job, message.read, message.credit)
     reader.segment, reader.at = number, at

@@ -73,7 +73,7 @@ def _too_long(world: World, size: int, *, in_memory: bool) -> Problem | None:
 
 def begin(world: World, job: Job, body: bytes) -> JobSaved:
     """The first piece has come with the job. Returns what is to be written down of both."""
-    job.recording = Recording(job.in_memory or not world.durable)
+    job.recording = Recording(job.in_memory or not world.durable, held=True)
     job.submit.first = note(body)
     job.complete = job.submit.complete
     job.committed_chars = UNBOUNDED
@@ -135,7 +135,7 @@ def ready(world: World, job: Job) -> None:
 def let_go(world: World, job: Job) -> None:
     """Nobody will listen to the recording any more."""
     recording = job.recording
-    if recording is None or not recording.charged:
+    if recording is None or not recording.held:
         return
     if recording.in_memory:
         job.memory -= recording.charged
@@ -145,7 +145,7 @@ def let_go(world: World, job: Job) -> None:
     else:
         world.charge(job.key[0], -recording.charged)
         world.effects.append(DropInput(job.log))
-    recording.charged = 0
+    recording.charged, recording.held = 0, False
 
 
 def _find(world: World, worker: Worker, rest: str, offset: int, now: float | None) -> Source | str:

@@ -98,7 +98,7 @@ def _job(world: World, saved: SavedJob, chain: list[Entry], cutter: Splitter, no
 
 def _recording(world: World, job: Job, saved: SavedJob) -> None:
     """A recording is in its input log, as far as the store has notes of it."""
-    job.recording = recording = Recording(in_memory=False)
+    job.recording = recording = Recording(in_memory=False, held=True)
     recording.sums = [recordings.noted(text.decode()) for text in saved.texts]
     recording.size = recording.charged = sum(length for length, _ in recording.sums)
     world.charge(job.key[0], recording.charged)
@@ -304,8 +304,13 @@ def revive(world: World, saved: SavedJob, now: float) -> Job:
         job.text.forget()
     job.rate, job.trail = ended.rate, list(ended.trail)
     job.missing = saved.audio == "missing"
-    job.audio.state = "packed" if saved.audio == "packed" else "plain"
-    job.disk, job.has_audio_log = ended.disk, True  # where there is no audio there may be notes
+    packing = world.packing
+    if packing is not None and packing.log == job.log:
+        # Even where the store says that it is packed already: its journal stays until the word of that has come here.
+        job.audio.state, job.disk = "plain", packing.disk
+    else:
+        job.audio.state, job.disk = "packed" if saved.audio == "packed" else "plain", ended.disk
+    job.has_audio_log = True  # where there is no audio there may be notes
     job.segments = [_segment(row) for row in ended.segments]
     _lay(job)
     job.verdict = job.terminal = _terminal(job, ended)

@@ -20,7 +20,7 @@ from .personal import Making, Upload
 from .pronunciations import Pronunciations
 from .records import Record, VoiceSaved, Wanted
 from .settings import Settings
-from .state import Attempt, Client, Job, JobKey, ProviderState, Segment, Worker
+from .state import Client, Job, JobKey, ProviderState, Segment, Worker
 
 TEXT_CHARS = 4000
 """Longest text for people in one message. With four bytes a character it leaves three quarters of a header free."""
@@ -121,7 +121,6 @@ class World:
     providers: dict[str, ProviderState] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     by_peer: dict[bytes, Worker] = field(default_factory=dict)
-    probes: dict[str, Attempt] = field(default_factory=dict)
     commits: dict[int, Pending] = field(default_factory=dict)
     again: list[tuple[float, Pending]] = field(default_factory=list)
     questions: dict[int, Question] = field(default_factory=dict)
@@ -186,9 +185,17 @@ class World:
         self.effects.append(ToWorker(peer, encode(message), body))
 
     def error(
-        self, peer: bytes, code: str, message: str, *, job: str = "", request: str = "", retry_after: float = 0.0
+        self,
+        peer: bytes,
+        code: str,
+        message: str,
+        *,
+        job: str = "",
+        request: str = "",
+        retry_after: float = 0.0,
+        answers: Message | type[Message] | None = None,
     ) -> None:
-        """Tell a client that something cannot be done."""
+        """Tell a client that something cannot be done. answers: what was asked about `job`, None where nothing was."""
         blame: Any = "caller" if code in CALLER_CODES else "daemon"
         self.to_client(
             peer,
@@ -199,6 +206,7 @@ class World:
                 message=message[:TEXT_CHARS],
                 blame=blame,
                 retry_after=retry_after,
+                answers=str(answers.__struct_config__.tag) if answers is not None and not request else "",
             ),
         )
 

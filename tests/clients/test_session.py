@@ -16,15 +16,18 @@ from voicebus.bus.messages import (
     CancelledAll,
     Delete,
     Deleted,
+    Deposit,
     Detach,
     Error,
     Greet,
     Hello,
+    Import,
     Page,
     Pin,
     Pinned,
     Query,
     Refused,
+    Rewind,
     Submit,
     Terminal,
     Welcome,
@@ -409,6 +412,91 @@ def test_what_is_refused_of_a_text_is_no_answer_to_what_was_asked_about_its_job(
     assert not asked.over
     play.say(Deleted(job="j"))
     assert asked.answer.job == "j"
+
+
+@pytest.mark.parametrize("kind", [Pin, Delete, Import, Cancel])
+def test_what_is_refused_of_a_question_is_no_answer_to_the_reading_of_its_job(kind) -> None:
+    """An error that says which question it answers ends that one, and no reading, even where it comes twice because
+    the question was put twice."""
+    play = Play()
+    reading = play.read()
+    asked = play.session.ask(kind(job="j"), play.now)
+    play.after(0)
+    tag = kind.__struct_config__.tag
+    for _ in range(2):
+        play.say(Error(job="j", code="not_found", message="There is no job 'j'.", answers=tag))
+        assert isinstance(asked.error, NotFound) and not reading.over
+    play.say(Accepted(job="j", rate=16000, pieces=1))
+    assert reading.answered
+
+
+def test_what_is_refused_of_a_job_is_no_answer_to_a_question_about_it() -> None:
+    """The refusal of a SUBMIT is the reading's, and whoever asks something of the job goes on waiting; so does he who
+    asks something else than what is refused."""
+    play = Play()
+    reading = play.read()
+    asked = play.session.ask(Pin(job="j"), play.now)
+    play.after(0)
+    play.say(Error(job="j", code="queue_full", message="Later.", answers="submit"))
+    play.say(Error(job="j", code="not_found", message="There is no job 'j'.", answers="delete"))
+    assert isinstance(reading.error, QueueFull) and not asked.over
+    play.say(Error(job="j", code="not_found", message="There is no job 'j'.", answers="pin"))
+    assert isinstance(asked.error, NotFound)
+
+
+def test_an_error_ends_an_import_whatever_its_piece() -> None:
+    """A daemon that gives an import up does not know which piece is on its way; a piece that is missing goes again."""
+    play = Play()
+    asked = play.session.ask(Deposit(job="j", n=3), play.now)
+    play.after(0)
+    play.say(Error(job="j", code="out_of_order", message="Send piece 2.", answers="deposit"))
+    assert not asked.over
+    play.say(Error(job="j", code="storage", message="The disk is gone.", answers="import"))
+    assert asked.error.code == "storage"
+
+
+def test_a_reading_that_was_cancelled_hears_that_there_is_no_such_job() -> None:
+    """It has said CANCEL itself, so the answer is its own."""
+    play = Play()
+    reading = play.read()
+    reading.cancel(play.now)
+    play.after(0)
+    play.say(Error(job="j", code="not_found", message="There is no job 'j'.", answers="cancel"))
+    assert reading.result.state == "cancelled"
+
+
+@pytest.mark.parametrize("answer", [Accepted(existing=True, rate=16000, pieces=1), Rewind(reason="another take")])
+def test_a_reading_that_was_cancelled_is_not_begun_again(answer) -> None:
+    """CANCEL ends the reading; an ATTACH behind it would begin one at the daemon that nobody ends."""
+    play = Play()
+    reading = play.read()
+    if isinstance(answer, Rewind):
+        play.after(0)
+        play.say(Accepted(job="j", rate=16000, pieces=1))
+    play.say(Greet())
+    play.after(0)
+    reading.cancel(play.now)
+    play.say(Welcome(epoch="e1"))
+    assert play.kinds()[-1] is Cancel
+    answer.job = "j"
+    play.say(answer)
+    assert Attach not in play.kinds()
+    play.say(Terminal(job="j", state="cancelled", code="cancelled"))
+    assert reading.result.state == "cancelled" and play.kinds() == []
+
+
+def test_a_job_is_asked_for_before_anything_is_asked_about_it() -> None:
+    """The SUBMIT goes first, also over a new connection: otherwise there is no such job yet."""
+    play = Play()
+    asked = play.session.ask(Pin(job="j"), play.now)
+    play.read()
+    assert play.kinds() == [Submit, Pin]
+    play.say(Greet())
+    assert play.kinds() == [Hello]
+    play.say(Welcome(epoch="e1"))
+    assert play.kinds() == [Submit, Pin]
+    play.say(Pinned(job="j"))
+    assert asked.over
 
 
 def test_a_new_daemon_is_asked_about_jobs_at_once() -> None:

@@ -61,7 +61,7 @@ def _copy(source: Path, target: Path, version: str, protocol: int, oldest_python
     if oldest_python:
         _change(target / "__init__.py", r"^OLDEST_PYTHON = .*", f"OLDEST_PYTHON = {oldest_python}")
     if protocol:
-        _change(target / "bus" / "messages.py", r"^(PROTOCOL|PROTOCOL_LOW) = \d+", rf"\1 = {protocol}")
+        _change(target / "bus" / "fields.py", r"^(PROTOCOL|PROTOCOL_LOW) = \d+", rf"\1 = {protocol}")
 
 
 def _change(file: Path, pattern: str, to: str) -> None:

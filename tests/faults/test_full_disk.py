@@ -34,10 +34,12 @@ LONG, SHORT = sentences(40), sentences(3)
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of a megabyte, which only root can make."""
+    """A file system of a megabyte and a half, which only root can make: the database, its log and reserve, and some
+    seconds of audio."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", disk], capture_output=True).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1536k,mode=700", "none", disk]
+    if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
         yield disk

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from .listening import TONE, Heard, exact, sentences
@@ -79,4 +81,66 @@ def test_an_idle_worker_is_unloaded_and_comes_for_a_job(launch):
     text = sentences(1, 4)
     heard = Heard(client.speak(text)).listen()
     exact(client, heard, text)
+    unharmed(client)
+
+
+GROWER = """
+from voicebus import Engine
+from voicebus.workers.engine import Capabilities, Chunk, Voice
+
+
+class Grower(Engine):
+    # Claims a device's memory, more with each take.
+    version, sample_rate = "1", 24000
+
+    def load(self, settings, progress):
+        self.taken = 1_000_000_000
+
+    def voices(self):
+        return [Voice("one", ("en",))]
+
+    def capabilities(self):
+        return Capabilities(own_end=True)
+
+    def memory(self):
+        return self.taken
+
+    def device(self):
+        return {"kind": "cuda", "id": "cuda:0"}
+
+    def synthesize(self, request):
+        self.taken += 50_000_000
+        for _ in request.text:
+            yield Chunk(b"\\x10\\x10" * 1200)
+"""
+ON_DEVICE = """
+[providers.grower]
+script = "@ROOT@/grower.py"
+beat_s = 0.1
+recycle_vram_bytes = 100_000_000
+[providers.espeak]
+workers = 0
+[defaults]
+chain = ["grower"]
+"""
+
+
+@pytest.mark.parametrize("budget", [0, 3_000_000_000], ids=["drained", "warm"])
+def test_a_worker_that_grows_on_its_device_is_replaced(launch, budget):
+    """The same by the memory of a device, as the engine tells it in its beats: a fresh one is made ready first only
+    where the device is known to hold both."""
+    service = launch("[providers.espeak]\nworkers = 0\n")
+    (service.root / "grower.py").write_text(GROWER)
+    limits = f'[limits]\nvram_budget_bytes = {{ "cuda:0" = {budget} }}\n' if budget else ""
+    service.write(ON_DEVICE + limits)
+    client = service.client()
+    service.signal(signal.SIGHUP)
+    service.ready(client, "grower")
+    until(lambda: row(client)["vram"] == 1_050_000_000, "a beat")  # The self-test is a take as well.
+    for _ in range(3):
+        Heard(client.speak("One two three.")).listen()
+    service.says("more memory on its device than when it was ready")
+    until(lambda: [w["recycled"] for w in client.workers() if w["state"] == "ready"] == [1], "a fresh worker")
+    until(lambda: row(client)["vram"] == 1_050_000_000, "its beat")
+    assert (row(client)["worker"] == "grower/1") == bool(budget)
     unharmed(client)

@@ -215,7 +215,8 @@ def test_cancel_is_answered_with_the_end(stage) -> None:
     client.send("cancel", "cancel-1")
     assert client.finish("cancel-1")["state"] == "cancelled"
     client.send("cancel", "no-such-job")
-    assert client.expect("error", job="no-such-job")["code"] == "not_found"
+    error = client.expect("error", job="no-such-job")
+    assert (error["code"], error["answers"]) == ("not_found", "cancel")
 
 
 def test_cancel_all_ends_what_is_not_over(stage) -> None:

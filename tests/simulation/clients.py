@@ -372,7 +372,9 @@ class Person:
         elif code == "ended" and heard.read == "none":
             heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked
             self._clock.after(AGAIN_S, self._again, heard)
-        elif code in PASSING and (code == "storage" or not heard.accepted):
+        elif code in PASSING and (code == "storage" or not heard.accepted or heard.order.options["keep"] == "nothing"):
+            if code != "storage":  # kept of nothing, it died with its daemon, and the next would not have it
+                heard.accepted = heard.kept = False
             self._clock.after(AGAIN_S, self._again, heard)
         elif isinstance(error, Disconnected):  # there is no such job any more, or none of its audio
             heard.lost = str(error)

@@ -21,7 +21,16 @@ ENGINE_CODES = frozenset(
      "rate_limited", "quota", "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
 )  # fmt: skip
 
-BRING_DOWN = ("engine crashes", "engine hangs", "engine breaks the protocol", "worker stalls")
+BRING_DOWN = (
+    "engine crashes",
+    "engine hangs",
+    "engine breaks the protocol",
+    "worker stalls",
+    "a worker is away",
+    "an outsider goes",
+)
+"""What looks as if an engine had come to its end. Of whoever is away for long, and of an outsider, which has no process
+to be seen ending, all that can be known is that nothing is made any more."""
 
 
 class Asked(NamedTuple):
@@ -35,7 +44,8 @@ class Asked(NamedTuple):
 def allowed(order: Order, end: Terminal, asked: Asked, befell: Counter[str]) -> bool:
     """Whether a job may end like this."""
     if end.state == "finished":
-        return end.skipped == 0 or (order.options["skip_bad"] and _of_engines(order, befell) > 0)
+        bad = _of_engines(order, befell) > 0 or _brought_down(befell) >= 2
+        return end.skipped == 0 or (order.options["skip_bad"] and bad)
     match end.code:
         case "cancelled":
             return asked.cancelled
@@ -51,8 +61,12 @@ def allowed(order: Order, end: Terminal, asked: Asked, befell: Counter[str]) -> 
             return not asked.kept
         case "quarantined":
             # Which sentence it was depends on what was lost with the worker; that there were two is what counts.
-            return sum(befell[kind] for kind in BRING_DOWN) >= 2
+            return _brought_down(befell) >= 2
     return end.code in ENGINE_CODES and _of_engines(order, befell) >= 2
+
+
+def _brought_down(befell: Counter[str]) -> int:
+    return sum(befell[kind] for kind in BRING_DOWN)
 
 
 def _of_engines(order: Order, befell: Counter[str]) -> int:

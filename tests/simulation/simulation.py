@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .clients import Heard, Person
 from .clock import Clock
@@ -84,7 +84,7 @@ class Simulation:
         judge.held = lambda: self.daemon.held
         judge.who = self._who
         judge.sick = lambda name: processes.by_name[name].sick if name in processes.by_name else "gone"
-        judge.idle = lambda name: name in processes.by_name and not processes.by_name[name].runs
+        judge.idle = lambda name: name in processes.by_name and processes.by_name[name].idle
         judge.alive = lambda name: name in processes.by_name and processes.by_name[name].alive
         for order in self.plan.orders:
             judge.orders[1000 + order.client % USERS, order.name] = order
@@ -198,7 +198,8 @@ class Simulation:
         for (uid, name), order in self.judge.orders.items():
             there = (uid, name) in self.judge.accepted and not self.judge.gone((uid, name))
             if uid == person.uid and there and order.options["keep"] != "nothing":
-                person.hear(Heard(order, uid, False, True, 0.0))
+                # With room for much at a time: with little, a book takes longer than an audit may.
+                person.hear(Heard(replace(order, window_s=30.0), uid, False, True, 0.0))
         return person
 
     def _check_audit(self, auditor: Person) -> None:
@@ -270,6 +271,7 @@ class Simulation:
                 process.exit(None, 9)
             case "worker loses its connection":
                 process.lose(min(fault.length, 0.5) if fault.number % 2 else fault.length)
+                self.judge.befell["a worker is away"] += bool(process.sick)
             case "worker stalls":
                 process.freeze(fault.length)
             case "worker's pipe is full":

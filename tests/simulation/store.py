@@ -52,6 +52,7 @@ class Store:
         self.disk = disk
         self._chance = clock.chance("store")
         self._queue: deque[Commit] = deque()
+        self._told_at = 0.0
         self._busy = False
         self._run = 0
         self._tell: Callable[[Outcome], None] = lambda outcome: None
@@ -118,7 +119,9 @@ class Store:
         if run != self._run:
             return  # the daemon died of it
         for outcome in outcomes:
-            self._clock.after(self._chance.uniform(0.0001, 0.003), self._told, run, outcome)
+            # In the order in which they were asked for: one thread writes, and tells what it has written.
+            self._told_at = max(self._told_at, self._clock.now + self._chance.uniform(0.0001, 0.003))
+            self._clock.at(self._told_at, self._told, run, outcome)
         if self._queue:
             self._clock.after(self._pause(), self._apply, run)
         else:

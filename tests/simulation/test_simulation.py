@@ -8,14 +8,19 @@ import sys
 
 import pytest
 
+from voicebus.bus.messages import Ready
+
 from .clock import Clock
+from .configuration import settings
 from .disk import Disk
 from .mutants import MUTANTS
+from .network import Network
 from .oracle import Oracle, Wrong, check_text
 from .plan import OF_DISK, OF_ENGINE, OF_WORLD, OUTSIDE, draw
 from .shrink import shrink
 from .simulate import Tally, seeds
 from .simulation import _BEFALL, simulate
+from .workers import Processes
 
 QUICK = range(12)
 """Seeds that run with all other tests; ``make simulate`` runs more."""
@@ -142,3 +147,25 @@ def test_the_final_line_counts_everything() -> None:
     tally.add(4, simulate(draw(4, 8)))
     *_, last = tally.lines()
     assert last.startswith("1 seeds, ") and " 0 seeds failed in " in last
+
+
+def test_whoever_nobody_could_reach_has_time_to_come_back() -> None:
+    """A worker that was away is not well before it was left in peace for a second: until then it may not have heard
+    that it is to register again, and a daemon that gives it up is right. After that it is not."""
+    plan = draw(0)
+    clock = Clock(0)
+    processes = Processes(clock, Network(clock, lambda peer, header, body: None), Oracle(), plan.slots)
+    processes.spawn("a/0", settings(plan).providers["a"], "ticket")
+    process = processes.by_name["a/0"]
+    process.session.loaded(Ready(rate=1000, slots=1, load_s=0.1, first_audio_s=0.1, factor=0.1), b"", 0)
+    process.lose(2.0)
+    clock.run(1001.5, 100)
+    process.freeze(0.9)
+    clock.run(1003.3, 100)
+    assert process.sick == "was away"  # it moves again since 1002.4
+    process.pipe_full = True
+    process.choke()
+    clock.run(1004.2, 100)
+    assert process.sick == "was away" and not process.pipe_full
+    clock.run(1004.4, 100)
+    assert process.sick == ""

@@ -69,7 +69,8 @@ class Process:
         self.hangs = False
         self.next_end: tuple[str, str] | None = None
         self.runs: dict[str, Run] = {}
-        self._away_until = 0.0
+        self._away_until = self._choked_at = 0.0
+        self._cut_off = False
         self._held: deque[tuple[bytes, bytes]] = deque()
         self._owner = owner
         self._clock = owner.clock
@@ -146,6 +147,7 @@ class Process:
 
     def say(self, message: Any, body: bytes = b"") -> None:
         """Send, as soon as anybody is there; a beat that would tell of the past is left out."""
+        self._cut_off = self._cut_off and not isinstance(message, m.Register)
         if self._held or not self.plug.send(codec.encode(message), body):
             if isinstance(message, m.Register):
                 self._held.clear()
@@ -309,18 +311,34 @@ class Process:
         now = self._clock.now
         away_again = now < self._away_until + PATIENCE_S
         self._away_until = max(self._away_until, now + seconds)
+        self._cut_off = True
         if seconds >= PATIENCE_S or away_again:
             self.sick = self.sick or "was away"
         self._clock.at(self._away_until + PATIENCE_S, self._well_again, "was away")
         return self.plug.lose(seconds)
 
+    def choke(self) -> None:
+        """Its pipe has taken nothing: what was to be said to it is lost, were it the word that it is to register."""
+        self.pipe_full = False
+        self._choked_at = self._clock.now
+        self._cut_off = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing in hand that its daemon may count on: what it had before it was cut off is void."""
+        return self._cut_off or not self.runs
+
     def _well_again(self, what: str) -> None:
-        if not self.alive:
+        """From when it was undisturbed for a while: until then nobody may have got through to it."""
+        if not self.alive or self.sick != what:
             return
+        well_at = max(self.frozen_until, self._away_until, self._choked_at) + PATIENCE_S
         if self.session._ready is None:  # what was lost of the time to load stays lost
-            self._clock.after(PATIENCE_S, self._well_again, what)
-        elif self.sick == what and self._clock.now >= max(self.frozen_until, self._away_until):
+            well_at = self._clock.now + PATIENCE_S
+        if self._clock.now >= well_at:
             self.sick = ""
+        else:
+            self._clock.at(well_at, self._well_again, what)
 
     def exit(self, code: int | None, signal: int | None) -> None:
         """The process ends."""
@@ -401,5 +419,5 @@ class Processes:
         process = self.by_plug.get(wire.end) if wire is not None else None
         if process is None or not process.pipe_full:
             return False
-        process.pipe_full = False
+        process.choke()
         return True

@@ -145,7 +145,7 @@ def test_a_failing_check_hides_no_other():
 def test_the_report_is_plain(capsys):
     """The command prints a line for each check and what is wrong, and exits with 0 only for a good engine."""
     assert main(["tone", "--settings", json.dumps({"sample_rate": 16000})]) == 0
-    assert "15 checks, 0 failed" in capsys.readouterr().out
+    assert "20 checks, 0 failed" in capsys.readouterr().out
     assert main(["tone", "--settings", '{"load_error": "no model"}']) == 1
     assert "no model" in capsys.readouterr().out
 

@@ -253,6 +253,17 @@ def test_beats_come_while_the_engine_waits(broker, local):
     assert beat.rss > 1_000_000
 
 
+@pytest.mark.parametrize("odd", [False, True])
+def test_beats_tell_the_device_s_memory(broker, local, odd):
+    """Beats say how much of its device's memory the engine has, as it says itself; one that cannot say it now, or says
+    nonsense, still beats."""
+    engine = Scripted()
+    engine.memory = (lambda: "much") if odd else (lambda: 12345)
+    local(lambda: engine)
+    broker.ready(beat_s=0.05)
+    assert broker.wait(m.Beat, skip=())[0].vram == (0 if odd else 12345)
+
+
 def test_quit_finishes_and_leaves(broker, local):
     """QUIT lets the running attempt end, then the worker leaves with 0."""
     worker = local(ToneEngine)

@@ -61,7 +61,7 @@ def test_registers_until_answered():
     beat = m.Beat(epoch="e1", session="s1", state="loading", rss=7)
     assert said(session.tick(0.3, 7)) == [beat]
     assert session.tick(2.2, 7) == []
-    assert said(session.tick(2.3, 7)) == [beat]
+    assert said(session.tick(2.3, 7, 8)) == [m.Beat(epoch="e1", session="s1", state="loading", rss=7, vram=8)]
 
 
 @pytest.mark.parametrize("code", ["ticket", "unknown_provider", "version", "stranger"])
@@ -85,9 +85,9 @@ def test_ready_waits_for_the_welcome_and_for_the_engine():
     WELCOME changes nothing."""
     session = Session(ME, 0.0)
     session.receive(welcome(), b"", 0.0)
-    assert session.loaded(m.Ready(rate=1), b"x", 5) == [
+    assert session.loaded(m.Ready(rate=1), b"x", 5, 6) == [
         Say(m.Ready(epoch="e1", session="s1", rate=1), b"x"),
-        Say(m.Beat(epoch="e1", session="s1", state="ready", rss=5)),
+        Say(m.Beat(epoch="e1", session="s1", state="ready", rss=5, vram=6)),
     ]
     assert session.receive(welcome(), b"", 0.0) == []
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from voicebus.bus.messages import Attach, Detach, Error, Terminal
+import pytest
+
+from voicebus.bus.messages import Attach, Delete, Deleted, Detach, Error, Terminal
 from voicebus.daemon.core import aging
 from voicebus.daemon.core.effects import Pack
 from voicebus.daemon.core.records import Found, Retention
@@ -88,6 +90,27 @@ def test_who_begins_to_read_meanwhile_can_finish() -> None:
     wait(stage, 2)
     assert stage.journals == {} and stage.core.world.disk == 0
     assert stage.core.world.leaving == {} == stage.core.world.jobs
+
+
+@pytest.mark.parametrize("reason", ["", "no space"])
+def test_what_its_owner_deletes_meanwhile_is_gone_once(reason: str) -> None:
+    """A DELETE that came between the question and its answer is answered, and the job is gone, even where the DELETE
+    itself could not be written down."""
+    stage, client = kept("j")
+    wait(stage, 590)
+    stage.hold_answers = True
+    stage.store.past = {(1000, "j")}
+    wait(stage, 20)
+    stage.hold_commits, stage.commits_fail = True, reason
+    client.say(Delete(job="j"))
+    stage.answer()
+    wait(stage, 2)
+    assert client.got(Deleted) == [] == client.got(Error)
+    stage.let_go()
+    wait(stage, 2)
+    assert (client.last(Error).code == "storage") if reason else (client.last(Deleted).job == "j")
+    assert stage.core.world.jobs == {} == stage.core.world.leaving
+    assert stage.journals == {} and stage.core.world.disk == 0
 
 
 def test_room_is_made_when_the_disk_is_full() -> None:

@@ -31,8 +31,8 @@ def test_what_nobody_knows_is_not_found() -> None:
     other.say(Query(request="q7", what="segments", where={"job": "x"}))
     assert len(stage.asked) == 1 and client.got(Error) == []
     stage.answer()
-    assert [error.code for error in client.got(Error)] == ["not_found", "not_found"]
-    assert (other.last(Error).request, other.last(Error).job) == ("q7", "x")
+    assert [(e.code, e.answers) for e in client.got(Error)] == [("not_found", "attach"), ("not_found", "cancel")]
+    assert (other.last(Error).request, other.last(Error).job, other.last(Error).answers) == ("q7", "x", "")
     assert stage.core.world.lookups == {} == stage.core.world.questions
 
 

@@ -289,7 +289,7 @@ def test_pieces_out_of_turn() -> None:
     client.say(Deposit(job="k"), b"x")
     assert client.last(Error).code == "not_importing"
     client.say(Deposit(job="j", n=1), b"x")
-    assert client.last(Error).code == "out_of_order"
+    assert (client.last(Error).code, client.last(Error).answers) == ("out_of_order", "deposit")
     other = stage.client()
     other.say(Deposit(job="j"), b"x")
     assert other.last(Error).code == "not_importing"
@@ -391,6 +391,7 @@ def test_a_store_that_cannot_be_asked() -> None:
     stage.core.found(Found(asked.ticket, reason="the disk failed"), stage.now)
     stage.run()
     assert client.last(Error).code == "storage" and "the disk failed" in client.last(Error).message
+    assert client.last(Error).answers == "import"
     nothing_left(stage)
 
 

@@ -87,7 +87,7 @@ def test_another_body_under_the_same_name_is_a_conflict(changes: dict[str, Any])
     """Other words or other settings under a name that is taken are refused, and the job there goes on."""
     stage, worker, client = scene()
     client.submit("j", **{"text": THREE, **changes})
-    assert refusal(client).code == "conflict"
+    assert (refusal(client).code, refusal(client).answers) == ("conflict", "submit")
     speak_all(worker)
     assert stage.job().state == "finished"
 

@@ -302,8 +302,10 @@ def test_a_change_that_cannot_be_written_is_told() -> None:
     stage.commits_fail = "no space"
     client.say(Pin(job="j"))
     assert client.last(Error).code == "storage" and "no space" in client.last(Error).message
+    assert client.last(Error).answers == "pin"
     client.say(Delete(job="j"))
     assert "could not be deleted: no space" in client.last(Error).message and (1000, "j") in stage.core.world.jobs
+    assert client.last(Error).answers == "delete"
     stage.commits_fail = ""
     client.say(Delete(job="j"))
     assert client.last(Deleted).job == "j"
@@ -311,9 +313,22 @@ def test_a_change_that_cannot_be_written_is_told() -> None:
     speak_all(worker)
     del stage.store.jobs[1000, "k"]
     client.say(Pin(job="k"))
-    assert client.last(Error).code == "not_found"
+    assert (client.last(Error).code, client.last(Error).answers) == ("not_found", "pin")
     client.say(Delete(job="k"))
     assert client.last(Deleted).job == "k"
+
+
+def test_a_reader_of_what_could_not_be_deleted_was_asked_nothing() -> None:
+    """Who asked for it is told that it failed in answer to that; who only read, that the reading has ended."""
+    stage, worker, client = durable()
+    client.submit("j", "Only one.")
+    speak_all(worker)
+    reader = stage.client()
+    reader.attach("j", credit=10)
+    stage.commits_fail = "no space"
+    client.say(Delete(job="j"))
+    told = [(one.last(Error).code, one.last(Error).answers) for one in (client, reader)]
+    assert told == [("storage", "delete"), ("storage", "")]
 
 
 def test_pinning() -> None:
@@ -327,7 +342,7 @@ def test_pinning() -> None:
     client.say(Pin(job="j", pinned=False))
     assert not stage.store.jobs[1000, "j"].pinned
     client.say(Pin(job="k"))
-    assert client.last(Error).code == "unsupported"
+    assert (client.last(Error).code, client.last(Error).answers) == ("unsupported", "pin")
     memory = Stage(settings())
     other = memory.client()
     memory.worker()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from voicebus.bus.messages import (
+    UNLIMITED,
     Accepted,
     Attach,
     Attached,
@@ -16,10 +19,12 @@ from voicebus.bus.messages import (
     Detach,
     Error,
     Notice,
+    Query,
     Terminal,
 )
 from voicebus.daemon.core import packing
 from voicebus.daemon.core.effects import Pack, Unpack
+from voicebus.daemon.core.records import Outcome
 from voicebus.daemon.core.settings import History, Limits
 
 from .scenes import speak_all
@@ -180,7 +185,7 @@ def test_audio_that_cannot_be_unpacked() -> None:
     stage.helpers_fail = "the packed file is damaged"
     client.attach("j")
     error = client.last(Error)
-    assert (error.code, error.job) == ("storage", "j") and "damaged" in error.message
+    assert (error.code, error.job, error.answers) == ("storage", "j", "attach") and "damaged" in error.message
     assert stage.core.world.counters["audio that could not be unpacked"] == 1
     stage.helpers_fail = ""
     client.attach("j")
@@ -312,6 +317,34 @@ def test_deleted_between_packing_and_its_commit() -> None:
     assert stage.core.world.disk == 0 and stage.core.world.packing is None
 
 
+@pytest.mark.parametrize("read", ["to the end", "in part", "not at all"])
+def test_a_job_is_asked_for_between_its_packing_and_the_word_of_it(read: str) -> None:
+    """The store says that it is packed before the daemon knows: it is read from its journal, which is there still, and
+    goes as it would have gone."""
+    stage, worker, client = spoken(limits=Limits(finished_jobs=1))
+    sound = bytes(client.audio.pop("j"))
+    client.submit("k", TEXT, keep="nothing")
+    speak_all(worker)
+    assert (1000, "j") not in stage.core.world.jobs
+    stage.hold_commits = True
+    wait(stage)
+    (effect,) = stage.held
+    stage.held.clear()
+    assert stage.store.commit(effect.record) == "done"
+    if read == "not at all":
+        client.say(Query(request="q", what="segments", where={"job": "j"}))
+    else:
+        client.attach("j", credit=UNLIMITED if read == "to the end" else 10)
+    assert (1000, "j") in stage.core.world.jobs and client.got(Notice)[-1].kind != "unpacking"
+    stage.core.committed(Outcome(effect.ticket, "done"), stage.now)
+    stage.run()
+    client.grant("j", UNLIMITED)
+    assert read == "not at all" or bytes(client.audio["j"]) == sound
+    stage.hold_commits = False
+    wait(stage)
+    assert len(stage.packs) == 1 and stage.journals == {} and stage.core.world.disk == disk(stage)
+
+
 def test_deleted_while_somebody_waits_for_it() -> None:
     """Who waits for audio of a job that is deleted hears that it was."""
     stage, client, _, _ = packed_job()
@@ -322,7 +355,7 @@ def test_deleted_while_somebody_waits_for_it() -> None:
     client.say(Delete(job="j"))
     assert other.got(Error) == [] and stage.packs == {}
     stage.let_go()
-    assert (other.last(Error).code, other.last(Error).job) == ("deleted", "j")
+    assert (other.last(Error).code, other.last(Error).job, other.last(Error).answers) == ("deleted", "j", "")
     assert client.last(Deleted).job == "j"
     stage.core.unpacked("e1-1", 100, "", stage.now)
     assert stage.core.world.disk == 0

@@ -303,10 +303,11 @@ def test_a_job_in_memory_begins_where_it_was_kept() -> None:
     assert stage.job().released == 2
     late = stage.client()
     late.attach("j", 0)
-    assert late.last(Error).code == "gone"
+    assert (late.last(Error).code, late.last(Error).answers) == ("gone", "attach")
     again = stage.client()
     again.submit("j", THREE, 0, keep="nothing")
     assert again.last(Accepted).existing and again.last(Error).code == "gone"
+    assert again.last(Error).answers == "submit"
     for offset in (600, 601, 899):
         other = stage.like(client, upto=offset)
         assert catch_up(other) == [offset]
@@ -635,4 +636,5 @@ def test_credit_from_a_connection_that_lost_its_reading_is_answered() -> None:
     client.submit("j", "One. Two.", credit=0)
     again = stage.client()
     again.grant("j", 100)
-    assert (again.last(Error).code, again.last(Error).job) == ("not_reading", "j")
+    error = again.last(Error)
+    assert (error.code, error.job, error.answers) == ("not_reading", "j", "credit")

@@ -101,6 +101,37 @@ def test_the_same_job_again_is_found() -> None:
     assert on_disk(stage) == [DATA]
 
 
+def test_the_same_job_again_is_found_by_a_later_daemon() -> None:
+    """What an earlier daemon was given under this name and brought to its end answers; another recording is
+    a conflict."""
+    stage, _, client = scene()
+    client.record("j", DATA)
+    client.cancel("j")
+    later = stage.reborn()
+    later.worker(hears=True)
+    client = later.client()
+    client.record("j", DATA)
+    assert client.last(Accepted).existing and client.got(Error) == []
+    again = stage.reborn()
+    again.worker(hears=True)
+    client = again.client()
+    client.record("j", b"another")
+    assert client.last(Error).code == "conflict"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_recording_of_which_nothing_came_leaves_nothing(restarted: bool) -> None:
+    """A first piece may be empty; its input log goes with the job all the same, also by a later daemon."""
+    stage, _, client = scene()
+    client.record("j", b"", complete=False)
+    assert on_disk(stage) == [b""]
+    if restarted:
+        stage = stage.reborn()
+        client = stage.client()
+    client.cancel("j")
+    assert on_disk(stage) == [] and stage.core.world.disk == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -12,14 +12,15 @@ SOON = {"odds": {END: 3.0}}
 
 
 def counted_steps(engine, monkeypatch):
-    """A list that grows with each step of the model."""
-    steps, step = [], engine._talker.step
+    """A list that grows with each frame of the model."""
+    talker = engine._models.default.rows.talker
+    steps, frame = [], talker.frame
 
     def counting(*args):
         steps.append(1)
-        return step(*args)
+        return frame(*args)
 
-    monkeypatch.setattr(engine._talker, "step", counting)
+    monkeypatch.setattr(talker, "frame", counting)
     return steps
 
 
@@ -33,7 +34,7 @@ def test_closing_stops_within_one_step(engine, monkeypatch):
             next(items)
         before = len(steps)
         items.close()
-        assert (before, len(steps)) == (at - 1, at - 1)
+        assert (before, len(steps)) == (at, at)
 
 
 def test_emit_stops_within_one_step(engine, monkeypatch):
@@ -47,12 +48,12 @@ def test_emit_stops_within_one_step(engine, monkeypatch):
         return len(calls) < 4
 
     one.speak(Request(TEXT, "ryan", "en", seed=1), emit)
-    assert (len(calls), len(steps)) == (4, 3)
+    assert (len(calls), len(steps)) == (4, 4)
 
 
 def test_two_at_once_do_not_mix(engine):
     """Two utterances, each asked for a frame in turn, say what each says alone: they share nothing but the weights."""
-    one = engine(options=SOON)
+    one = engine(options=SOON, slots=2)
     requests = [Request(TEXT, "ryan", "en", seed=1), Request("Hello.", "vivian", "de", seed=3)]
     alone = [b"".join(chunks(one, request)) for request in requests]
     under_way = [one.synthesize(request) for request in requests]
@@ -73,6 +74,7 @@ def test_the_device_is_told(engine):
 
 def test_frames_are_of_the_book(engine):
     """Every code is one of the codec's; what is none of them is never drawn."""
-    utterance, _ = engine()._begin(Request(TEXT, "ryan", "en", seed=6))
+    utterance = engine()._models.default.utterance(Request(TEXT, "ryan", "en", seed=6), 10)
     for _ in range(10):
         assert 0 <= int(utterance.frame().max()) < CODES
+    utterance.close()

@@ -22,7 +22,8 @@ def package_says(engine, request, **options):
     """Codes (frames, books) and samples that the package itself makes of a request, with the same seed."""
     import torch
 
-    tts, codes = engine._tts, []
+    model = engine._models.default
+    tts, codes = model._tts, []
     decode = tts.model.speech_tokenizer.decode
 
     def watched(encoded):
@@ -32,7 +33,7 @@ def package_says(engine, request, **options):
     tts.model.speech_tokenizer.decode = watched
     try:
         torch.manual_seed(request.seed)
-        kind, language = engine._files.kind, engine._languages.name(request.language)
+        kind, language = model.files.kind, model.languages.name(request.language)
         if kind == "custom_voice":
             said = tts.generate_custom_voice(
                 request.text, request.voice, language, instruct=request.instruct or None, **options
@@ -40,7 +41,7 @@ def package_says(engine, request, **options):
         elif kind == "voice_design":
             said = tts.generate_voice_design(request.text, request.instruct, language, **options)
         else:
-            prompt = [engine._clones.named[request.voice]]
+            prompt = [model.clones.named[request.voice]]
             said = tts.generate_voice_clone(request.text, language, voice_clone_prompt=prompt, **options)
     finally:
         del tts.model.speech_tokenizer.decode
@@ -51,10 +52,11 @@ def codes_of(engine, request, most=2000):
     """Codes (frames, books) of the step loop."""
     import torch
 
-    utterance, _ = engine._begin(request)
+    utterance = engine._models.default.utterance(request, min(most, 1000))
     found = []
     while len(found) < most and (codes := utterance.frame()) is not None:
         found.append(codes)
+    utterance.close()
     return torch.stack(found)
 
 
@@ -93,7 +95,7 @@ def test_every_kind_of_model_draws_the_same_codes(engine, kind, voice, instruct,
     request = Request("Hello.", voice, "de", instruct=instruct, seed=5)
     theirs, _ = package_says(one, request, max_new_tokens=21)
     # The package takes the reference's codes in front before it decodes them.
-    theirs = theirs[len(one._clones.named["hum"].ref_code) :] if kind == "base" else theirs
+    theirs = theirs[len(one._models.default.clones.named["hum"].ref_code) :] if kind == "base" else theirs
     assert len(theirs) == 20
     assert torch.equal(codes_of(one, request, 20), theirs)
 
@@ -121,7 +123,9 @@ def test_streamed_samples_are_those_of_the_chunked_decode(engine, context):
     request = Request(TEXT, "ryan", "en", seed=2)
     codes = codes_of(one, request, FRAMES)
     with torch.inference_mode():
-        whole = one._decoder.chunked_decode(codes.T.unsqueeze(0), chunk_size=4, left_context_size=context)[0, 0]
+        whole = one._models.default.decoder.chunked_decode(
+            codes.T.unsqueeze(0), chunk_size=4, left_context_size=context
+        )[0, 0]
     theirs = (whole.clamp(-1, 1) * 32767).round().numpy()
     assert np.array_equal(samples_of(one, request, FRAMES), theirs)
 
