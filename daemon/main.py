@@ -32,6 +32,7 @@ from .. import __version__
 from ..bus import endpoints, places
 from ..bus.codec import decode_from_client, decode_from_worker
 from ..bus.endpoints import EndpointError
+from ..bus.manifests import all_manifests
 from ..bus.places import Places
 from . import activation, logs, memory, trying
 from .config import ConfigError, describe, load
@@ -137,7 +138,10 @@ def _test(arguments: argparse.Namespace, path: Path, *, shared: bool) -> int:
         whys = [describe(path, p) for p in settings.problems if p.where in (f"providers.{name}", f"engines/{name}.py")
                 or p.where.startswith(f"providers.{name}.")]  # fmt: skip
         known = f"There is: {', '.join(settings.providers) or 'none'}."
-        print("\n".join(whys or [f"There is no provider {name!r}. {known}"]), file=sys.stderr)  # noqa: T201
+        said = f"There is no provider {name!r}. {known}"
+        if name in {manifest.name for manifest in all_manifests()}:
+            said = f"{name} is not set up; see how with: voicebus providers show {name}"
+        print("\n".join(whys or [said]), file=sys.stderr)  # noqa: T201
         return trying.EXIT_NO_SUCH
     return trying.report(provider, __version__, arguments.patience, as_lines=arguments.lines)
 

@@ -68,7 +68,9 @@ def _decoded(file: IO[bytes]) -> tuple[Any, int, str]:
 def _unreadable(begin: bytes, error: Exception) -> str:
     if begin[4:8] == b"ftyp" or begin[:4] in (b"\x1aE\xdf\xa3", b"\xff\xf1", b"\xff\xf9"):
         return "It is an AAC, M4A, MP4 or WebM file, which is not read here; convert it: ffmpeg -i IT voice.flac"
-    return f"It is not read as audio ({str(error)[:120]}); wav, flac, ogg, opus, mp3 and aiff are."
+    # Whatever libsndfile says begins with the name of the file, which is ours and tells nobody anything.
+    why = str(error).rpartition(">: ")[2].rstrip(".")[:120]
+    return f"It is not read as audio ({why}); wav, flac, ogg, opus, mp3 and aiff are."
 
 
 def measured(samples: Any, rate: int, form: str = "") -> SampleFacts:

@@ -80,7 +80,8 @@ def _read(path: Path, text: bytes) -> ModuleType:
     try:
         exec(compile(text, str(path), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - what it is for: a person's own file
     except SyntaxError as error:
-        raise LookupError(f"{path}:{error.lineno}: {error.msg}") from None
+        line = f":{error.lineno}" if error.lineno else ""  # of bytes that are no text at all there is none
+        raise LookupError(f"{path}{line}: {error.msg}") from None
     except ModuleNotFoundError as error:
         raise LookupError(f"{path}: {missing(error)}") from None
     except SystemExit as error:

@@ -11,8 +11,9 @@ from typing import Any
 import click
 import msgspec
 
+from ...bus.errors import VoicebusError
 from ...bus.manifests import Manifest, all_manifests
-from . import output
+from . import output, seam
 from .exits import USAGE, Failure
 from .names import did_you_mean
 
@@ -56,6 +57,9 @@ def _size(manifest: Manifest) -> str:
 def show(name: str, *, as_json: bool) -> None:
     """Tell all there is about one. Raises Failure for a name that nobody has."""
     found = {manifest.name: manifest for manifest in all_manifests()}
+    if name not in found and (row := _running(name)):
+        _show_running(row, as_json=as_json)
+        return
     if name not in found:
         advice = did_you_mean(name, found).strip() or f"There is: {', '.join(found)}"
         raise Failure(f"There is no manifest of a provider {name!r}.", USAGE, advice)
@@ -65,6 +69,29 @@ def show(name: str, *, as_json: bool) -> None:
         return
     for line in _told(manifest):
         click.echo(line)
+
+
+def _running(name: str) -> dict[str, Any]:
+    """A provider of the daemon's that came with no manifest: an engine of somebody's own; {} where there is none."""
+    try:
+        with seam.connect() as client:
+            rows = client.providers()
+    except VoicebusError:
+        return {}
+    return next((row for row in rows if row["provider"] == name), {})
+
+
+def _show_running(row: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.emit_json(row)
+        return
+    can = sorted(what for what, able in row["capabilities"].items() if able is True)
+    click.echo(f"{row['provider']}: set up here, with no more known of it than its workers tell")
+    click.echo(f"  can:       {', '.join(can) or 'not known yet'}")
+    click.echo(f"  state:     {row['state']}, {row['ready']} of {row['workers']} workers ready")
+    if row["reason"]:
+        click.echo(f"             {output.clean(row['reason'])}")
+    click.echo(f"  test:      voicebus providers test {row['provider']}")
 
 
 def _told(manifest: Manifest) -> list[str]:

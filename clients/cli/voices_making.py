@@ -56,6 +56,8 @@ def _paired(args: Sequence[str]) -> list[tuple[str, str]]:
     words = iter(args)
     for word in words:
         option, given, value = word.partition("=")
+        if word.startswith("-s") and len(word) > 2:  # -sFILE is --sample FILE
+            option, given, value = "-s", "-s", word[2:]
         if option not in ("--sample", "-s", "--text"):
             continue
         value = value if given else next(words, "")
@@ -162,10 +164,10 @@ def import_(file: str, name: str, no_start: bool) -> None:
 
 
 def recordings(pairs: Sequence[tuple[str, str]]) -> list[Recording]:
-    """What was given on the command line."""
+    """What was given on the command line. Each is read once, since a pipe (``--sample <(...)``) is empty after that."""
     from ..voices import Recording
 
-    return [Recording(Path(path), text) for path, text in pairs]
+    return [Recording(Recording(Path(path)).read(), text) for path, text in pairs]
 
 
 def heard_in(client: Client, given: Sequence[Recording], languages: Sequence[str]) -> list[Recording]:

@@ -119,7 +119,8 @@ def _text_not_kept(world: World, pending: Pending, job: Job | None, outcome: Out
     if job is not None:
         job.torn = True
     if job is not None and not job.over:
-        text = f"A piece of the text could not be written down: {outcome.reason}."
+        what = "recording" if job.submit.kind == "transcribe" else "text"
+        text = f"A piece of the {what} could not be written down: {outcome.reason}."
         ending.end(world, job, "failed", "storage", text, now)
 
 

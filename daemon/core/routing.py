@@ -30,7 +30,7 @@ HEARD_PATIENCE_S = 1.0
 def chain_for(world: World, uid: int, asked: Sequence[Choice], kind: str = "speak") -> list[Entry] | Problem:
     """The chain that a request of this user may use, or what is wrong with it."""
     settings = world.settings
-    usual = settings.transcribe if kind == "transcribe" else settings.chain
+    usual = (settings.transcribe or _hearers(world)) if kind == "transcribe" else settings.chain
     entries: list[Entry] = []
     for choice in asked or usual:
         found = _entries(world, uid, choice, usual, kind)
@@ -49,6 +49,12 @@ def chain_for(world: World, uid: int, asked: Sequence[Choice], kind: str = "spea
     if not entries:
         return Problem("unknown_provider", f"No provider is configured.{_mistake(world)}")
     return entries
+
+
+def _hearers(world: World) -> list[Choice]:
+    """Where the configuration names nobody who transcribes: those who have said that they do."""
+    told = {name: provider.catalogue for name, provider in world.providers.items() if provider.catalogue is not None}
+    return [Choice(name) for name, catalogue in told.items() if catalogue.capabilities["transcribe"]]
 
 
 def _entries(world: World, uid: int, choice: Choice, usual: Sequence[Choice], kind: str) -> list[Entry] | Problem:

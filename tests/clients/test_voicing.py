@@ -94,7 +94,7 @@ def test_what_cannot_be_sent_is_refused_here(tmp_path):
     """Empty files, impossible names and recordings without consent are mistakes before anything is sent."""
     desk = Desk()
     (tmp_path / "empty.wav").write_bytes(b"")
-    with pytest.raises(InvalidRequest, match="empty file"):
+    with pytest.raises(InvalidRequest, match="is empty"):
         desk.run(voicing.add("anna", VoiceSpec(), [tmp_path / "empty.wav"]))
     with pytest.raises(InvalidRequest, match="cannot be the name"):
         desk.run(voicing.add("a/b", VoiceSpec()))
@@ -175,3 +175,11 @@ def test_a_chain_may_be_written_with_a_slash():
         Choice("espeak", "mb/mb-en1"),
         Choice("tone", ""),
     ]
+
+
+@pytest.mark.parametrize(("name", "words"), [("/dev/zero", "far too large"), ("/dev/null", "/dev/null is empty")])
+def test_what_has_no_size_is_read_within_bounds(monkeypatch, name, words):
+    """A device that never ends is refused, and so is one with nothing in it, each by its name."""
+    monkeypatch.setattr(voicing, "SAMPLE_BYTES", 1_000_000)
+    with pytest.raises(InvalidRequest, match=words):
+        Recording(name).read()

@@ -18,6 +18,7 @@ from .service import Service, until
 
 BROKEN = {
     "syntax": ("def (", "syntax.py:1: invalid syntax"),
+    "zeros": ("\0", "zeros.py: source code string cannot contain null bytes"),
     "empty": ("", "has no class derived from voicebus.Engine"),
     "two": (ENGINE + "class Other(Flat): pass", "has 2 engines (Flat, Other)"),
     "raises": (ENGINE.replace('print("printed while loading")', "raise OSError('no sound font')"), "no sound font"),
@@ -135,6 +136,7 @@ def test_files_come_change_and_go_on_reload(service, client):
         ("raises", 1, "OSError: no sound font"),
         ("mute", 1, "FAILED"),
         ("nobody", 2, "There is no provider 'nobody'"),
+        ("whisper", 2, "whisper is not set up; see how with: voicebus providers show whisper"),
         ("Not A Name", 2, "rename it"),
     ],
 )

@@ -266,8 +266,9 @@ UNUSABLE = {
 def test_what_is_no_recording_is_refused_with_advice(service, client, kind):
     """A file that is no audio, or of no use, is refused with what to do, and nothing of it stays."""
     data, words = UNUSABLE[kind]
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidRequest, match=words) as refused:
         client.add_voice("none", [data], consent=MINE)
+    assert str(service.state) not in str(refused.value)  # a file of ours tells nobody anything
     assert not list(service.state.glob("voices/*/" + hashlib.sha256(data).hexdigest() + "*"))
 
 

@@ -38,3 +38,13 @@ def test_a_name_that_nobody_has_suggests_a_near_one(client, run):
     done = run("providers", "show", "expeak")
     assert done.exit_code == 2
     assert "Did you mean espeak?" in done.stderr
+
+
+def test_one_without_a_manifest_is_shown_as_the_daemon_has_it(client, run, monkeypatch):
+    """An engine of one's own has no recipe; what it can do and how it does is told by the daemon."""
+    row = PROVIDER | {"provider": "beeper", "capabilities": {"speak": True, "rate": True, "seed": False}}
+    monkeypatch.setattr(client, "providers", lambda: [row])
+    told = run("providers", "show", "beeper").stdout
+    assert "can:       rate, speak\n" in told
+    assert "1 of 2 workers ready" in told
+    assert json.loads(run("providers", "show", "beeper", "--json").stdout) == row

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -181,3 +182,16 @@ def test_where_nobody_listens_recordings_stay_as_they_are(capsys):
     refusal = InvalidRequest("No provider here transcribes.")
     assert voices_making.heard_in(Listener(error=refusal), given, []) == given
     assert capsys.readouterr().err.count("could not be found out") == 1
+
+
+def test_a_sample_may_be_given_in_any_form_and_from_a_pipe(tmp_path):
+    """`-sFILE` is as good as `--sample FILE`, with the text behind it; what can be read once only is read once."""
+    pairs = voices_making._paired(["anna", "-sa.wav", "--text", "One.", "--sample=b.wav", "-s", "c.wav"])
+    assert pairs == [("a.wav", "One."), ("b.wav", ""), ("c.wav", "")]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[wav()])
+    writer.start()
+    (given,) = voices_making.recordings([(str(pipe), "One.")])
+    writer.join()
+    assert (given.read(), given.read()) == (wav(), wav())

@@ -242,6 +242,7 @@ def test_a_recording_that_cannot_be_written_is_not_accepted() -> None:
     stage.commits_fail = ""
     stage.pass_time(2)
     assert client.terminals["k"].code == "storage"
+    assert "piece of the recording could not" in client.terminals["k"].message
     assert stage.core.world.disk == 0
 
 
@@ -293,6 +294,18 @@ def test_nobody_hears() -> None:
     assert "pip install 'voicebus[whisper]'" in client.last(Error).message
     client.record("j", DATA, chain=[Choice("a")])
     assert (client.last(Error).code, "does not transcribe" in client.last(Error).message) == ("unsupported", True)
+
+
+def test_whoever_hears_is_asked_where_nobody_is_named() -> None:
+    """Without a chain of its own a recording goes to those who have said that they transcribe, and to no others."""
+    stage = Stage(settings("a", "b"), durable=True)
+    stage.worker("a/0")
+    client = stage.client()
+    client.record("early", DATA)
+    assert client.last(Error).code == "unknown_provider"
+    hearer = stage.worker("b/0", hears=True)
+    client.record("j", DATA)
+    assert hearer.work[hearer.current].voice == "small"
 
 
 def test_who_hears_does_not_speak() -> None:
