@@ -159,6 +159,13 @@ def until(condition: Callable[[], Any], timeout_s: float, what: str, pause_s: fl
     return found
 
 
+def show(about: dict[str, Any], rows: Sequence[Row]) -> None:
+    """Print what was measured on what."""
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    print()
+    print(table(rows))
+
+
 def machine() -> dict[str, Any]:
     """Where this was measured, as far as it matters and is nobody's business."""
     import msgspec

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from common import Row, machine, rounds, table
+from common import Row, machine, rounds, show
 from common_daemon import Daemon, spawned
 from common_engines import loaded
 from common_peers import RawClient
@@ -138,9 +138,7 @@ def main() -> int:
         }
         rows = measure(chosen.library, settings, chosen.runs)
     about = machine() | {"library": chosen.library, "runs": chosen.runs, "packet": chosen.packet}
-    print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print()
-    print(table(rows))
+    show(about, rows)
     return 0
 
 

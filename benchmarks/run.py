@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from common import RUNS, Row, machine, say, table
+from common import RUNS, Row, machine, say, show
 
 MODULES = (
     "fig01_first_audio",
@@ -70,9 +70,7 @@ def main() -> int:
     rows: list[Row] = []
     for number in figures(chosen.only):
         rows += measured(number, chosen.runs)
-    print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print()
-    print(table(rows))
+    show(about, rows)
     if chosen.json:
         text = json.dumps({"machine": about, "rows": [row.plain() for row in rows]}, indent=1)
         chosen.json.write_text(text + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import Row, machine, rounds, table
+from common import Row, machine, rounds, show
 from common_daemon import Daemon, spawned
 from common_engines import loaded
 from common_peers import RawClient
@@ -88,9 +88,7 @@ def main() -> int:
         seed, voice = seed_of_some_length(engine), engine.voices()[0].name
         rows = [batched(settings, seed, voice, chosen.runs)] if chosen.runs else []
         rows += [memory(settings, seed, voice, chosen.jobs)] if chosen.jobs else []
-    print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    print()
-    print(table(rows))
+    show(machine(), rows)
     return 0
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch_model
-from common import Row, machine, table
+from common import Row, machine, show
 from qwen_engine import checkpoint
 
 PROMPT = 40
@@ -151,9 +151,7 @@ def main() -> int:
         one = tried(chosen, Path(folder))
         rows = measure(one, chosen)
     about = machine() | {"size": chosen.size, "threads": chosen.threads, "rows alike": one.alike}
-    print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print()
-    print(table(rows))
+    show(about, rows)
     return 0
 
 

@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from common import Row, machine, rounds, table
+from common import Row, machine, rounds, show
 from common_daemon import Daemon, spawned
 from common_engines import loaded
 
@@ -125,9 +125,7 @@ def main() -> int:
         "runs": chosen.runs,
         "threads": chosen.threads,
     }
-    print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print()
-    print(table(rows))
+    show(about, rows)
     return 0
 
 

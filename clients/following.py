@@ -61,15 +61,8 @@ class Followed(SpeechBase):
             self._changed.wait_for(lambda: self._reading.pieces.backlog < FEED_BYTES or self.over, None)
         if self.over:
             return False
-        for at in range(0, len(data), FEED_BYTES):
-            part = data[at : at + FEED_BYTES]
-            self._act(lambda reading, now, part=part: reading.append(part, now))  # type: ignore[misc]
+        self._append(data)
         return True
-
-    def _feed_failed(self, error: BaseException) -> None:
-        """What was to be sent cannot be read: whoever waits hears of it, and the job ends."""
-        self._feed_error = error
-        self._act(lambda reading, now: reading.cancel(now))
 
 
 class AsyncFollowed(SpeechBase):
@@ -120,11 +113,5 @@ class AsyncFollowed(SpeechBase):
             await self._client._changed()  # noqa: SLF001
         if self.over:
             return False
-        for at in range(0, len(data), FEED_BYTES):
-            part = data[at : at + FEED_BYTES]
-            self._act(lambda reading, now, part=part: reading.append(part, now))  # type: ignore[misc]
+        self._append(data)
         return True
-
-    def _feed_failed(self, error: BaseException) -> None:
-        self._feed_error = error
-        self._act(lambda reading, now: reading.cancel(now))

@@ -8,7 +8,6 @@ changes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ..bus.codec import decode_rows
-from ..bus.errors import InvalidRequest, NotFound, VoicebusError
+from ..bus.errors import InvalidRequest, NotFound
 from ..bus.messages import Delete, Deposit, Import, Pin, Query
-from . import asking
+from . import asking, steps
 
 if TYPE_CHECKING:
     from .aio import AsyncSpeech
@@ -187,15 +186,8 @@ class Kept:
         from . import importing
 
         done = importing.Tally()
-        questions = importing.steps(path, done, on_job)
-        with self._importing, contextlib.closing(questions):
-            question = importing.advance(questions, None, None)
-            while question is not None:
-                try:
-                    answer, error = self._ask(*question), None
-                except VoicebusError as failed:
-                    answer, error = None, failed
-                question = importing.advance(questions, answer, error)
+        with self._importing:
+            steps.run(importing.steps(path, done, on_job), self._ask)
         return done
 
     def say_again(self, job: str, /, **changes: Unpack[asking.Options]) -> Speech:
@@ -256,19 +248,8 @@ class AsyncKept:
         from . import importing
 
         done = importing.Tally()
-        questions = importing.steps(path, done, on_job)
         async with self._importing:
-            try:
-                question = await asyncio.to_thread(importing.advance, questions, None, None)
-                while question is not None:
-                    try:
-                        answer, error = await self._ask(*question), None
-                    except VoicebusError as failed:
-                        answer, error = None, failed
-                    question = await asyncio.to_thread(importing.advance, questions, answer, error)
-            finally:
-                with contextlib.suppress(ValueError):  # cancelled while it is being read: closed when it is let go
-                    questions.close()
+            await steps.run_async(importing.steps(path, done, on_job), self._ask, in_threads=True)
         return done
 
     async def say_again(self, job: str, /, **changes: Unpack[asking.Options]) -> AsyncSpeech:

@@ -7,14 +7,14 @@ archive is counted once, as imported, skipped or damaged; what is wrong with one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..bus.errors import CallerError
 from ..bus.messages import Deposit, Import, Imported
 from .archived import Archive, Entry, Whole
+from .steps import Steps
 from .unzipping import Damaged
 
 AGAIN = 10
@@ -32,15 +32,11 @@ class Tally:
     damaged: dict[str, str] = field(default_factory=dict)
 
 
-Question = tuple[Import | Deposit, bytes]
-Steps = Generator[Question, Any, None]
-"""Gives questions with their bodies, takes answers, or the errors that came in their place."""
-
 OnJob = Callable[[str, Tally], object]
 """Called with the name of each job before it is brought, and with what was done until then."""
 
 
-def steps(path: str | Path, done: Tally, on_job: OnJob | None) -> Steps:
+def steps(path: str | Path, done: Tally, on_job: OnJob | None) -> Steps[None]:
     """Bring all jobs of an archive. Raises InvalidRequest where the file is none, OSError, and what the daemon cannot
     do now (QueueFull, StorageError, Disconnected)."""
     with Archive(path) as archive:
@@ -55,7 +51,7 @@ def steps(path: str | Path, done: Tally, on_job: OnJob | None) -> Steps:
                 done.damaged[entry.job] = error.message
 
 
-def _job(entry: Entry, done: Tally) -> Steps:
+def _job(entry: Entry, done: Tally) -> Steps[None]:
     with entry.open() as whole:
         sent = False
         for _ in range(AGAIN):
@@ -86,11 +82,3 @@ def _marked(whole: Whole) -> Iterator[tuple[str, bytes, bool]]:
         yield kind, body, False
         kind, body = following
     yield kind, body, True
-
-
-def advance(questions: Steps, answer: Any, error: Exception | None) -> Question | None:
-    """The next question, None when there is none."""
-    try:
-        return questions.throw(error) if error is not None else questions.send(answer)
-    except StopIteration:
-        return None

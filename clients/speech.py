@@ -135,6 +135,17 @@ class SpeechBase:
             self._events.clear()  # whoever cancelled it wants silence now
         return news
 
+    def _append(self, data: bytes) -> None:
+        """Give more of a text or a recording to the reading, in pieces."""
+        for at in range(0, len(data), FEED_BYTES):
+            part = data[at : at + FEED_BYTES]
+            self._act(lambda reading, now, part=part: reading.append(part, now))  # type: ignore[misc]
+
+    def _feed_failed(self, error: BaseException) -> None:
+        """What was to be sent cannot be read: whoever waits hears of it, and the job ends."""
+        self._feed_error = error
+        self._act(lambda reading, now: reading.cancel(now))
+
     def _next_ready(self) -> Event | None:
         """The next event, if there is one, and what it means for credit."""
         if self._stopped:

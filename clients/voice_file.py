@@ -14,6 +14,7 @@ import hashlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,7 +22,8 @@ from ..bus.errors import InvalidRequest
 from ..bus.messages import SampleSpec, VoiceSpec
 from . import voicing
 from .placing import placed
-from .voicing import Recording, Steps
+from .steps import Steps
+from .voicing import Recording
 
 FORMAT, VERSION = "voicebus voice", 1
 _RECORD = "voice.json"
@@ -38,7 +40,7 @@ class Record(msgspec.Struct):
     voice: VoiceSpec
 
 
-def export(name: str, target: Path) -> Steps:
+def export(name: str, target: Path) -> Steps[Any]:
     """Write a voice into a file, which appears when it is whole; returns its path."""
     row = yield from voicing.look_up(name)
     record = Record(FORMAT, VERSION, row["voice"], voicing.spec_of(row))
@@ -50,7 +52,7 @@ def export(name: str, target: Path) -> Steps:
     return target
 
 
-def bring_in(source: Path, name: str = "") -> Steps:
+def bring_in(source: Path, name: str = "") -> Steps[Any]:
     """Add the voice that is in a file; returns Added."""
     record, recordings = read(source)
     spec = msgspec.structs.replace(record.voice, samples=[])

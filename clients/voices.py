@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bus.messages import Consent
-from . import asking, voicing
+from . import asking, steps, voicing
 from .asking import Entry
-from .voicing import Added, Given, Recording, Row, Steps
+from .voicing import Added, Given, Recording, Row
 
 __all__ = ["Added", "AsyncVoiced", "Recording", "Voiced"]
 
@@ -25,14 +25,8 @@ class Voiced:
 
         def _ask(self, message: Any, body: bytes = b"") -> Any: ...
 
-    def _run(self, steps: Steps) -> Any:
-        answer = None
-        while True:
-            try:
-                message, body = steps.send(answer)
-            except StopIteration as end:
-                return end.value
-            answer = self._ask(message, body)
+    def _run(self, work: steps.Steps[Any]) -> Any:
+        return steps.run(work, self._ask)
 
     def add_voice(
         self,
@@ -116,14 +110,8 @@ class AsyncVoiced:
 
         async def _ask(self, message: Any, body: bytes = b"") -> Any: ...
 
-    async def _run(self, steps: Steps) -> Any:
-        answer = None
-        while True:
-            try:
-                message, body = steps.send(answer)
-            except StopIteration as end:
-                return end.value
-            answer = await self._ask(message, body)
+    async def _run(self, work: steps.Steps[Any]) -> Any:
+        return await steps.run_async(work, self._ask)
 
     async def add_voice(
         self,

@@ -2,13 +2,13 @@
 
 Owns: the steps, each a question and what follows from its answer. Must not know: sockets, threads, event loops, files'
 formats beyond their bytes. Invariant: nothing is sent twice that is there already; a voice is asked for only when all
-its recordings are ready; what a step was refused with goes to whoever runs the steps.
+its recordings are ready; what a step was refused with ends the steps.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,13 @@ from ..bus.codec import decode_map, decode_rows
 from ..bus.errors import InvalidRequest, NotFound, StorageError
 from ..bus.messages import Choice, Consent, Fetch, Query, Sample, SampleSpec, Voice, VoiceSpec
 from . import asking
+from .steps import Steps
 
 PIECE_BYTES = 256 * 1024
 SAMPLE_BYTES = 128 * 1024 * 1024
 """What is read of a file at most; the daemon's own limit is lower."""
 
-Question = tuple[Any, bytes]
 Row = dict[str, Any]
-Steps = Generator[Question, Any, Any]
-"""Yields questions (a message and its body), is sent their answers, returns what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def consent_of(given: Consent | str | Mapping[str, Any] | None, who: str = "") -
     return Consent(who, given) if given else Consent()
 
 
-def upload(data: bytes) -> Steps:
+def upload(data: bytes) -> Steps[Any]:
     """Send a recording; returns its SHA-256 and what was found in it."""
     if not data:
         raise InvalidRequest("The recording is an empty file.")
@@ -97,7 +95,7 @@ def upload(data: bytes) -> Steps:
     return sample, decode_map(body)
 
 
-def add(name: str, spec: VoiceSpec, recordings: Iterable[Given] = (), *, action: str = "add") -> Steps:
+def add(name: str, spec: VoiceSpec, recordings: Iterable[Given] = (), *, action: str = "add") -> Steps[Any]:
     """Add a voice, or put it in the place of what it was. recordings: behind those that `spec` has. Returns Added."""
     samples, advice = list(spec.samples), []
     for given in recordings:
@@ -122,7 +120,7 @@ def spec_of(row: Mapping[str, Any]) -> VoiceSpec:
     )
 
 
-def look_up(name: str) -> Steps:
+def look_up(name: str) -> Steps[Any]:
     """The row of a voice of one's own. Raises NotFound."""
     cursor = ""
     while True:
@@ -135,7 +133,9 @@ def look_up(name: str) -> Steps:
             raise NotFound(f"There is no voice {name!r} of yours; see: voicebus voices --mine")
 
 
-def change(name: str, recordings: Iterable[Given] = (), texts: Mapping[str, str] | None = None, **new: Any) -> Steps:
+def change(
+    name: str, recordings: Iterable[Given] = (), texts: Mapping[str, str] | None = None, **new: Any
+) -> Steps[Any]:
     """Change some of a voice. recordings: to be added. texts: by the SHA-256 of a recording (or its beginning), what is
     said in it. new: fields of VoiceSpec; samples may be SHA-256s of which to keep. Returns Added."""
     row = yield from look_up(name)
@@ -155,20 +155,20 @@ def _named(sample: str, begins: Iterable[str]) -> bool:
     return any(sample.startswith(begin) for begin in begins)
 
 
-def rename(name: str, to: str) -> Steps:
+def rename(name: str, to: str) -> Steps[Any]:
     """Give a voice another name."""
     done = yield Voice(action="rename", name=name, to=asking.voice_name(to)), b""
     return done.name
 
 
-def remove(name: str) -> Steps:
+def remove(name: str) -> Steps[Any]:
     """Remove a voice. Raises NotFound."""
     done = yield Voice(action="remove", name=name), b""
     if not done.found:
         raise NotFound(f"There is no voice {name!r} of yours.")
 
 
-def fetch(sample: str) -> Steps:
+def fetch(sample: str) -> Steps[Any]:
     """The bytes of a recording of one's own, as they were uploaded."""
     data = bytearray()
     while True:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import apsw
 
+from .bell import Bell
 from .core.records import Found, Outcome, Record, Retention, SavedJob, StoreCondition, VoiceSaved, Wanted
 from .inputs import Inputs
 from .store_opening import mark_suspect
@@ -24,31 +25,6 @@ from .store_records import audio_bytes, logs, next_order, unfinished, voices
 from .store_schema import connect
 from .store_thread import Asked, SyncSamples, Writer
 from .store_upkeep import Upkeep
-
-
-class Bell:
-    """A descriptor that is readable from `ring` to `clear`."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-
-    def fileno(self) -> int:
-        return self._read
-
-    def ring(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # full: it rings already
-            os.write(self._write, b"!")
-
-    def clear(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._read, 4096):
-                pass
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
 
 
 def since_start() -> float:

@@ -6,10 +6,11 @@ is answered once, in order, and none of it ever waits in the daemon's own thread
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable
+
+from .bell import Bell
 
 
 class Syncer:
@@ -19,14 +20,13 @@ class Syncer:
         self._sync = sync
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._reading, False)
+        self._bell = Bell()
         # Begun when it is first needed: most daemons never write so much at once.
         self._thread: threading.Thread | None = None
 
     def fileno(self) -> int:
         """Readable when something is done."""
-        return self._reading
+        return self._bell.fileno()
 
     def begin(self, log: str) -> None:
         """Have a journal synced."""
@@ -37,19 +37,15 @@ class Syncer:
 
     def done(self) -> list[tuple[str, str]]:
         """The journals that are done, each with "" or why it could not be synced."""
-        try:
-            count = len(os.read(self._reading, 64))
-        except BlockingIOError:
-            return []
-        return [self._done.get() for _ in range(count)]
+        self._bell.clear()
+        return [self._done.get() for _ in range(self._done.qsize())]
 
     def close(self) -> None:
         """End the thread, after what it has in hand."""
         if self._thread is not None:
             self._asked.put(None)
             self._thread.join()
-        os.close(self._reading)
-        os.close(self._writing)
+        self._bell.close()
 
     def _run(self) -> None:
         while (log := self._asked.get()) is not None:
@@ -59,4 +55,4 @@ class Syncer:
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
             self._done.put((log, reason))
-            os.write(self._writing, b".")
+            self._bell.ring()

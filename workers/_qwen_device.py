@@ -7,7 +7,6 @@ asked for, and READY says what it is.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +58,7 @@ def choose(settings: dict[str, Any]) -> Device:
     """The device, number type and attention that the settings ask for: `device` ("auto", "cpu", "cuda", "cuda:1",
     "mps", "xpu"), `dtype` ("auto", "bfloat16", "float16", "float32"), `attention`. Raises EngineError."""
     asked = str(settings.get("device", "auto")) or "auto"
-    name = _first_that_works() if asked == "auto" else prove(asked)
+    name = _qwen_machine.first_that_works(ACCELERATORS, _there, prove) if asked == "auto" else prove(asked)
     dtype = str(settings.get("dtype", "auto")) or "auto"
     if dtype not in ("auto", *_DTYPES):
         raise EngineError("load_failed", f"dtype is {dtype!r}; set it to auto, {', '.join(_DTYPES)}")
@@ -67,15 +66,8 @@ def choose(settings: dict[str, Any]) -> Device:
     return Device(name, _fitting(name) if dtype == "auto" else _DTYPES[dtype], attention)
 
 
-def _first_that_works() -> str:
-    for kind in ACCELERATORS:
-        if not _module(kind).is_available():
-            continue
-        try:
-            return prove(kind)
-        except EngineError as error:
-            sys.stderr.write(f"{error.message}; trying the next device\n")
-    return prove("cpu")
+def _there(kind: str) -> bool:
+    return bool(_module(kind).is_available())
 
 
 def prove(asked: str) -> str:
@@ -83,7 +75,7 @@ def prove(asked: str) -> str:
     kind, _, number = asked.partition(":")
     if kind not in ("cpu", *ACCELERATORS) or (number and not number.isdecimal()):
         raise EngineError("load_failed", f"device is {asked!r}; set it to auto, cpu, cuda, cuda:1, mps or xpu")
-    if kind != "cpu" and not _module(kind).is_available():
+    if kind != "cpu" and not _there(kind):
         raise EngineError("load_failed", f"device {asked} was asked for and is not there: {_why_not(kind)}")
     if kind in ("cuda", "xpu"):
         count, number = _module(kind).device_count(), number or "0"

@@ -1,11 +1,16 @@
-"""How much memory this machine has.
+"""What this machine has: memory, and a device that works.
 
-Owns: reading it from the system. Must not know: devices, models. Invariant: what cannot be known is left out.
+Owns: reading the one from the system, and the order of trying the other. Must not know: how a device is proven, models.
+Invariant: what cannot be known is left out; a device is taken only once it was proven.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Iterable
+
+from .engine import EngineError
 
 
 def memory() -> dict[str, int]:
@@ -27,3 +32,15 @@ def _pages() -> dict[str, int]:
 
 def _bytes(row: str) -> int:
     return int(row.split(maxsplit=1)[0]) * 1024
+
+
+def first_that_works(kinds: Iterable[str], there: Callable[[str], bool], prove: Callable[[str], str]) -> str:
+    """The first device that is there and can be proven, the processor last; its name. Raises EngineError."""
+    for kind in kinds:
+        if not there(kind):
+            continue
+        try:
+            return prove(kind)
+        except EngineError as error:
+            sys.stderr.write(f"{error.message}; trying the next device\n")
+    return prove("cpu")

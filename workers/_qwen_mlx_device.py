@@ -47,20 +47,9 @@ def choose(settings: dict[str, Any]) -> Device:
     asked = str(settings.get("device", "auto")) or "auto"
     if asked not in ("auto", "cpu", *GPUS):
         raise EngineError("load_failed", f"device is {asked!r}; set it to auto, {', '.join(GPUS)} or cpu")
-    kind = _first_that_works() if asked == "auto" else prove(asked)
+    kind = _qwen_machine.first_that_works(GPUS, _there, prove) if asked == "auto" else prove(asked)
     mx.set_default_device(_device(kind))
     return Device(kind)
-
-
-def _first_that_works() -> str:
-    for kind in GPUS:
-        if not _there(kind):
-            continue
-        try:
-            return prove(kind)
-        except EngineError as error:
-            sys.stderr.write(f"{error.message}; trying the next device\n")
-    return prove("cpu")
 
 
 def prove(kind: str) -> str:

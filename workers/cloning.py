@@ -18,7 +18,7 @@ from ..bus import prompts
 from ..bus.prompts import BadPrompt, VoicePrompt
 from .engine import Engine, EngineError, Sample
 from .fetching import Fetches
-from .take import Post, Reports
+from .take import Post, Unheld
 
 KEPT = 4
 """Prompts that stay in memory: a job has one voice, and few speak at a time."""
@@ -77,12 +77,11 @@ class Prompts:
         return prompt
 
 
-class Cloning(Reports):
+class Cloning(Unheld):
     """An attempt to make a voice prompt. It has the shape of a `Take`, so that the performer runs it alike."""
 
     def __init__(self, work: m.Work, body: bytes, post: Post, fetches: Fetches, kept: Prompts) -> None:
         super().__init__(work, post)
-        self.sent = 0
         self._body = body
         self._fetches = fetches
         self._kept = kept
@@ -106,21 +105,6 @@ class Cloning(Reports):
 
     def close(self) -> None:
         """There is nothing to let go of."""
-
-    # ------------------------------------------------------------------------------------------------ as a take does
-
-    def open(self) -> None:
-        """Nothing has to be ready."""
-
-    def push(self, now: float, *, everything: bool = False) -> bool:
-        """All is sent as it comes."""
-        return True
-
-    def finish(self) -> None:
-        """Nothing is held back."""
-
-    def measure(self) -> None:
-        """There is no level."""
 
     def add(self, item: object) -> None:
         """Take over what the engine made, and send it. Raises EngineError for what cannot be sent."""

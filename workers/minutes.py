@@ -21,7 +21,7 @@ from ..bus import messages as m
 from ..bus.codec import ROW_BYTES, encode
 from .engine import About, Engine, EngineError, Passage, Reached, Recording
 from .fetching import Fetches
-from .take import Post, Reports
+from .take import Post, Unheld
 
 SPOOL_BYTES = 8 * 1024 * 1024
 """A recording larger than this is on the disk while it is heard, in a file without a name that dies with the worker."""
@@ -45,12 +45,11 @@ class _Spool(tempfile.SpooledTemporaryFile[bytes]):
         return "rb"
 
 
-class Minutes(Reports):
+class Minutes(Unheld):
     """`credit` and `stopped` are set by the socket thread, all else belongs to the engine's."""
 
     def __init__(self, work: m.Work, before: bytes, post: Post, fetches: Fetches) -> None:
         super().__init__(work, post)
-        self.sent = 0
         self._before = before.decode("utf-8", "replace")
         self._fetches = fetches
         self._rows = 0
@@ -117,21 +116,6 @@ class Minutes(Reports):
         if self._file is not None:
             self._file.close()
             self._file = None
-
-    # ------------------------------------------------------------------------------------------------ as a take does
-
-    def open(self) -> None:
-        """Nothing has to be ready before the first row."""
-
-    def push(self, now: float, *, everything: bool = False) -> bool:
-        """All is sent as it comes."""
-        return True
-
-    def finish(self) -> None:
-        """Nothing is held back."""
-
-    def measure(self) -> None:
-        """There is no level."""
 
     def add(self, item: object) -> None:
         """Take over what the engine heard, and send it. Raises EngineError for what cannot be."""

@@ -78,6 +78,27 @@ class Reports:
         self._post(m.Stopped(work.v, work.epoch, work.session, work.attempt), b"")
 
 
+class Unheld(Reports):
+    """An attempt that makes no audio, in the shape of a `Take`: all of it is sent as it comes."""
+
+    def __init__(self, work: m.Work, post: Post) -> None:
+        super().__init__(work, post)
+        self.sent = 0
+
+    def open(self) -> None:
+        """Nothing has to be ready before the first item."""
+
+    def push(self, now: float, *, everything: bool = False) -> bool:
+        """Nothing is left to be sent."""
+        return True
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+    def measure(self) -> None:
+        """There is no level."""
+
+
 class Take(Reports):
     """The audio of one attempt. `credit` and `stopped` are set by the socket thread, all else belongs to the engine's.
 

@@ -26,6 +26,7 @@ class Flat(Engine):
         if request.voice != "one":
             raise EngineError("invalid_input", "no such voice")
         for _ in request.text:
+            print("printed while speaking")
             yield Chunk(b"\\x10\\x10" * 800)
 """
 

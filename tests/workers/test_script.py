@@ -12,25 +12,7 @@ from voicebus.bus import messages as m
 from voicebus.workers.registry import from_file
 from voicebus.workers.session import REFUSED_EXIT
 
-GOOD = """
-from voicebus import Engine
-from voicebus.workers.engine import Capabilities, Chunk, EngineError, Voice
-
-class Flat(Engine):
-    sample_rate = 16000
-    def load(self, settings, progress):
-        print("printed while loading")
-    def voices(self):
-        return [Voice("one", ("en",))]
-    def capabilities(self):
-        return Capabilities(own_end=True)
-    def synthesize(self, request):
-        if request.voice != "one":
-            raise EngineError("invalid_input", "no such voice")
-        for _ in request.text:
-            print("printed while speaking")
-            yield Chunk(b"\\x10\\x10" * 800)
-"""
+from ..faults.own import ENGINE as GOOD
 
 BROKEN = {
     "def (": ":1: invalid syntax",

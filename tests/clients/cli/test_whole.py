@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import json
@@ -20,8 +21,8 @@ SENTENCES = "The first sentence is here. The second one follows it. And the thir
 BOOK = "It was a long book, with many sentences that say much the same. " * 2000
 
 
-@pytest.fixture(scope="module")
-def place():
+@contextlib.contextmanager
+def own_place():
     """Directories of our own, short enough for a socket's path, and the environment that names them."""
     folder = Path(tempfile.mkdtemp(prefix="vb-"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VOICEBUS_", "XDG_"))}
@@ -34,6 +35,12 @@ def place():
     yield folder, environment
     subprocess.run(command("daemon", "stop", "--now"), env=environment, capture_output=True, timeout=20)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def place():
+    with own_place() as found:
+        yield found
 
 
 def command(*arguments):

@@ -4,41 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from voicebus.workers.scribe import expected
 
+from .test_whole import command, own_place
+
 DATA = bytes(range(1, 120)) * 30
 OTHER = DATA[::-1]
-COMMAND = [sys.executable, "-c", "from voicebus.clients.cli import main; main()"]
 
 
 @pytest.fixture(scope="module")
 def place():
-    """A folder with recordings, short enough for a socket's path, and the environment of a daemon of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="vb-"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VOICEBUS_", "XDG_"))}
-    environment |= {
-        "VOICEBUS_RUNTIME_DIR": str(folder / "run"),
-        "VOICEBUS_STATE_DIR": str(folder / "state"),
-        "VOICEBUS_CONFIG": str(folder / "voicebus.toml"),
-        "VOICEBUS_SOUND": "null",
-    }
-    config = '[providers.whisper]\nmodule = "voicebus.workers.scribe"\nsettings = { factor = 0.02 }\n'
-    (folder / "voicebus.toml").write_text(config)
-    for name, data in (("a.wav", DATA), ("b.mp3", OTHER), ("silent.ogg", b"SILENCE"), ("not.wav", b"NOT AUDIO")):
-        (folder / name).write_bytes(data)
-    (folder / "long.wav").write_bytes(DATA * 300)
-    yield folder, environment
-    subprocess.run([*COMMAND, "daemon", "stop", "--now"], env=environment, capture_output=True, timeout=20)
-    shutil.rmtree(folder)
+    """A folder with recordings, and the environment of a daemon of its own."""
+    with own_place() as (folder, environment):
+        config = '[providers.whisper]\nmodule = "voicebus.workers.scribe"\nsettings = { factor = 0.02 }\n'
+        (folder / "voicebus.toml").write_text(config)
+        for name, data in (("a.wav", DATA), ("b.mp3", OTHER), ("silent.ogg", b"SILENCE"), ("not.wav", b"NOT AUDIO")):
+            (folder / name).write_bytes(data)
+        (folder / "long.wav").write_bytes(DATA * 300)
+        yield folder, environment
 
 
 @pytest.fixture
@@ -47,9 +35,7 @@ def run(place):
     folder, environment = place
 
     def invoke(*arguments, **more):
-        done = subprocess.run(
-            [*COMMAND, *arguments], env=environment, cwd=folder, capture_output=True, timeout=25, **more
-        )
+        done = subprocess.run(command(*arguments), env=environment, cwd=folder, capture_output=True, timeout=25, **more)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     return invoke
@@ -180,7 +166,7 @@ def test_ctrl_c_cancels(run, place):
     """Ctrl-C ends the command and the job."""
     folder, environment = place
     process = subprocess.Popen(
-        [*COMMAND, "transcribe", "long.wav"],
+        command("transcribe", "long.wav"),
         env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,
