@@ -13,7 +13,6 @@ header as ``json.dumps(header, sort_keys=True)`` writes it with "" for this, and
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -140,6 +139,8 @@ def _opened(data: bytes) -> tuple[dict[str, str], dict[str, _Entry], memoryview]
 
 def _digest(header: dict[str, Any], data: bytes | bytearray | memoryview) -> str:
     """SHA-256 of a header, with no checksum in it yet, and of the arrays."""
+    import hashlib  # late: the daemon reads this module too, and seldom a prompt
+
     made = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     made.update(data)
     return made.hexdigest()

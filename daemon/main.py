@@ -32,7 +32,6 @@ from .. import __version__
 from ..bus import endpoints, places
 from ..bus.codec import decode_from_client, decode_from_worker
 from ..bus.endpoints import EndpointError
-from ..bus.manifests import all_manifests
 from ..bus.places import Places
 from . import activation, logs, memory, trying
 from .config import ConfigError, describe, load
@@ -139,6 +138,8 @@ def _test(arguments: argparse.Namespace, path: Path, *, shared: bool) -> int:
                 or p.where.startswith(f"providers.{name}.")]  # fmt: skip
         known = f"There is: {', '.join(settings.providers) or 'none'}."
         said = f"There is no provider {name!r}. {known}"
+        from ..bus.manifests import all_manifests
+
         if name in {manifest.name for manifest in all_manifests()}:
             said = f"{name} is not set up; see how with: voicebus providers show {name}"
         print("\n".join(whys or [said]), file=sys.stderr)  # noqa: T201

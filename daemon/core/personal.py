@@ -7,7 +7,6 @@ no word of a client's ever gets into one.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -77,6 +76,8 @@ def sample_file(sample: str) -> str:
 
 def digest(parts: Iterable[str]) -> str:
     """SHA-256 of words, which differs wherever any of them or their order does."""
+    import hashlib  # late: it brings OpenSSL, which a daemon without voices of anybody's own does not need
+
     made = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
