@@ -239,8 +239,8 @@ class Attempt:
 
     job: None for a probe, and where a voice prompt is made; making: which. granted: up to which sample its audio may
     come. said: the text as it was sent, with words respelled. rows: how many rows of a transcript it has brought;
-    asked: bytes of the recording that its worker has asked for. shared: it is its class's share, which nothing stops.
-    stopping: when STOP was sent, None before; why: what for.
+    asked: bytes of the recording that its worker has asked for; fed: up to where it was sent any. shared: it is its
+    class's share, which nothing stops. stopping: when STOP was sent, None before; why: what for.
     """
 
     name: str
@@ -260,6 +260,7 @@ class Attempt:
     first_at: float | None = None
     rows: int = 0
     asked: int = -1
+    fed: int = 0
     stopping: float | None = None
     why: str = ""
     making: JobKey | None = None
