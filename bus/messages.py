@@ -86,7 +86,7 @@ from .to_clients import (
     Transcript,
     VoiceDone,
 )
-from .to_workers import Feed, Grant, Quit, Stop, Work
+from .to_workers import Feed, Forget, Grant, Quit, Stop, Work
 
 __all__ = [
     "PRIORITIES",
@@ -126,6 +126,7 @@ __all__ = [
     "Feed",
     "Fetch",
     "Fetched",
+    "Forget",
     "Grant",
     "Greet",
     "Heard",
@@ -257,4 +258,4 @@ ToClient = (
     | Page
 )
 WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Prompt | Done | Failed | Stopped | Need
-ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Quit
+ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Forget | Quit

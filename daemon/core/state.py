@@ -282,7 +282,8 @@ class Worker:
     ours: we killed the process, and why. gap_s: usual pause between chunks. idle_since: when it was last seen at work.
     replaces: the worker whose place it takes once it is ready, "" for none. recycled: how often that happened.
     jobs_before: of `jobs_done`, those of earlier processes. rss_ready, vram_ready: memory at the first beat after it
-    was ready. spared_until: not replaced before, since that went wrong. refusal: why its program cannot be a worker."""
+    was ready. spared_until: not replaced before, since that went wrong. refusal: why its program cannot be a worker.
+    prompts: files of the voice prompts that it has made or asked for in this session, with their users."""
 
     id: str
     provider: str
@@ -300,6 +301,7 @@ class Worker:
     slots: int = 1
     leases: dict[str, Attempt] = field(default_factory=dict)
     needs: deque[Need] = field(default_factory=deque)
+    prompts: set[JobKey] = field(default_factory=set)
     spawned_at: float = 0.0
     heard_at: float = 0.0
     ready_at: float | None = None

@@ -156,6 +156,7 @@ def drop_session(world: World, worker: Worker) -> None:
     world.by_peer.pop(worker.peer, None)
     worker.session, worker.peer = "", b""
     worker.needs.clear()
+    worker.prompts.clear()
 
 
 # ------------------------------------------------------------------------------------------------ what a worker says

@@ -279,6 +279,7 @@ def _unneeded(world: World, before: VoiceSaved) -> tuple[str, ...]:
             world.uploads.pop((uid, each.sample), None)
             names.append(sample_file(each.sample))
     if material(before.spec) not in made:
+        prompts.recall(world, uid, material(before.spec))
         mine = [key for key in world.prompts if key[0] == uid and key[1].startswith(material(before.spec))]
         for key in sorted(mine):
             del world.prompts[key]

@@ -185,6 +185,36 @@ def test_removal_leaves_nothing(service, client):
         client.remove_voice("never-there")
 
 
+TELLER = """
+import sys
+from voicebus.workers.tone import ToneEngine
+
+
+class Teller(ToneEngine):
+    def forget(self, key):
+        sys.stderr.write(f"forgot {key}\\n")
+"""
+
+
+def test_workers_forget_a_voice_that_is_removed(launch, tmp_path):
+    """The worker that made a voice's prompt and the one that fetched it are told to forget it when the voice is removed;
+    a voice of the same recordings that is made after that has to be fed to them again."""
+    script = tmp_path / "teller.py"
+    script.write_text(TELLER)
+    service = launch(f"[providers.teller]\nscript = '{script}'\nworkers = 2\n")
+    with service.client() as client:
+        service.ready(client, "teller", 2)
+        for _ in range(2):
+            client.add_voice("shade", [(wav(pitch=310), "Here.")], chain=["teller"], consent=MINE)
+            with ThreadPoolExecutor(2) as pool:
+                heard = list(pool.map(lambda _: said(client, LINES, voice="shade"), range(2)))
+            assert heard[0] == heard[1]
+            (key,) = {path.name.split(".")[1] for path in service.state.glob("voices/*/*.prompt")}
+            before = service.output().count(f"forgot {key}")
+            client.remove_voice("shade")
+            until(lambda: service.output().count(f"forgot {key}") - before == 2, "both workers to forget it")  # noqa: B023
+
+
 def test_a_file_brings_a_voice_elsewhere(client, anna, tmp_path):
     """A voice that was exported and imported under another name sounds the same, and its consent came with it."""
     client.export_voice("anna", tmp_path / "anna.voice")
