@@ -197,7 +197,7 @@ class Teller(ToneEngine):
 
 
 def test_workers_forget_a_voice_that_is_removed(launch, tmp_path):
-    """The worker that made a voice's prompt and the one that fetched it are told to forget it when the voice is removed;
+    """The worker that made a voice's prompt and the one that fetched it are told to forget it when the voice is gone;
     a voice of the same recordings that is made after that has to be fed to them again."""
     script = tmp_path / "teller.py"
     script.write_text(TELLER)
