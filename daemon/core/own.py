@@ -26,7 +26,8 @@ def voice(world: World, uid: int, choice: Choice) -> VoiceSaved | None:
 
 def entries(world: World, own: VoiceSaved, provider: str) -> list[Entry] | Problem:
     """Whom a voice may be spoken by, best first: the provider that was named with it, else those of its chain, else
-    whoever can, first those of the daemon's own chain."""
+    whoever can, first those of the daemon's own chain, and last whoever made a voice out of words, who may know no
+    other way to speak it."""
     if provider:
         return [Entry(provider, own.name, own=own)]
     if own.spec.chain:
@@ -36,7 +37,9 @@ def entries(world: World, own: VoiceSaved, provider: str) -> list[Entry] | Probl
     if not able:
         what = "speak with a cloned voice" if own.spec.kind == "cloned" else "make a voice from a description"
         return Problem("unsupported", f"No provider here can {what}, which {own.name} is. {_SEE}")
-    return [Entry(name, own.name, own=own) for name in able]
+    made_by = {each.origin.provider for each in own.spec.samples}
+    able.sort(key=lambda name: name in made_by)
+    return [Entry(name, own.name, own=own, chosen=False) for name in able]
 
 
 def _chain(world: World, own: VoiceSaved) -> list[Entry] | Problem:
@@ -61,7 +64,8 @@ def can(world: World, entry: Entry) -> bool:
         return True
     if catalogue is None:
         return bool(entry.own.spec.chain)
-    return not isinstance(realize(entry.own, entry.provider, catalogue), Problem)
+    found = realize(entry.own, entry.provider, catalogue)
+    return not isinstance(found, Problem) and (bool(found[1]) or not stands_in(world, entry))
 
 
 def _may(world: World, own: VoiceSaved, provider: str) -> bool:
@@ -79,6 +83,15 @@ def realize(own: VoiceSaved, provider: str, catalogue: Catalogue) -> tuple[str, 
             return catalogue.capabilities["designs"], ""
         return Problem("unsupported", f"{provider} cannot make a voice from a description. {_SEE}")
     return Problem("unsupported", f"{provider} cannot speak with a cloned voice. {_SEE}")
+
+
+def stands_in(world: World, entry: Entry) -> str:
+    """Whom an entry would stand in for that can only describe a voice, where it is not chosen and somebody clones: what
+    is described is another speaker with each sentence. "" where it is as good as anybody."""
+    if entry.chosen or entry.prompt or entry.own is None or not entry.own.spec.samples:
+        return ""
+    told = {name: provider.catalogue for name, provider in world.providers.items() if provider.catalogue is not None}
+    return next((name for name, catalogue in told.items() if catalogue.capabilities["cloning"]), "")
 
 
 def prompt_key(own: VoiceSaved, catalogue: Catalogue) -> str:

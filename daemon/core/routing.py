@@ -118,7 +118,10 @@ def _as_own(world: World, entry: Entry, mine: VoiceSaved, catalogue: Catalogue) 
         entry.refusal, entry.code = found.message, found.code
     else:
         entry.resolved, entry.prompt = found
-        if problem := own.refused(world, entry):
+        if cloner := own.stands_in(world, entry):
+            why = f"{entry.provider} can only describe {mine.name}, which {cloner} clones"
+            entry.refusal, entry.code = why, "unsupported"
+        elif problem := own.refused(world, entry):
             entry.refusal, entry.code = problem.message, problem.code
 
 

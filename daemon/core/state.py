@@ -79,7 +79,8 @@ class Segment:
 class Entry:
     """One entry of a job's chain. voice: what was asked for; resolved: the provider's own name for it, "" until its
     catalogue is known. refusal: why this entry is out for this job, "" while it is not. own: the user's own voice that
-    it is, as it was when the job came; prompt: the key of the voice prompt that the provider needs for it."""
+    it is, as it was when the job came; prompt: the key of the voice prompt that the provider needs for it. chosen:
+    somebody named this provider, rather than that it can."""
 
     provider: str
     voice: str
@@ -88,6 +89,7 @@ class Entry:
     code: str = ""
     own: VoiceSaved | None = None
     prompt: str = ""
+    chosen: bool = True
 
     @property
     def spoken(self) -> str:

@@ -272,7 +272,7 @@ def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float)
     provider = world.providers[worker.provider]
     move(WORKER, worker, "ready")
     first = provider.catalogue is None
-    provider.catalogue, provider.version = catalogue, worker.version
+    provider.catalogue, provider.version = catalogue, _version(told) or worker.version
     provider.rate = provider.rate or message.rate
     provider.reason = worker.reason = ""
     worker.slots, worker.load_s = message.slots, message.load_s
@@ -286,6 +286,13 @@ def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float)
     world.reroute.add(provider.name)
     world.unsettled.add(provider.name)
     return ""
+
+
+def _version(told: dict[str, Any]) -> str:
+    """What stands in the record of a job: of the engine, which names its model where it has one."""
+    engine = told.get("engine")
+    version = engine.get("version") if isinstance(engine, dict) else ""
+    return version[:100] if isinstance(version, str) and version.isprintable() else ""
 
 
 def _device(told: dict[str, Any]) -> str:
