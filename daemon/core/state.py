@@ -285,7 +285,8 @@ class Worker:
     replaces: the worker whose place it takes once it is ready, "" for none. recycled: how often that happened.
     jobs_before: of `jobs_done`, those of earlier processes. rss_ready, vram_ready: memory at the first beat after it
     was ready. spared_until: not replaced before, since that went wrong. refusal: why its program cannot be a worker.
-    prompts: files of the voice prompts that it has made or asked for in this session, with their users."""
+    told: of its device, as it says it: number type, attention, free memory. prompts: files of the voice prompts that it
+    has made or asked for in this session, with their users."""
 
     id: str
     provider: str
@@ -325,6 +326,7 @@ class Worker:
     rss_ready: int = 0
     vram_ready: int = 0
     device: str = ""
+    told: dict[str, Any] = field(default_factory=dict)
     percent: float = -1.0
     note: str = ""
     refusal: str = ""
