@@ -96,10 +96,12 @@ def _provider(patient: Patient, name: str, row: dict[str, Any] | None, table: di
 
 def _on(workers: list[dict[str, Any]]) -> str:
     """What a neural engine computes on."""
-    told = next((worker["device"] for worker in workers if worker.get("device", {}).get("dtype")), None)
+    about = [worker["device"] for worker in workers if worker.get("device")]
+    told = next((each for each in about if each.get("dtype") or each.get("compute_type")), None)
     if told is None:
         return ""
-    words = [str(told.get(name, "")) for name in ("id", "name", "dtype", "attention")]
+    words = [str(told.get(name, "")) for name in ("name", "dtype", "compute_type", "attention")]
+    words.insert(0, str(told.get("id") or told.get("kind", "")))
     free = f"{output.amount(told['free'])} free at its start" if told.get("free") else ""
     return f", on {', '.join(word for word in (*words, free) if word)}"
 

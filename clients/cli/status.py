@@ -87,7 +87,8 @@ def _show_workers(workers: list[dict[str, Any]]) -> None:
 
 def _device(told: dict[str, Any]) -> str:
     """What a neural engine computes on: the device and its number type. Of the others nobody asks."""
-    return f"{told.get('id') or told.get('kind', '')} {told['dtype']}" if told.get("dtype") else ""
+    numbers = told.get("dtype") or told.get("compute_type")
+    return f"{told.get('id') or told.get('kind', '')} {numbers}" if numbers else ""
 
 
 def now(row: dict[str, Any]) -> str:
