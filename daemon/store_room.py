@@ -21,7 +21,7 @@ from pathlib import Path
 
 import apsw
 
-from .core.records import JobEnded, JobSaved, Outcome, Record, TextAdded
+from .core.records import JobEnded, JobImported, JobSaved, Outcome, Record, TextAdded
 from .logs import log
 from .store_reasons import explain
 
@@ -34,7 +34,7 @@ PER_BYTE = 4
 PER_RECORDED = 16
 """So many bytes of a recording give less than one of text and rows."""
 
-LOG_BYTES = 256 * 1024
+LOG_LEAST_BYTES = 256 * 1024
 """The log has room for this and the largest end: pages that are there already are written too."""
 
 CHANGE_BYTES = 1024 * 1024
@@ -50,11 +50,13 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def owed(record: Record) -> int:
-    """What the end of a job may take for this record of it."""
+    """How much the end of a job may take, by this record of it."""
     if isinstance(record, JobSaved):
         return END_BYTES + PER_BYTE * len(record.text) + len(record.recorded or b"") // PER_RECORDED
     if isinstance(record, TextAdded):
         return PER_BYTE * len(record.text) + len(record.recorded or b"") // PER_RECORDED
+    if isinstance(record, JobImported):  # over as soon as it is there
+        return END_BYTES + PER_BYTE * sum(map(len, record.texts))
     return 0
 
 
@@ -92,14 +94,19 @@ class Room:
         where there is not that much."""
         more, largest, cost = 0, self._largest, CHANGE_BYTES
         for record in records:
-            debt = owed(record)
-            more += debt if not isinstance(record, JobEnded) else -self._owed.get(record.order, 0)
-            largest = max(largest, debt)
-            cost += _ROW_BYTES + 2 * debt
+            if isinstance(record, JobEnded):
+                paid = self._owed.get(record.order, 0)
+                more -= paid
+                cost += _ROW_BYTES + 2 * paid
+            else:
+                debt = owed(record)
+                more += debt
+                before = self._owed.get(record.order, 0) if isinstance(record, TextAdded) else 0
+                largest = max(largest, before + debt)
+                cost += _ROW_BYTES + 2 * debt
         if self._unable:
             return
-        if self._log_has < LOG_BYTES + largest:
-            self._take_log(LOG_BYTES + largest)
+        self._take_log(LOG_LEAST_BYTES + largest)
         if self._spare < cost:
             self._look(more)
         self._spare -= cost - CHANGE_BYTES
@@ -119,13 +126,18 @@ class Room:
 
     # ------------------------------------------------------------------------------------------------------ files
 
+    @property
+    def log_bytes(self) -> int:
+        """How long the log is to be at least."""
+        return LOG_LEAST_BYTES + self._largest
+
     def tend(self) -> None:
         """Take what is wanted, as far as it is to be had, and let go of what is no longer. Raises apsw.Error."""
         self._largest = max(self._owed.values(), default=0)
         with contextlib.suppress(FileNotFoundError):
             self._log_has = self._log.stat().st_size
         with contextlib.suppress(apsw.FullError):
-            self._take_log(LOG_BYTES + self._largest)
+            self._take_log(self.log_bytes)
         with contextlib.suppress(apsw.FullError):
             self._look(0)
 
@@ -147,7 +159,7 @@ class Room:
         """The log has been cut to nothing."""
         self._log_has = 0
         with contextlib.suppress(apsw.FullError):
-            self._take_log(LOG_BYTES + self._largest)
+            self._take_log(self.log_bytes)
 
     def _pages(self) -> tuple[int, int]:
         """The bytes of the database's pages, and of those among them that are free."""

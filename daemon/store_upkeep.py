@@ -101,11 +101,11 @@ class Upkeep:
         self._index()
         self.room.before_checkpoint()
         pages, done = self._db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)
-        size = self._log_bytes()
+        size = self._surplus()
         if size > LOG_ALARM_BYTES or (size > LOG_BYTES and pages == done):
             empty_log(self._db, self._interrupt)
             self.room.log_was_cut()
-            size = self._log_bytes()
+            size = self._surplus()
         long = f"another program reads {self._path} without end and its log has grown to {size >> 20} MiB: end it"
         self._complain(long if size > LOG_ALARM_BYTES else "")
 
@@ -147,8 +147,9 @@ class Upkeep:
         self.room.before_checkpoint()
         empty_log(self._db, self._interrupt)
 
-    def _log_bytes(self) -> int:
+    def _surplus(self) -> int:
+        """How much longer the log is than it is meant to be."""
         try:
-            return self._log.stat().st_size
+            return max(0, self._log.stat().st_size - self.room.log_bytes)
         except FileNotFoundError:
             return 0
