@@ -28,8 +28,9 @@ from .store_reasons import explain
 END_BYTES = 16 * 1024
 """What the end of a job may add to the database, apart from its segments."""
 
-PER_BYTE = 4
-"""What its segments may add for each byte of text: about 200 for each, and a sentence is seldom shorter than 50."""
+PER_BYTE = 8
+"""What its segments may add for each byte of text: about 200 for each, and in no usual text sentences of less than 25
+are the rule. The end of a job that takes more has to wait for room: it does not get what is owed to others."""
 
 PER_RECORDED = 16
 """So many bytes of a recording give less than one of text and rows."""
@@ -41,8 +42,8 @@ CHANGE_BYTES = 1024 * 1024
 """What a group of commits may add unasked, with what the search index moves about meanwhile: while there is more room
 than that, nobody looks."""
 
-STEPS_BYTES = (3 * 1024 * 1024, 256 * 1024, 0)
-"""How much more than is needed is taken at once: the first of these that is to be had."""
+STEP_BYTES = 3 * 1024 * 1024
+"""How much more than is needed is taken at once, if it is to be had."""
 
 _ROW_BYTES = 16 * 1024
 _LARGEST_CHUNK = 1 << 30
@@ -147,7 +148,9 @@ class Room:
             used, needed = self._pages()[0], self._needed(0)
         except apsw.Error:  # the checkpoint will tell
             return
-        size = min(os.fstat(self._fd).st_size, needed + 2 * STEPS_BYTES[0])
+        disk = os.fstatvfs(self._fd)
+        roomy = disk.f_bavail * disk.f_frsize > 4 * STEP_BYTES
+        size = min(os.fstat(self._fd).st_size, needed + (2 * STEP_BYTES if roomy else 0))
         # Not beyond the file's end either: SQLite would make it longer, but without blocks.
         parts = size // _LARGEST_CHUNK + 1
         chunk = size // parts // self._page * self._page
@@ -174,10 +177,9 @@ class Room:
         """See how much there is to spare, and take more where that is little. Raises apsw.FullError."""
         needed, size = self._needed(more), os.fstat(self._fd).st_size
         if size < needed + CHANGE_BYTES:
-            for step in STEPS_BYTES[:-1]:
-                with contextlib.suppress(apsw.FullError):
-                    size = self._reach(self._fd, size, needed + step)
-            size = self._reach(self._fd, size, needed + STEPS_BYTES[-1])
+            with contextlib.suppress(apsw.FullError):
+                size = self._reach(self._fd, size, needed + STEP_BYTES)
+            size = self._reach(self._fd, size, needed)
         self._spare = size - needed
 
     def _take_log(self, wanted: int) -> None:

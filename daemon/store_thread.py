@@ -214,7 +214,7 @@ class Writer:
             else:
                 outcomes = [self._apply_apart(asked, now) for asked in batch]
             self._sync_inputs(batch, outcomes)
-            if not brief:
+            if not (brief and isinstance(batch[0].record, JobDeleted)):  # which gives more than it takes
                 self._upkeep.room.secure(asked.record for asked in batch)
             self._db.execute("COMMIT")
         except BaseException:
