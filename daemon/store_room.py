@@ -144,15 +144,16 @@ class Room:
 
     def before_checkpoint(self) -> None:
         """SQLite is about to bring the log into the database, and may cut the file: tell it up to where not to."""
+        self._spare = 0  # to be looked at again
         try:
             used, needed = self._pages()[0], self._needed(0)
         except apsw.Error:  # the checkpoint will tell
             return
         disk = os.fstatvfs(self._fd)
         roomy = disk.f_bavail * disk.f_frsize > 4 * STEP_BYTES
-        size = min(os.fstat(self._fd).st_size, needed + (2 * STEP_BYTES if roomy else 0))
+        size = min(os.fstat(self._fd).st_size, self._whole(needed + (2 * STEP_BYTES if roomy else 0)))
         # Not beyond the file's end either: SQLite would make it longer, but without blocks.
-        parts = size // _LARGEST_CHUNK + 1
+        parts = _parts(size)
         chunk = size // parts // self._page * self._page
         fits = chunk * (parts - 1) < used <= chunk * parts
         said = array("i", [chunk if fits else 0])
@@ -173,13 +174,18 @@ class Room:
         used, free = self._pages()
         return used + max(0, self._total + more - free)
 
+    def _whole(self, size: int) -> int:
+        """A size that is a number of whole chunks, each a number of whole pages."""
+        unit = _parts(size) * self._page
+        return -(-size // unit) * unit
+
     def _look(self, more: int) -> None:
         """See how much there is to spare, and take more where that is little. Raises apsw.FullError."""
         needed, size = self._needed(more), os.fstat(self._fd).st_size
         if size < needed + CHANGE_BYTES:
             with contextlib.suppress(apsw.FullError):
-                size = self._reach(self._fd, size, needed + STEP_BYTES)
-            size = self._reach(self._fd, size, needed)
+                size = self._reach(self._fd, size, self._whole(needed + STEP_BYTES))
+            size = self._reach(self._fd, size, self._whole(needed))
         self._spare = size - needed
 
     def _take_log(self, wanted: int) -> None:
@@ -208,6 +214,11 @@ class Room:
             log.warning("store: no room can be taken for a full disk: %s", self._unable)
             return size
         return wanted
+
+
+def _parts(size: int) -> int:
+    """How many chunks a file of this size has, so that SQLite can be told how long one is."""
+    return size // _LARGEST_CHUNK + 1
 
 
 def _allocate(fd: int, at: int, length: int) -> None:

@@ -77,8 +77,8 @@ class Upkeep:
 
     def begin(self) -> None:
         """Take the room that is wanted, and go on with what an earlier daemon left unfinished. Raises apsw.Error."""
-        self._reserve.keep()
         self.room.begin()
+        self._reserve.keep()
         self._unindexed = unindexed(self._db) is not None
         self._purge_due = self._purge.due()
         if self._purge_due:
@@ -94,10 +94,10 @@ class Upkeep:
     def run(self) -> None:
         """Bring the log into the database, and cut it where it has grown long. Raises apsw.Error."""
         self.written = 0
-        self._reserve.keep()
         if self._purge_due:
             self.purge()
         self.room.tend()
+        self._reserve.keep()
         self._index()
         self.room.before_checkpoint()
         pages, done = self._db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_PASSIVE)

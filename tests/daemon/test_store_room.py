@@ -57,7 +57,7 @@ def failed(order):
     return ended(order, "failed", code="disk_full", message="No space left on device. " * 10, segments=SEGMENTS)
 
 
-@pytest.mark.parametrize("jobs", [1, 40, 500])
+@pytest.mark.parametrize("jobs", [1, 40, pytest.param(500, marks=pytest.mark.slow)])
 def test_all_jobs_have_an_end_on_a_disk_that_is_full_to_the_last_block(disk, jobs):
     """However many jobs were accepted, each end is written at the first try; what is new is refused by name; and when
     there is room again, what was said in them can be searched for."""
@@ -156,6 +156,23 @@ def test_what_is_no_longer_owed_is_let_go(tmp_path):
     with contextlib.closing(connect(desk.path, writing=True)) as db:
         used = db.pragma("page_count") * db.pragma("page_size")
     assert desk.path.stat().st_size <= used + 2 * store_room.STEP_BYTES < large
+
+
+def test_a_file_that_is_longer_than_the_largest_chunk_keeps_its_room(tmp_path, monkeypatch):
+    """What SQLite can be told in one number is less than some databases have; those keep what was taken as well."""
+    monkeypatch.setattr(store_room, "STEP_BYTES", 0)
+    monkeypatch.setattr(store_room, "_LARGEST_CHUNK", 1 << 18)
+    desk = Desk(tmp_path / "jobs.db")
+    for order in range(1, 61):
+        desk.commit(saved(order, TEXT), ended(order, segments=SEGMENTS))
+    desk.commit(saved(100, TEXT))
+    desk.reopen()
+    desk.commit(JobPinned(1000, "job-1", pinned=True))
+    with contextlib.closing(connect(desk.path, writing=False)) as db:
+        used = (db.pragma("page_count") - db.pragma("freelist_count")) * db.pragma("page_size")
+    desk.store.close()
+    assert used > 2 * store_room._LARGEST_CHUNK
+    assert used + store_room.owed(saved(100, TEXT)) <= desk.path.stat().st_size < used + (1 << 18)
 
 
 def test_where_no_room_can_be_taken_all_is_as_it_was(tmp_path, monkeypatch, caplog):

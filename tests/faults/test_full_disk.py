@@ -142,6 +142,25 @@ def test_every_job_that_the_full_disk_fails_is_told_so_at_once(small_disk, launc
     speaks(client, SHORT)
 
 
+def test_who_was_killed_on_a_full_disk_ends_its_jobs_all_the_same(small_disk, launch):
+    """A daemon that is killed while the disk is full leaves the next one the room that is owed: all jobs that go on
+    come to their ends while there still is not a block free."""
+    service = launch(CONFIG, state=small_disk / "s")
+    client = service.client()
+    service.ready(client, "tone")
+    reading = [Heard(client.speak(LONG, job=f"job-{number}")) for number in range(5)]
+    fill(small_disk / "filler", leave=0)
+    service.kill()
+    service.start_again()
+    for heard in reading:
+        with pytest.raises(JobFailed) as failed:
+            heard.listen()
+        assert failed.value.code == "disk_full"
+        as_told(client, heard)
+    (small_disk / "filler").unlink()
+    speaks(client, SHORT)
+
+
 @pytest.mark.parametrize("reserve", [True, False])
 def test_a_start_on_a_full_disk_loses_no_job(small_disk, launch, reserve):
     """A daemon that starts while the disk is full, with room in reserve or without, knows the jobs that were accepted:
