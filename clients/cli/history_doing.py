@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import NotFound, VoicebusError
-from . import hearing, seam
+from . import hearing, leaving, seam
 from .attach import offset_in, require_sound
 from .exits import FAILED, USAGE, Failure, explain
 from .history import kept, nothing_of
@@ -54,9 +54,9 @@ def save(job: str, output: str, form: str | None, quiet: bool) -> None:
 
 def _hear(job: str, target: hearing.Target, start_s: float) -> None:
     plays = target.output is None
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(target, plays=plays)
-        with hearing.in_turn(after=False, sounds=plays, quiet=target.quiet), seam.connect(start=True) as client:
+        with hearing.in_turn(after=False, sounds=plays, quiet=target.quiet), leaving.connected(start=True) as client:
             row = kept(client, job)
             require_sound(row)
             if row["audio"] == "missing" or not row["samples"]:
@@ -96,9 +96,9 @@ def again(job: str, output: str | None, form: str | None, device: str | None, qu
     changes |= {"pace": "render" if output else "listen", "whole": target.whole}
     if target.sample_rate:
         changes["sample_rate"] = target.sample_rate
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(target, plays=not output)
-        with hearing.in_turn(after=False, sounds=not output, quiet=quiet), seam.connect(start=True) as client:
+        with hearing.in_turn(after=False, sounds=not output, quiet=quiet), leaving.connected(start=True) as client:
             row = kept(client, job)
             with hearing.names_explained(client):
                 speech = client.say_again(row["job"], **changes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from . import hearing, output, seam
+from . import hearing, leaving, output
 from .exits import INCOMPLETE, Failure
 from .history import narrowed
 from .telling import Teller
@@ -26,7 +26,7 @@ def export(file: str, quiet: bool, **filters: Any) -> None:
     hearing.require(hearing.Target(file, None, None), plays=False)
     given = {name: value for name, value in filters.items() if value is not None}
     teller = Teller(quiet=quiet)
-    with hearing.stoppable(), seam.connect(start=True) as client:
+    with leaving.stoppable(), leaving.connected(start=True) as client:
         try:
             done = write(client, file, on_job=lambda row: teller.waiting(f"writing {row['job']}"), **given)
         finally:

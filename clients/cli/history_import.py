@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...bus.errors import InvalidRequest
-from . import hearing, output, seam
+from . import leaving, output
 from .exits import INCOMPLETE, STORAGE, USAGE, Failure
 from .listings import json_option
 from .telling import Teller
@@ -39,7 +39,7 @@ def import_(file: str, as_json: bool, quiet: bool) -> None:
         teller.waiting(f"reading {job}")
 
     try:
-        with hearing.stoppable(), seam.connect(start=True) as client:
+        with leaving.stoppable(), leaving.connected(start=True) as client:
             try:
                 done = client.import_history(file, on_job=on_job)
             except InvalidRequest as error:  # the file, not a name or an option

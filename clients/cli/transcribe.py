@@ -17,7 +17,7 @@ import click
 from ..events import About, Notice, Passage, Rewound
 from ..placing import placed
 from ..transcripts import FORMATS, as_map
-from . import hearing, hint, seam
+from . import hearing, hint, leaving
 from .exits import USAGE, Failure
 from .names import Name, complete, did_you_mean
 from .output import duration
@@ -74,7 +74,7 @@ def transcribe(files: tuple[str, ...], job: str | None, output: str | None, form
     vad = not how.pop("no_vad")
     how["keep"] = how["keep"] or ""
     options = {**{name: value for name, value in how.items() if value is not None}, "vad": vad}
-    with hearing.stoppable(), seam.connect(start=not no_start and not job) as client:
+    with leaving.stoppable(), leaving.connected(start=not no_start and not job) as client:
         for name, path in zip(files or ("",), paths, strict=True):
             transcription = client.transcript(job) if job else client.transcribe(_source(name), **options)
             if detach:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..placing import placed
-from . import hearing, output, seam
+from . import hearing, leaving, output, seam
 from .exits import USAGE, Failure
 from .listings import json_option, start_option
 from .names import complete
@@ -82,9 +82,9 @@ def play(name: str, number: int | None, text: str, target: str | None, device: s
     from .names import format_for
 
     where = hearing.Target(target, format_for(target, None) if target else None, device, quiet=quiet)
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(where, plays=not target)
-        with hearing.in_turn(after=False, sounds=not target, quiet=quiet), seam.connect(start=True) as client:
+        with hearing.in_turn(after=False, sounds=not target, quiet=quiet), leaving.connected(start=True) as client:
             own = client.voice(name)["voice"]
             speech = client.speak(text, voice=own, keep="nothing", pace="render" if target else "listen",
                                   whole=where.whole, sample_rate=where.sample_rate)  # fmt: skip
@@ -93,9 +93,9 @@ def play(name: str, number: int | None, text: str, target: str | None, device: s
 
 def _recording(name: str, number: int, target: str | None, device: str | None, *, quiet: bool) -> None:
     where = hearing.Target(target, None, device, quiet=quiet)
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(where, plays=not target)
-        with seam.connect(start=True) as client:
+        with leaving.connected(start=True) as client:
             samples = client.voice(name)["samples"]
             if number > len(samples):
                 raise Failure(f"{name} has {len(samples)} recordings, and no recording {number}", USAGE)
@@ -104,7 +104,7 @@ def _recording(name: str, number: int, target: str | None, device: str | None, *
             with placed(target) as file:
                 file.write(data)
             return
-        with hearing.in_turn(after=False, sounds=True, quiet=quiet):
+        with hearing.in_turn(after=False, sounds=True, quiet=quiet), leaving.at_once():
             seam.play_file(data, device=device)
 
 

@@ -226,7 +226,7 @@ def test_a_cancellation_from_elsewhere_is_told(client, run):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_to_leave_cancels(client, run, number, code):
     """Ctrl-C, TERM and a lost terminal while it speaks cancel the job; the exit code is 128 and the signal."""
-    client.interrupt = number
+    client.signalled = number
     assert run("say", "hi").exit_code == code
     assert client.speech.cancelled
     assert ("cancel", "kitchen-1") in client.calls
@@ -320,7 +320,7 @@ def test_attach_begins_at_seconds_and_leaves_the_job_alone(client, run):
     """--from counts in seconds of the job's rate; an interrupt is silence, and ends the listening and not the job."""
     run("attach", "kitchen-1", "--from", "1.5", "-o", "a.mp3")
     assert client.asked == {"job": "kitchen-1", "offset": 33075, "whole": True}
-    client.interrupt = signal.SIGINT
+    client.signalled = signal.SIGINT
     assert run("attach", "kitchen-1").exit_code == 130
     assert ("silence",) in client.calls
     assert ("cancelled",) not in client.calls
@@ -370,7 +370,7 @@ def test_stop_silences_what_is_left_of_jobs_that_are_over(client, run, monkeypat
     with turns.turn():
         assert run("stop").stdout == "Silenced.\n"
     assert told == [(os.getpid(), turns.SILENCE)]
-    client.interrupt = turns.SILENCE
+    client.signalled = turns.SILENCE
     done = run("say", "hi")
     assert (done.exit_code, done.stderr) == (6, "voicebus: Stopped from elsewhere.\n")
 
