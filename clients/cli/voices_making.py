@@ -167,7 +167,7 @@ def recordings(pairs: Sequence[tuple[str, str]]) -> list[Recording]:
     """What was given on the command line. Each is read once, since a pipe (``--sample <(...)``) is empty after that."""
     from ..voices import Recording
 
-    return [Recording(Recording(Path(path)).read(), text) for path, text in pairs]
+    return [Recording(Recording(Path(path)).read(), text, name=path) for path, text in pairs]
 
 
 def heard_in(client: Client, given: Sequence[Recording], languages: Sequence[str]) -> list[Recording]:
@@ -190,7 +190,7 @@ def heard_in(client: Client, given: Sequence[Recording], languages: Sequence[str
                 f"  An engine speaks what does not fit into other sentences; mend it with: voicebus voices change",
                 err=True,
             )
-        found.append(Recording(one.data, one.text or heard[:1000], heard[:1000]))
+        found.append(Recording(one.data, one.text or heard[:1000], heard[:1000], one.name))
     return found
 
 
