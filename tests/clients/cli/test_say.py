@@ -125,6 +125,7 @@ def test_without_a_sound_device_it_says_what_to_do(client, run, monkeypatch):
         (errors.error_for("unknown_voice", "There is no voice 'en-uss'."), 2, "Did you mean en-us?"),
         (errors.error_for("unknown_provider", "There is no provider 'espek'."), 2, "Did you mean espeak?"),
         (errors.error_for("unknown_voice", "There is no voice 'zzz'."), 2, "voicebus voices"),
+        (errors.error_for("unknown_model", "x has no model 'y'"), 2, "voicebus providers show"),
         (errors.error_for("disk_full", "no space left"), 7, "Free some space"),
         (errors.Disconnected("the daemon went away"), 69, "voicebus logs"),
     ],
@@ -148,6 +149,13 @@ def test_a_failed_job_says_what_there_is_and_how_to_go_on(client, run):
     assert "nobody could say sentence 3" in done.stderr
     assert "The first 10.0 s are there, in a.wav." in done.stderr
     assert "--skip-bad" in done.stderr
+
+
+@pytest.mark.parametrize("code", ["disk_full", "storage"])
+def test_a_disk_that_is_full_in_the_middle_has_the_code_of_one(client, run, code):
+    """A job that was taken on and could not be written is exit 7, as one that was refused for it."""
+    client.failure = errors.JobFailed("the audio could not be written", code=code)
+    assert run("say", "hi", "-o", "a.wav").exit_code == 7
 
 
 def test_a_failed_job_without_audio_says_that_there_is_no_file(client, run):
