@@ -232,11 +232,15 @@ def tell(client: Any, added: Added, paths: Sequence[str]) -> None:
         number = numbers.get(advice["sample"], 0)
         named = f"{Path(paths[number - 1]).name}: " if 0 < number <= len(paths) else f"Recording {number}: "
         click.echo(f"{named}{advice['text']}", err=True)
-    if row["problem"]:
+    unknown = ", ".join(row.get("unknown", []))  # an older daemon does not say
+    if row["speakers"]:
+        too = f"; of {unknown} it is not known yet" if unknown else ""
+        click.echo(f"{row['voice']} is there, spoken by {', '.join(row['speakers'])}{too}.")
+    elif unknown:
+        click.echo(f"{row['voice']} is there. {output.clean(row['problem'])}")
+    else:
         click.echo(output.clean(row["problem"]), err=True)
         click.echo(f"{row['voice']} is kept, but nobody can speak it yet.")
-    else:
-        click.echo(f"{row['voice']} is there, spoken by {', '.join(row['speakers'])}.")
 
 
 COMMANDS: tuple[click.Command, ...] = (add, design, change, import_)

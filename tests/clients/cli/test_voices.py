@@ -8,12 +8,13 @@ import pty
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from voicebus.bus.errors import InvalidRequest
 from voicebus.clients.cli import voices_making
-from voicebus.clients.voices import Recording
+from voicebus.clients.voices import Added, Recording
 from voicebus.workers import tone
 
 from ...faults.recordings import wav
@@ -45,8 +46,18 @@ def run(own_service, short_dir):
     return invoke
 
 
+def until_ready(environment):
+    """Have a daemon whose tone engine has told what it can."""
+    subprocess.run(command("daemon", "start"), env=environment, check=True, capture_output=True)
+    while True:
+        told = subprocess.run(command("providers", "--json"), env=environment, check=True, capture_output=True)
+        if any(row["provider"] == "tone" and row["ready"] for row in json.loads(told.stdout)):
+            return
+
+
 def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
     """Added, listed, shown, heard, renamed, given away, taken back and removed."""
+    until_ready(own_service)
     done = run(
         "add",
         "anna",
@@ -86,11 +97,33 @@ def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
     assert not (short_dir / "state" / "voices").exists()
 
 
-def test_a_designed_voice(run):
+def test_a_designed_voice(run, own_service):
     """A voice from words is there, and spoken by whoever can make one."""
+    until_ready(own_service)
     assert run("design", "grandpa", "An old man.", "-p", "tone").stdout == "grandpa is there, spoken by tone.\n"
     assert "grandpa: designed, An old man." in run("show", "grandpa").stdout
     run("remove", "grandpa")
+
+
+TOLD = {
+    "known": ((["tone"], [], ""), "anna is there, spoken by tone.\n", ""),
+    "one not yet": ((["tone"], ["mlx"], ""), "anna is there, spoken by tone; of mlx it is not known yet.\n", ""),
+    "not yet": (
+        ([], ["mlx"], "Whether mlx can is known later."),
+        "anna is there. Whether mlx can is known later.\n",
+        "",
+    ),
+    "nobody": (([], [], "Nobody can."), "anna is kept, but nobody can speak it yet.\n", "Nobody can.\n"),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_who_speaks_it_is_told(capsys, case):
+    """Who is still starting is not told to be unable, nor to be able."""
+    (speakers, unknown, problem), out, err = TOLD[case]
+    row = {"voice": "anna", "samples": [], "speakers": speakers, "unknown": unknown, "problem": problem}
+    voices_making.tell(SimpleNamespace(voice=lambda name: row), Added("anna"), [])
+    assert capsys.readouterr() == (out, err)
 
 
 def test_no_consent_no_voice(run):

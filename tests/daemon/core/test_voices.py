@@ -215,11 +215,13 @@ def test_the_list_is_narrowed():
     """By provider (who can speak it), language, kind and name; presets have a kind too."""
     stage, client = cloning("a", "b")
     add(client, "early", b"early" * 30)
-    assert "not known yet" in rows(client, voice="early")[0]["problem"]
-    assert rows(client, voice="early")[0]["speakers"] == []
+    early = rows(client, voice="early")[0]
+    assert (early["speakers"], early["unknown"]) == ([], ["a", "b"])
+    assert early["problem"] == "Whether a, b can speak it is known once they have started."
     ask(client, "remove", "early")
     add(client, "early", b"early" * 30, chain=(Choice("a"), Choice("b", "en")))
-    assert rows(client, voice="early")[0]["speakers"] == ["a", "b"]
+    early = rows(client, voice="early", provider="a")[0]
+    assert (early["speakers"], early["unknown"], early["problem"]) == (["b"], ["a"], "")
     ask(client, "remove", "early")
     stage.worker("a/0", capabilities=CLONES)
     stage.worker("b/0")
@@ -238,6 +240,17 @@ def test_the_list_is_narrowed():
     old = rows(client, voice="old")[0]
     assert (old["provider"], old["speakers"]) == ("", [])
     assert "make a voice from a description" in old["problem"]
+
+
+def test_why_those_that_were_chosen_cannot_speak_a_voice_is_listed():
+    """Once they have told what they can, each says why it cannot; before, that it has not told yet."""
+    stage, client = cloning("a", "b")
+    add(client, chain=(Choice("b"),))
+    assert rows(client, kind="mine")[0]["problem"] == "Whether b can speak it is known once it has started."
+    stage.worker("b/0")
+    (row,) = rows(client, kind="mine")
+    assert (row["speakers"], row["unknown"]) == ([], [])
+    assert row["problem"].startswith("b cannot speak with a cloned voice.")
 
 
 def test_a_provider_that_is_not_ready_has_no_presets_yet():
