@@ -28,7 +28,7 @@ def export(file: str, quiet: bool, **filters: Any) -> None:
     teller = Teller(quiet=quiet)
     with leaving.stoppable(), leaving.connected(start=True) as client:
         try:
-            done = write(client, file, on_job=lambda row: teller.waiting(f"writing {row['job']}"), **given)
+            done = write(client, file, on_job=lambda row: teller.passing(f"writing {row['job']}"), **given)
         finally:
             teller.clear()
     if not quiet:

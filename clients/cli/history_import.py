@@ -36,7 +36,7 @@ def import_(file: str, as_json: bool, quiet: bool) -> None:
     def on_job(job: str, tally: Tally) -> None:
         nonlocal done
         done = tally
-        teller.waiting(f"reading {job}")
+        teller.passing(f"reading {job}")
 
     try:
         with leaving.stoppable(), leaving.connected(start=True) as client:

@@ -190,9 +190,9 @@ class _Printer:
         click.echo(line)
 
     def _progress(self, seconds: float) -> None:
-        if self.teller.live and self._length:
+        if self._length:
             share = min(seconds / self._length, 1.0)
-            self.teller.waiting(f"{self._name}: {share:.0%} of {duration(self._length)}")
+            self.teller.passing(f"{self._name}: {share:.0%} of {duration(self._length)}")
 
     def finish(self, transcript: Transcript) -> None:
         """All is heard: write what was not printed yet."""

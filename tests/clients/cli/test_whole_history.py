@@ -48,7 +48,8 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     with wave.open(str(folder / "fast.wav")) as file:
         assert file.getnframes() < 0.75 * row["samples"]
 
-    assert run("history", "export", "all.zip").returncode == 0
+    exported = run("history", "export", "all.zip")
+    assert (exported.returncode, exported.stderr) == (0, b"all.zip: 2 jobs\n")
     with zipfile.ZipFile(folder / "all.zip") as archive:
         [newer, older] = json.loads(archive.read("manifest.json"))["jobs"]
         assert older["job"] == job
