@@ -134,8 +134,11 @@ def _name_problem(world: World, uid: int, name: str) -> Problem | None:
         return Problem("invalid", text)
     if voice_key(uid, name) in world.voices:
         return Problem("conflict", f"There is a voice {name!r} already.")
-    if name in world.settings.chains:
-        return Problem("conflict", f"{name!r} is the name of a chain in the configuration.")
+    if name.casefold() in {each.casefold() for each in world.settings.chains}:
+        return Problem("conflict", f"{name!r} is the name of a chain in the configuration; take another.")
+    if name.casefold() in {each.casefold() for each in world.providers}:
+        text = f"{name!r} is the name of a provider, which is what that word means in a chain; take another name."
+        return Problem("conflict", text)
     for provider in world.providers.values():
         if provider.catalogue is not None and isinstance(provider.catalogue.resolve(name, ""), str):
             return Problem("conflict", f"{provider.name} knows a voice {name!r}; take another name.")

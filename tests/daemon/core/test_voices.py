@@ -100,6 +100,8 @@ def test_a_voice_of_words_only_leaves_no_file():
         ("invalid", "", spec(DATA)),
         ("conflict", "en", spec(DATA)),
         ("conflict", "fast", spec(DATA)),
+        ("conflict", "Fast", spec(DATA)),
+        ("conflict", "A", spec(DATA)),
         ("conflict", "there", spec(DATA)),
         ("invalid", "x", VoiceSpec(consent=SAID)),
         ("invalid", "x", VoiceSpec(kind="designed", description=" ")),
@@ -142,6 +144,7 @@ def test_what_is_not_there_cannot_be_changed():
     assert ask(client, "change", "nobody", spec(DATA)).code == "not_found"
     assert ask(client, "rename", "nobody", to="x").code == "not_found"
     assert ask(client, "rename", "anna", to="berta").code == "conflict"
+    assert "the name of a provider" in ask(client, "rename", "anna", to="a").message
     assert ask(client, "rename", "anna", to="a b").code == "invalid"
     assert ask(client, "rename", "anna", to="").code == "invalid"
     assert ask(client, "rename", "anna", to="Anna").name == "Anna"
