@@ -69,7 +69,6 @@ _ADVICE = {
     "unknown_provider": "See what there is with: voicebus providers",
     "unknown_model": "See the models of a provider with: voicebus providers show PROVIDER",
     "not_found": "See what there is with: voicebus jobs",
-    "gone": "Say it again with: voicebus history again JOB",
     "disk_full": "Free some space, or ask for it with --keep nothing.",
     "disconnected": "See why with: voicebus logs",
     "daemon_start": "See why with: voicebus logs",

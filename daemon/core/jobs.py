@@ -139,7 +139,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
     if message.read == "none" or client.peer in job.readers:
         return
     if not readers.kept(job, 0, 0):
-        world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id, answers=message)
+        world.error(client.peer, "gone", readers.forgotten(job), job=job.id, answers=message)
     elif packing.closed(job):
         packing.open_for(world, client, job, Attach(job=job.id, read=message.read, credit=message.credit))
     else:
