@@ -12,7 +12,7 @@ import click
 
 from ...bus.errors import VoicebusError
 from ..comparing import ALIKE, likeness
-from . import output, seam
+from . import output, piped, seam
 from .exits import USAGE, Failure
 from .listings import start_option
 from .names import complete
@@ -154,13 +154,13 @@ def change(context: click.Context, name: str, sample: tuple[str, ...], text: tup
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--name", default="", help="Another name than that in the file.")
 @start_option
 def import_(file: str, name: str, no_start: bool) -> None:
-    """Add the voice that is in FILE, with its recordings and its consent."""
-    with seam.connect(start=not no_start) as client:
-        tell(client, client.import_voice(file, name), [])
+    """Add the voice that is in FILE (- is standard input), with its recordings and its consent."""
+    with piped.read(file) as path, seam.connect(start=not no_start) as client:
+        tell(client, client.import_voice(path, name), [])
 
 
 def recordings(pairs: Sequence[tuple[str, str]]) -> list[Recording]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..placing import placed
-from . import hearing, leaving, output, seam
+from . import hearing, leaving, output, piped, seam
 from .exits import USAGE, Failure
 from .listings import json_option, start_option
 from .names import complete
@@ -136,14 +136,17 @@ def remove(names: tuple[str, ...], yes: bool, no_start: bool) -> None:
 
 @click.command()
 @name_argument
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @start_option
 def export(name: str, file: str, no_start: bool) -> None:
-    """Write voice NAME into FILE, with its recordings and its consent; `voices import` reads it."""
+    """Write voice NAME into FILE, with its recordings and its consent; `voices import` reads it.
+
+    FILE may be - for standard output.
+    """
     hearing.require(hearing.Target(file, None, None), plays=False)
-    with seam.connect(start=not no_start) as client:
-        client.export_voice(name, file)
-    click.echo(f"{file}: {name}, with its recordings and its consent", err=True)
+    with piped.written(file) as path, seam.connect(start=not no_start) as client:
+        client.export_voice(name, path)
+    click.echo(f"{piped.called(file, piped.OUTPUT)}: {name}, with its recordings and its consent", err=True)
 
 
 COMMANDS: tuple[click.Command, ...] = (show, play, rename, remove, export)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
 import threading
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -92,7 +94,14 @@ def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
     assert "says: Good evening." in run("show", "berta").stdout
     assert run("export", "berta", "b.voice").returncode == 0
     assert run("import", "b.voice", "--name", "carla").returncode == 0
-    assert run("remove", "berta", "carla").returncode == 0
+    sent = subprocess.run(command("voices", "export", "berta", "-"), env=own_service, cwd=short_dir, check=True,
+                          capture_output=True)  # fmt: skip
+    assert zipfile.ZipFile(io.BytesIO(sent.stdout)).testzip() is None
+    taken = subprocess.run(command("voices", "import", "-", "--name", "dora"), env=own_service, cwd=short_dir,
+                           input=sent.stdout, check=True, capture_output=True)  # fmt: skip
+    assert b"dora is there" in taken.stdout
+    assert not (short_dir / "-").exists()
+    assert run("remove", "berta", "carla", "dora").returncode == 0
     assert run("--mine").stdout == ""
     assert not (short_dir / "state" / "voices").exists()
 

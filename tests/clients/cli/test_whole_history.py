@@ -67,6 +67,12 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     there = json.loads(run("history", "show", job, "--json", env=elsewhere).stdout)
     assert {**there, "audio": shown["audio"], "bytes": shown["bytes"]} == shown
     assert b"0 jobs imported, 2 skipped" in run("history", "import", "all.zip", env=elsewhere).stderr
+    piped = run("history", "export", "-")
+    assert (piped.returncode, piped.stderr) == (0, b"standard output: 2 jobs\n")
+    again = run("history", "import", "-", env=elsewhere, input=piped.stdout)
+    assert again.stderr.startswith(b"standard input: 0 jobs imported, 2 skipped")
+    wrong = run("history", "import", "-", env=elsewhere, input=b"no zip")
+    assert (wrong.returncode, wrong.stderr[:42]) == (2, b"voicebus: standard input is not a whole zi")
     assert run("daemon", "stop", env=elsewhere).returncode == 0
     assert run("history", "pin", job).returncode == 0
     [pinned] = json.loads(run("history", "--pinned", "--json").stdout)
