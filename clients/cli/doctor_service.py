@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from ...bus.wording import counted
 from . import config, manager, output, seam
 from .doctor_checks import Finding, Patient
 from .status import BAD, place
@@ -50,7 +51,7 @@ def configuration(patient: Patient) -> Iterator[Finding]:
         yield Finding("configuration", "note", f"{patient.config} could not be checked: {error}")
         return
     if lines:
-        told = f"{len(lines)} problem{'s' * (len(lines) != 1)} in {patient.config}"
+        told = f"{counted(len(lines), 'problem')} in {patient.config}"
         yield Finding("configuration", "bad", told, advice, tuple(lines))
     else:
         yield Finding("configuration", "good", str(patient.config))

@@ -29,6 +29,7 @@ from ...bus.errors import (
     JobFailed,
     VoicebusError,
 )
+from ...bus.wording import counted, plural
 from ..saving import REWRITABLE, rate_for
 from . import leaving, output, seam, turns
 from .exits import INCOMPLETE, NO_SOUND, STORAGE, Failure, explain
@@ -119,7 +120,7 @@ def in_turn(*, after: bool, sounds: bool, quiet: bool) -> Iterator[None]:
     with leaving.silenced(), turns.turn() as others:
         if after and others:
             teller = Teller(quiet=quiet)
-            teller.waiting(f"waiting for {len(others)} other player{'s' * (len(others) != 1)} of yours")
+            teller.waiting(f"waiting for {counted(len(others), 'other player')} of yours")
             try:
                 with leaving.at_once():
                     turns.wait_for(others)
@@ -186,7 +187,8 @@ def _report(result: Result, target: Target, seconds: float) -> None:
         click.echo(f"{target.output}: {output.duration(seconds)} of speech{f' by {who}' * bool(who)}", err=True)
     if result.skipped:
         raise Failure(
-            f"not complete: {result.skipped} of {result.segments} sentences were left out",
+            f"not complete: {result.skipped} of {counted(result.segments, 'sentence')} "
+            f"{plural(result.skipped, 'was', 'were')} left out",
             INCOMPLETE,
             f"See which with: voicebus jobs {result.job}",
         )

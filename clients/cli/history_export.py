@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...bus.wording import counted
 from . import hearing, leaving, output, piped
 from .exits import INCOMPLETE, Failure
 from .history import narrowed
@@ -33,7 +34,7 @@ def export(file: str, quiet: bool, **filters: Any) -> None:
         finally:
             teller.clear()
     if not quiet:
-        click.echo(f"{piped.called(file, piped.OUTPUT)}: {done.jobs} job{'s' * (done.jobs != 1)}", err=True)
+        click.echo(f"{piped.called(file, piped.OUTPUT)}: {counted(done.jobs, 'job')}", err=True)
     if done.silent:
         job, why = next(iter(done.silent.items()))
         rest = f" (and {len(done.silent) - 1} more)" if len(done.silent) > 1 else ""

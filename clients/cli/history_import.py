@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...bus.errors import InvalidRequest
+from ...bus.wording import counted, plural
 from . import leaving, output, piped
 from .exits import INCOMPLETE, STORAGE, USAGE, Failure
 from .listings import json_option
@@ -59,10 +60,10 @@ def _tell(file: str, done: Tally, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         output.emit_json(dataclasses.asdict(done))
     elif not quiet:
-        jobs = f"{done.imported} job{'s' * (done.imported != 1)} imported"
+        jobs = f"{counted(done.imported, 'job')} imported"
         skipped = f"{len(done.skipped)} skipped"
         if done.skipped:
-            skipped += f" ({'it is' if len(done.skipped) == 1 else 'they are'} there, or deleted within a week)"
+            skipped += f" ({plural(len(done.skipped), 'it is', 'they are')} there, or deleted within a week)"
         click.echo(f"{file}: {jobs}, {skipped}, {len(done.damaged)} damaged", err=True)
 
 

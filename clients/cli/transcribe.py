@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...bus.wording import counted
 from ..events import About, Notice, Passage, Rewound
 from ..placing import placed
 from ..transcripts import FORMATS, as_map
@@ -210,4 +211,5 @@ class _Printer:
             self.teller.line(f"no speech was found in {self._name}")
         elif self._path is not None and not self._quiet:
             where, seconds = click.format_filename(self._path), duration(self._length)
-            self.teller.line(f"{where}: {len(transcript.passages)} passages of {seconds} in {transcript.language}")
+            passages = counted(len(transcript.passages), "passage")
+            self.teller.line(f"{where}: {passages} of {seconds} in {transcript.language}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import VoicebusError
+from ...bus.wording import counted
 from ..comparing import ALIKE, likeness
 from . import output, piped, seam
 from .exits import USAGE, Failure
@@ -144,7 +145,7 @@ def change(context: click.Context, name: str, sample: tuple[str, ...], text: tup
     with seam.connect(start=not no_start) as client:
         have = [each["sample"] for each in client.voice(name)["samples"]]
         if wrong := [n for n in (*drop, *(n for n, _ in said)) if n > len(have)]:
-            raise Failure(f"{name} has {len(have)} recordings, and no recording {wrong[0]}", USAGE)
+            raise Failure(f"{name} has {counted(len(have), 'recording')}, and no recording {wrong[0]}", USAGE)
         added = client.change_voice(
             name, recordings(context.meta["samples"]), texts={have[n - 1]: words for n, words in said},
             keep=[each for n, each in enumerate(have, 1) if n not in drop], description=description,

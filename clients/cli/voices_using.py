@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ...bus.wording import counted
 from ..placing import placed
 from . import hearing, leaving, output, piped, seam
 from .exits import USAGE, Failure
@@ -68,7 +69,7 @@ def _date(seconds: float) -> str:
 @click.option("--recording", "number", type=click.IntRange(min=1), metavar="N",
               help="Recording N itself, as it was uploaded.")  # fmt: skip
 @click.option("--text", default=SENTENCE, metavar="TEXT", help="What to say, instead of a sentence of ours.")
-@click.option("-o", "--output", "target", metavar="FILE", type=click.Path(dir_okay=False),
+@click.option("-o", "--output", "target", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
               help="Write it into FILE instead.")  # fmt: skip
 @click.option("--device", metavar="NAME", help="Play on this device; see: voicebus devices")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on the terminal but what went wrong.")
@@ -98,10 +99,10 @@ def _recording(name: str, number: int, target: str | None, device: str | None, *
         with leaving.connected(start=True) as client:
             samples = client.voice(name)["samples"]
             if number > len(samples):
-                raise Failure(f"{name} has {len(samples)} recordings, and no recording {number}", USAGE)
+                raise Failure(f"{name} has {counted(len(samples), 'recording')}, and no recording {number}", USAGE)
             data = client.recording(samples[number - 1]["sample"])
         if target:
-            with placed(target) as file:
+            with placed(piped.output() if target == "-" else target) as file:
                 file.write(data)
             return
         with hearing.in_turn(after=False, sounds=True, quiet=quiet), leaving.at_once():

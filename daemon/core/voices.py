@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from ...bus.codec import HEADER_BYTES, VOICE_NAME, encode
 from ...bus.messages import Voice, VoiceDone, VoiceSpec
+from ...bus.wording import counted
 from . import failing, prompts, samples, waiting
 from .catalogue import Problem
 from .effects import DropVoiceFiles
@@ -121,7 +122,8 @@ def _unfit(world: World, client: Client, said: Voice, before: VoiceSaved | None)
         if problem := _name_problem(world, client.uid, said.name):
             return problem
         if sum(key[0] == client.uid for key in world.voices) >= limits.voices:
-            return Problem("queue_full", f"{limits.voices} voices are the limit; remove some that are not needed.")
+            limit = counted(limits.voices, "voice is", "voices are")
+            return Problem("queue_full", f"{limit} the limit; remove some that are not needed.")
     return _spec_problem(world, client.uid, spec, before)
 
 

@@ -139,7 +139,7 @@ def test_many_are_removed_only_if_that_is_meant(client, run):
     done = run("history", "delete", "--all")
     assert done.exit_code == exits.USAGE and "--yes" in done.stderr and not calls(client, "delete")
     done = run("history", "delete", "--all", "--yes")
-    assert done.exit_code == 0 and "2 jobs removed." in done.stdout and "2 pinned stay" in done.stderr
+    assert done.exit_code == 0 and "2 jobs removed." in done.stdout and "2 pinned jobs stay" in done.stderr
     assert calls(client, "history")[-2][2] == {"pinned": False}
     done = run("history", "delete", "--before", "2026-01-31", "--yes")
     assert calls(client, "history")[-1][2]["until"].isoformat().startswith("2026-01-31T00:00:00")

@@ -222,7 +222,7 @@ def test_left_out_sentences_are_not_called_a_success(client, run):
     client.result = Result("kitchen-1", "finished", code="incomplete", samples=1, rate=22050, segments=3, skipped=1)
     done = run("say", "--skip-bad", "hi", "-o", "a.wav")
     assert done.exit_code == 9
-    assert "1 of 3 sentences were left out" in done.stderr
+    assert "1 of 3 sentences was left out" in done.stderr
 
 
 def test_a_cancellation_from_elsewhere_is_told(client, run):

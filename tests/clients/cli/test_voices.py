@@ -92,6 +92,7 @@ def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
     assert run("rename", "anna", "berta").stdout == "anna is berta now.\n"
     assert run("change", "berta", "--said", "1", "Good evening.", "--description", "calm").returncode == 0
     assert "says: Good evening." in run("show", "berta").stdout
+    assert "berta has 1 recording, and no recording 7" in run("change", "berta", "--drop", "7").stderr
     assert run("export", "berta", "b.voice").returncode == 0
     assert run("import", "b.voice", "--name", "carla").returncode == 0
     sent = subprocess.run(command("voices", "export", "berta", "-"), env=own_service, cwd=short_dir, check=True,
