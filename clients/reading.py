@@ -168,10 +168,8 @@ class Reading(Requests):
         if message.pieces:
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:
-            self.answered = True
             self._anew = False
-            self._request = None
-            self._asked = now
+            self._settle(now)
             if message.existing and self._gap and self.read != "none":
                 # The reading began with an answer that was lost, and audio with it.
                 self._ask_attach(now)
@@ -183,9 +181,7 @@ class Reading(Requests):
         if asked and message.offset != self.line.end:
             return  # the answer to an earlier one
         if asked:
-            self.answered = True
-            self._request = None
-            self._asked = now
+            self._settle(now)
             self._reborn = False
             self._replayed = False
             self._send_pieces(now)
