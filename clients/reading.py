@@ -43,6 +43,9 @@ class Reading(Requests):
     in the end there is a `result` or an `error`. See `Requests` for the arguments.
     """
 
+    hears = False
+    """Whether it is a transcript that is read."""
+
     _announced = ""  # the take that MARKS were last for: of the takes before none can come
     _replayed = False
     _gap = False  # the connection was lost before the job was accepted: what came until then may be missing
@@ -74,7 +77,7 @@ class Reading(Requests):
                 case NoticeMessage():
                     if message.kind == "leaving" and self.read != "none":
                         self.widen(max(self.window.seconds, LEAVING_WINDOW_S), now)
-                    text = notice_text(message.kind, message.data)
+                    text = notice_text(message.kind, message.data, hears=self.hears)
                     self._hand_out(Notice(message.kind, message.data, text, message.segment))
                 case Terminal():
                     self._terminal(message, now)

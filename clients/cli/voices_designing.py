@@ -16,7 +16,7 @@ import click
 
 from ..designing import SEEDS, Plan, makers, plan, undecided
 from ..placing import placed
-from . import hearing, seam
+from . import hearing, leaving, seam
 from .exits import FAILED, USAGE, Failure
 from .names import complete
 from .telling import Teller
@@ -64,7 +64,7 @@ def design(name: str, words: str | None, describe: str | None, text: str, seed: 
     description = _description(words, describe, again=again)
     if target or listen:
         hearing.require(hearing.Target(target, None, None), plays=listen and not target)
-    with hearing.stoppable(), seam.connect(start=not no_start) as client:
+    with leaving.stoppable(), seam.connect(start=not no_start) as client:
         before = client.voice(name) if again else {}
         description = description or before["description"]
         rows = _rows(client, maker)

@@ -56,16 +56,17 @@ def _chain(world: World, own: VoiceSaved) -> list[Entry] | Problem:
     return [Entry(choice.provider, choice.voice or own.name, own=None if choice.voice else own) for choice in here]
 
 
-def can(world: World, entry: Entry) -> bool:
-    """Whether it is known that an entry can be spoken; one of a chosen chain counts until it is known that it
-    cannot."""
+def ability(world: World, entry: Entry) -> bool | Problem | None:
+    """Whether an entry can be spoken: True, or why it cannot; None as long as its provider has not told what it can."""
     catalogue = world.providers[entry.provider].catalogue
     if entry.own is None:
         return True
     if catalogue is None:
-        return bool(entry.own.spec.chain)
+        return None
     found = realize(entry.own, entry.provider, catalogue)
-    return not isinstance(found, Problem) and (bool(found[1]) or not stands_in(world, entry))
+    if isinstance(found, Problem):
+        return found
+    return True if found[1] else stands_in(world, entry) or True
 
 
 def _may(world: World, own: VoiceSaved, provider: str) -> bool:
@@ -85,13 +86,15 @@ def realize(own: VoiceSaved, provider: str, catalogue: Catalogue) -> tuple[str, 
     return Problem("unsupported", f"{provider} cannot speak with a cloned voice. {_SEE}")
 
 
-def stands_in(world: World, entry: Entry) -> str:
-    """Whom an entry would stand in for that can only describe a voice, where it is not chosen and somebody clones: what
-    is described is another speaker with each sentence. "" where it is as good as anybody."""
-    if entry.chosen or entry.prompt or entry.own is None or not entry.own.spec.samples:
-        return ""
+def stands_in(world: World, entry: Entry) -> Problem | None:
+    """Why an entry that can only describe a voice is not to speak it: nobody chose it, somebody clones, and what is
+    described is another speaker with each sentence. None where it is as good as anybody."""
+    if entry.chosen or entry.own is None or not entry.own.spec.samples:
+        return None
     told = {name: provider.catalogue for name, provider in world.providers.items() if provider.catalogue is not None}
-    return next((name for name, catalogue in told.items() if catalogue.capabilities["cloning"]), "")
+    cloner = next((name for name, catalogue in told.items() if catalogue.capabilities["cloning"]), "")
+    why = f"{entry.provider} can only describe {entry.own.name}, which {cloner} clones"
+    return Problem("unsupported", why) if cloner else None
 
 
 def prompt_key(own: VoiceSaved, catalogue: Catalogue) -> str:
