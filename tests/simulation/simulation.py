@@ -311,7 +311,7 @@ class Simulation:
         return True
 
     def _disk_full(self, fault: Fault) -> bool:
-        self.disk.full = True
+        self.disk.full, self.disk.ends = True, fault.target % 2 == 0
 
         def room() -> None:
             self.disk.full = False
