@@ -32,9 +32,11 @@ def own_place():
         "VOICEBUS_CONFIG": str(folder / "voicebus.toml"),
         "VOICEBUS_SOUND": "null",
     }
-    yield folder, environment
-    subprocess.run(command("daemon", "stop", "--now"), env=environment, capture_output=True, timeout=20)
-    shutil.rmtree(folder)
+    try:
+        yield folder, environment
+    finally:
+        subprocess.run(command("daemon", "stop", "--now"), env=environment, capture_output=True, timeout=20)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
