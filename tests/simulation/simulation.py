@@ -162,7 +162,7 @@ class Simulation:
         self.daemon.doom(0, "never", power=False)
         self.processes.next_load, self.processes.next_load_dies = 0.0, False
         for process in self.processes.living():
-            process.next_end = None  # who hangs goes on hanging: that is for the daemon to find out
+            process.engine.next_end = None  # who hangs goes on hanging: that is for the daemon to find out
         for person in self.people:
             person.begin()
 
@@ -282,7 +282,7 @@ class Simulation:
                 process.hang()
             case _:
                 code = ("unavailable", "out_of_memory", "invalid_input", "rate_limited")[fault.target % 4]
-                process.next_end = (fault.kind, code)
+                process.engine.next_end = (fault.kind, code)
         return True
 
     def _load(self, fault: Fault) -> bool:
