@@ -155,6 +155,8 @@ class Session:
         if self.outbox:  # until the socket takes it, only the end of patience is left to wait for
             if self._lost_at is not None:
                 return self._lost_at + self.reconnect_s
+            if not self.waiting:  # nobody's patience ends: the socket says when it takes something
+                return float("inf")
             # When it began to wait is noted in the next `tick`.
             return self._said + BLOCKED_S if self._blocked_since is None else self._blocked_since + BLOCKED_S
         times = [self._greet_at if not self.ready else self._said + self._beat()]

@@ -171,7 +171,8 @@ class Person:
 
     def _wake(self, at: float) -> None:
         self._wakes += 1
-        self._clock.at(max(at, self._clock.now + 0.001), self._woken, self._wakes)
+        if at < float("inf"):
+            self._clock.at(max(at, self._clock.now + 0.001), self._woken, self._wakes)
 
     def _woken(self, number: int) -> None:
         if number == self._wakes:

@@ -35,7 +35,7 @@ class Clock:
     def at(self, when: float, do: Callable[..., None], *args: Any) -> None:
         """Have something done then, or now if that is past."""
         self._asked += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._asked, do, args))
+        heapq.heappush(self._heap, (when if when > self.now else self.now, self._asked, do, args))
 
     def after(self, delay: float, do: Callable[..., None], *args: Any) -> None:
         """Have something done in so many seconds."""
@@ -44,9 +44,9 @@ class Clock:
 
     def run(self, until: float, most: int) -> None:
         """Let everything happen up to a moment; most: so many steps at most, since a world may run hot."""
-        heap = self._heap
+        heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= until:
-            self.now, _, do, args = heapq.heappop(heap)
+            self.now, _, do, args = pop(heap)
             self.steps += 1
             if self.steps > most:
                 raise AssertionError(f"still busy after {most} steps, at {self.now:.3f}")

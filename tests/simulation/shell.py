@@ -101,7 +101,7 @@ class Daemon(Hands):
         heard = {f"logs/{found.saved.job.log}.input" for found in self._store.unfinished()}
         self._disk.inputs = {name: data for name, data in self._disk.inputs.items() if name in heard}
         self._disk.keep_only(self._store.logs())
-        self._network.listening = True
+        self._network.listen()
         self._last, self._wait = now, 0.0
         try:
             core.start(now)
