@@ -35,7 +35,7 @@ class Clock:
     def at(self, when: float, do: Callable[..., None], *args: Any) -> None:
         """Have something done then, or now if that is past."""
         self._asked += 1
-        heapq.heappush(self._heap, (when if when > self.now else self.now, self._asked, do, args))
+        heapq.heappush(self._heap, (max(when, self.now), self._asked, do, args))
 
     def after(self, delay: float, do: Callable[..., None], *args: Any) -> None:
         """Have something done in so many seconds."""
@@ -55,9 +55,7 @@ class Clock:
 
     def trace(self, what: str, data: bytes = b"", peer: bytes = b"", told: object = None) -> None:
         """Put down that something happened. told: what `data` means, for people."""
-        self._digest.update(f"{self.now!r} {what} ".encode())
-        self._digest.update(peer)
-        self._digest.update(data)
+        self._digest.update(b"%a %b %b%b" % (self.now, what.encode(), peer, data))
         if self._keep:
             self.lines.append(f"{self.now:10.4f}  {what}{peer.decode():5} {'' if told is None else told}".rstrip())
 

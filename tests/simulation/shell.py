@@ -34,7 +34,7 @@ DRAIN = 256
 
 
 class Daemon(Hands):
-    """One daemon after the other. run: the how manieth; core: None while there is none."""
+    """One daemon after the other. run: the how manieth; core: None while there is none. killed: told when one is."""
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Daemon(Hands):
         self._die_in: int | None = None
         self._die_before = ""
         self._power = False
+        self.killed: Callable[..., None] = lambda *, power: None
         self._chance = clock.chance("loop")
         store.applied = self._applied
         self._do = self._table()
@@ -148,6 +149,7 @@ class Daemon(Hands):
             self._die_in -= 1
             return
         self._die_in = None
+        self.killed(power=self._power)
         self.die(power=self._power)
         raise Died
 
@@ -161,11 +163,13 @@ class Daemon(Hands):
         if self.core is not None:
             self._want(self.stalled_until)
 
-    def stop(self) -> None:
-        """TERM."""
-        if self.core is not None and not self.leaving:
-            self.leaving = True
-            self._other(lambda: self.core is not None and self.core.terminate(self._clock.now))
+    def stop(self) -> bool:
+        """TERM; whether there is a daemon that does not leave already."""
+        if self.core is None or self.leaving:
+            return False
+        self.leaving = True
+        self._other(lambda: self.core is not None and self.core.terminate(self._clock.now))
+        return True
 
     def reload(self, settings: Settings) -> None:
         """The file is another now, and there is a HUP; who is not there finds it when he begins."""

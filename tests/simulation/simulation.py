@@ -35,6 +35,9 @@ AUDIT_S = 40.0
 QUIET_S = 40.0
 """And so long later nothing may be left of anything."""
 
+DEATHS = frozenset({"daemon dies", "power cut"})
+"""These are planned for the next boundary of a kind, which may never come."""
+
 STEPS = 400_000
 """A run that takes more steps is stuck in a circle."""
 
@@ -79,6 +82,7 @@ class Simulation:
     def _wire_up(self) -> None:
         judge, processes = self.judge, self.processes
         processes.exited = self.daemon.exited
+        self.daemon.killed = self._died
         judge.now = lambda: self.clock.now
         judge.leaving = lambda: self.daemon.leaving
         judge.held = lambda: self.daemon.held
@@ -239,14 +243,19 @@ class Simulation:
     # ------------------------------------------------------------------------------------------------------- faults
 
     def _befall(self, fault: Fault) -> None:
+        """What changes nothing, since it is so already, is no fault; deaths of the daemon count when it dies."""
         if _BEFALL[fault.kind](self, fault):
-            self.faults[fault.kind] += 1
+            self.faults[fault.kind] += fault.kind not in DEATHS
             self.judge.befell[fault.kind] += 1
             self.clock.trace(f"!! {fault.kind} ({fault.target}, {fault.length:.2f} s)")
 
     def _daemon_dies(self, fault: Fault) -> bool:
-        self.daemon.doom(fault.number, fault.before, power=fault.kind == "power cut")
+        if self.daemon.core is not None:
+            self.daemon.doom(fault.number, fault.before, power=fault.kind == "power cut")
         return self.daemon.core is not None
+
+    def _died(self, *, power: bool) -> None:
+        self.faults["power cut" if power else "daemon dies"] += 1
 
     def _daemon_stalls(self, fault: Fault) -> bool:
         self.daemon.stall(fault.length)
@@ -258,8 +267,7 @@ class Simulation:
         return self.daemon.core is not None
 
     def _daemon_stops(self, fault: Fault) -> bool:
-        self.daemon.stop()
-        return True
+        return self.daemon.stop()
 
     def _worker(self, fault: Fault) -> bool:
         living = self.processes.living()
@@ -269,17 +277,24 @@ class Simulation:
         match fault.kind:
             case "worker is killed":
                 process.exit(None, 9)
+            case "worker loses its connection" if not process.plug.up:
+                return False
             case "worker loses its connection":
                 process.lose(min(fault.length, 0.5) if fault.number % 2 else fault.length)
                 self.judge.befell["a worker is away"] += bool(process.sick)
             case "worker stalls":
                 process.freeze(fault.length)
             case "worker's pipe is full":
-                process.pipe_full = True
+                full, process.pipe_full = process.pipe_full, True
+                return not full
             case "engine crashes":
                 process.exit(*((1, None) if fault.number % 2 else (None, 11)))
-            case "engine hangs":
+            case "engine hangs" if not process.engine.hangs:
                 process.hang()
+            case "engine hangs":
+                return False
+            case _ if process.engine.next_end is not None:
+                return False
             case _:
                 code = ("unavailable", "out_of_memory", "invalid_input", "rate_limited")[fault.target % 4]
                 process.engine.next_end = (fault.kind, code)
@@ -287,16 +302,18 @@ class Simulation:
 
     def _load(self, fault: Fault) -> bool:
         if fault.kind == "worker dies loading":
-            self.processes.next_load_dies = True
+            before, self.processes.next_load_dies = self.processes.next_load_dies, True
         else:
-            self.processes.next_load = 2.0 + 2.0 * fault.length
-        return True
+            before, self.processes.next_load = self.processes.next_load > 0, 2.0 + 2.0 * fault.length
+        return not before
 
     def _client(self, fault: Fault) -> bool:
         person = self.people[fault.target % len(self.people)]
         if person.session is None or person.plug is None:
             return False
         match fault.kind:
+            case "client loses its connection" | "client is cut off" if not person.plug.up:
+                return False
             case "client vanishes":
                 person.vanish()
                 self.clock.after(fault.length, person.begin)
@@ -311,6 +328,8 @@ class Simulation:
         return True
 
     def _disk_full(self, fault: Fault) -> bool:
+        if self.disk.full:
+            return False
         self.disk.full = True
 
         def room() -> None:
@@ -322,10 +341,10 @@ class Simulation:
     def _commits(self, fault: Fault) -> bool:
         until = self.clock.now + min(fault.length, 6.0)
         if fault.kind == "commits fail":
-            self.store.failing_until = until
+            before, self.store.failing_until = self.store.failing_until, until
         else:
-            self.store.slow_until = until
-        return True
+            before, self.store.slow_until = self.store.slow_until, until
+        return before <= self.clock.now
 
     def _reload(self, fault: Fault) -> bool:
         self.daemon.reload(changed(self.daemon.settings, fault.target, fault.number))
