@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicebus.bus.messages import Choice, Error, Style, VoiceSpec
 
-from .voicing import CLONES, add, ask, cloning, make
+from .voicing import CLONES, add, ask, cloning, make, spec
 
 DESIGNS = {"designs": "en", "instruct": True}
 
@@ -114,6 +114,20 @@ def test_a_provider_without_voices_needs_one_to_be_named():
     make(worker, worker.current)
     worker.speak(worker.current)
     assert client.terminals["k"].state == "finished"
+
+
+def test_a_voice_that_was_changed_and_is_removed_is_not_used_any_more():
+    """A job that began before somebody changed what its voice is called to be ends with the voice as any other."""
+    stage, client = cloning("a")
+    worker = stage.worker("a/0", capabilities=CLONES)
+    add(client)
+    client.submit("j", "One. Two. Three.", chain=[Choice("a", "anna")])
+    make(worker, worker.current)
+    stage.now += 60
+    assert ask(client, "change", "anna", spec(b"anna" * 50, description="Deep.")).action == "change"
+    ask(client, "remove", "anna")
+    worker.answer_stops()
+    assert "the voice anna was removed" in client.terminals["j"].message
 
 
 def test_a_voice_that_is_removed_ends_what_was_to_be_spoken_with_it():

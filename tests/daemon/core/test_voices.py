@@ -86,6 +86,20 @@ def test_a_recording_stays_as_long_as_some_voice_has_it():
     assert not stage.files
 
 
+def test_a_recording_stays_for_a_voice_that_is_being_written_down():
+    """A recording does not go with one voice while another that has it too is on its way to the disk."""
+    stage, client = cloning()
+    add(client, "anna", DATA)
+    stage.hold_commits = True
+    client.say(Voice(request="v", action="remove", name="anna"))
+    client.say(Voice(request="w", action="add", name="berta", spec=spec(DATA)))
+    stage.let_go()
+    assert [done.request for done in client.got(VoiceDone)][-2:] == ["v", "w"]
+    assert list(stage.files) == [f"voices/1000/{sample_of(DATA)}.sample"]
+    (row,) = rows(client, kind="mine")
+    assert not row["samples"][0]["missing"]
+
+
 def test_a_voice_of_words_only_leaves_no_file():
     """A designed voice has no recordings, and is removed without any."""
     _, client = cloning()
