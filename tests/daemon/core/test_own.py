@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from voicebus.bus.messages import Choice, Error, Style, VoiceSpec
 
 from .voicing import CLONES, add, ask, cloning, make, spec
@@ -114,6 +116,23 @@ def test_a_provider_without_voices_needs_one_to_be_named():
     make(worker, worker.current)
     worker.speak(worker.current)
     assert client.terminals["k"].state == "finished"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_two_voices_of_one_moment_are_two(again):
+    """When two voices were made of the same recordings at the same moment and one is removed, the other goes on."""
+    stage, client = cloning("a")
+    worker = stage.worker("a/0", capabilities=CLONES)
+    add(client, "anna")
+    add(client, "berta")
+    if again:
+        stage = stage.reborn()
+        client, worker = stage.client(), stage.worker("a/0", capabilities=CLONES)
+    client.submit("j", chain=[Choice("a", "berta")])
+    make(worker, worker.current)
+    ask(client, "remove", "anna")
+    worker.speak(worker.current)
+    assert client.terminals["j"].state == "finished"
 
 
 def test_a_voice_that_was_changed_and_is_removed_is_not_used_any_more():
