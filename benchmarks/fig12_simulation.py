@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from common import Row
 
-from voicebus.tests.simulation.plan import draw
+from voicebus.tests.simulation.drawing import draw
 from voicebus.tests.simulation.simulation import simulate
 
 TITLE = "simulated faults per second"

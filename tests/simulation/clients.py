@@ -18,9 +18,10 @@ from voicebus.clients.session import Session
 from voicebus.clients.speech import SpeechBase
 
 from .clock import Clock
+from .doings import Doing, Doings
 from .network import Network, Plug
 from .oracle import RATE, Oracle, Wrong
-from .plan import USERS, Order, Wish
+from .plan import USERS, Act, Order, Wish
 from .wishes import Wished, Wishes
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ AGAIN_S = 1.0
 
 PASSING = frozenset({"storage", "queue_full", "unavailable"})
 """Refusals that are no fault of the caller's."""
+
+
+NO_VOICE = frozenset({"unknown_voice"})
+PATIENCE = 12
+"""So often somebody asks again who is told that there is no such voice: it may come."""
 
 
 @dataclass
@@ -59,6 +65,7 @@ class Heard:
     cancelled: bool = False
     result: Result | None = None
     lost: str = ""
+    refused: int = 0
     speech: SpeechBase | None = None
     reading: Reading | None = None
 
@@ -108,6 +115,7 @@ class Person:
         self.lives = 0
         self.jobs: dict[str, Heard] = {}
         self.wishes = Wishes(number)
+        self.doings = Doings(number, self.uid)
         self.stalled_until = 0.0
         self.paused_until = 0.0
         self.plug: Plug | None = None
@@ -153,6 +161,7 @@ class Person:
                 self._note(heard, heard.reading)
             heard.speech = heard.reading = None
         self.wishes.forget()
+        self.doings.forget()
         return lost
 
     def _note(self, heard: Heard, reading: Reading) -> None:
@@ -183,7 +192,7 @@ class Person:
         session, plug, now = self.session, self.plug, self._clock.now
         if session is None or plug is None or now < self.stalled_until:
             return
-        look = self.wishes.put(session, now)
+        look = self._put(session, now)
         while True:
             session.tick(now)
             self._send(session, plug)
@@ -196,9 +205,12 @@ class Person:
         if session.error is not None:
             self._lost(session)
         else:
-            look = min(look, self.wishes.put(session, now))
+            look = min(look, self._put(session, now))
             self._send(session, plug)
             self._wake(min(session.sleep_until(), look))
+
+    def _put(self, session: Session, now: float) -> float:
+        return min(self.wishes.put(session, now), self.doings.put(session, now))
 
     def _send(self, session: Session, plug: Plug) -> None:
         while session.outbox and plug.up:
@@ -231,6 +243,11 @@ class Person:
     def want(self, wish: Wish) -> None:
         """Have something done with a job."""
         self.wishes.all.append(Wished(wish))
+        self._step()
+
+    def act(self, act: Act) -> None:
+        """Have something done with a voice."""
+        self.doings.all.append(Doing(act))
         self._step()
 
     def hear(self, heard: Heard) -> None:
@@ -271,7 +288,7 @@ class Person:
         self._clock.after(order.gap, self._feed, heard, reading, 1)
 
     def _submit(self, order: Order, now: float) -> Reading:
-        submit = Submit(job=order.name, chain=[Choice("a"), Choice("b")], **order.options)
+        submit = Submit(job=order.name, chain=[Choice("a", order.voice), Choice("b", order.voice)], **order.options)
         text = order.pieces[0].encode()
         return Reading(
             order.name, now=now, read=order.options["read"], window_s=order.window_s, submit=submit, text=text
@@ -370,6 +387,12 @@ class Person:
             code in ("not_found", "gone") or isinstance(error, Disconnected)
         ):
             heard.lost = str(error)
+        elif code in NO_VOICE and heard.order.voice and not heard.accepted:
+            heard.refused += 1
+            if heard.refused == PATIENCE:
+                heard.lost = str(error)
+            else:
+                self._clock.after(AGAIN_S, self._again, heard)
         elif code == "ended" and heard.read == "none":
             heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked
             self._clock.after(AGAIN_S, self._again, heard)

@@ -37,6 +37,7 @@ from voicebus.daemon.core.records import Outcome
 from .disk import Disk
 from .network import Full, Network, Unreachable
 from .store import Store
+from .voice_hands import VoiceHands
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -50,7 +51,7 @@ class Died(Exception):
     """The daemon's process is gone, in the middle of whatever it was doing."""
 
 
-class Hands:
+class Hands(VoiceHands):
     """The part of a daemon that does things."""
 
     core: Core | None
@@ -85,6 +86,7 @@ class Hands:
             Expire: self._store.expire,
             Report: self._report,
             Leave: self._leave,
+            **self._voice_table(),
         }
 
     def _to_client(self, effect: ToClient) -> None:

@@ -19,6 +19,7 @@ from voicebus.daemon.core.settings import Limits
 from . import ends, sums
 from .ends import Asked
 from .oracle import RATE, Oracle, Wrong, check_text, passages
+from .voice_judge import VoiceJudge
 
 if TYPE_CHECKING:
     from .clients import Heard
@@ -60,6 +61,7 @@ class Judge:
         self.alive = lambda name: False
         self.who = lambda peer: (0, 0)
         self.now = lambda: 0.0
+        self.voices = VoiceJudge(store)
         self._oracle = oracle
         self._store = store
         self._limits = limits
@@ -69,6 +71,7 @@ class Judge:
         self._looks = 0
         self._credit: dict[tuple[bytes, str], int] = {}
         self._near: dict[Key, float] = {}
+        self._asked_at: dict[Key, float] = {}
         self._leases: dict[str, Lease] = {}
         self._sessions: dict[bytes, str] = {}
         self._worked: set[str] = set()
@@ -99,6 +102,7 @@ class Judge:
     def died(self) -> None:
         """It is gone, and with it all readings and sessions."""
         self._core = None
+        self.voices.died()
         self._leases.clear()
         self._sessions.clear()
         self._credit.clear()
@@ -116,9 +120,12 @@ class Judge:
         credit = message.up_to if isinstance(message, m.Credit) else getattr(message, "credit", None)
         if credit is not None:
             self._credit[peer, message.job] = max(credit, self._credit.get((peer, message.job), 0))
+        self.voices.from_client(peer, uid, message)
         job = getattr(message, "job", None)
         if job is not None:
             self._near[uid, job] = self.now()
+        if isinstance(message, m.Submit):
+            self._asked_at.setdefault((uid, message.job), self.now())
         if isinstance(message, m.Cancel):
             self.cancelled.add((uid, message.job))
         elif isinstance(message, m.Delete):
@@ -128,7 +135,13 @@ class Judge:
         """The daemon says something to a client: this."""
         message = decode_to_client(header)
         check = self._to_client.get(type(message))
-        if check is not None:
+        if isinstance(message, m.SampleHeld):
+            self.voices.held(self.who(peer)[0], message)
+        elif isinstance(message, m.VoiceDone):
+            self.voices.done(peer, self.who(peer)[0], message)
+        elif isinstance(message, m.Error) and message.request:
+            self.voices.refused(peer, message)
+        elif check is not None:
             key = (self.who(peer)[0], message.job)  # type: ignore[union-attr]
             self._near[key] = self.now()
             check(peer, key, message, body)
@@ -250,7 +263,10 @@ class Judge:
 
     def _check_end(self, key: Key, end: m.Terminal) -> None:
         asked = Asked(self._kept(key), key in self.cancelled, key in self.deleting)
-        if not ends.allowed(self.orders[key], end, asked, self.befell):
+        order = self.orders[key]
+        if end.code == "unknown_voice" and self.voices.steady(key[0], order.voice, self._asked_at.get(key, 0.0)):
+            raise Wrong(f"{key} ended for want of the voice {order.voice}, which is there")
+        if not ends.allowed(order, end, asked, self.befell):
             alone = self.now() - self._near.get(key, 0.0)
             raise Wrong(
                 f"{key} ended as {end.state} ({end.code}: {end.message}) without a reason, alone for {alone:.1f} s"
@@ -267,7 +283,9 @@ class Judge:
             if said != whole:
                 raise Wrong(f"{heard.order.name}: heard was {said}, the recording says {whole}")
         else:
-            check_text(self._oracle.decode(bytes(heard.pcm)), heard.order.text, result.skipped)
+            takes = self._oracle.decode(bytes(heard.pcm))
+            check_text(takes, heard.order.text, result.skipped)
+            self.voices.spoken(heard.uid, heard.order.voice, {made.voice for made in takes})
         if len(heard.pcm) != 2 * result.samples:
             raise Wrong(f"{heard.order.name} has {result.samples} samples, {len(heard.pcm) // 2} came")
         self.samples_compared += result.samples
@@ -287,6 +305,9 @@ class Judge:
             self._sessions[peer] = message.session
         elif isinstance(message, m.Work):
             self._given_out(message)
+            self.voices.given_out(message)
+        elif isinstance(message, m.Feed):
+            self.voices.fed(message, body)
         elif isinstance(message, m.Grant):
             lease = self._leases.get(message.attempt)
             if lease is not None:
@@ -312,11 +333,15 @@ class Judge:
 
     def _over(self, peer: bytes) -> None:
         session = self._sessions.pop(peer, None)
-        for attempt in [name for name, lease in self._leases.items() if lease.session == session]:
+        attempts = [name for name, lease in self._leases.items() if lease.session == session]
+        for attempt in attempts:
             del self._leases[attempt]
+        self.voices.over(session or "", attempts)
 
     def from_worker(self, peer: bytes, message: Any, body: bytes) -> None:
         """A worker said something, and the daemon is about to hear it."""
+        if self._sessions.get(peer) == getattr(message, "session", None):
+            self.voices.from_worker(message)
         lease = self._leases.get(getattr(message, "attempt", ""))
         if lease is None or self._sessions.get(peer) != message.session:
             return
@@ -380,6 +405,7 @@ class Judge:
             raise Wrong(f"{key} was pinned, and was removed for its age")
         for key in self.deleted & self._store.jobs.keys():
             raise Wrong(f"{key} was deleted, and is there")
+        self.voices.at_the_end()
         if self._store.disk.inputs:
             raise Wrong(f"recordings that nobody listens to: {sorted(self._store.disk.inputs)}")
         orphans = self._journals() - self._store.logs().keys() - world.logs.keys()

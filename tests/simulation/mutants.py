@@ -15,7 +15,7 @@ from typing import Any
 
 from . import broken, broken_more
 from .broken import Swap
-from .plan import draw
+from .drawing import draw
 from .simulation import simulate
 
 

@@ -30,12 +30,13 @@ class Wrong(AssertionError):
 
 @dataclass(slots=True)
 class Made:
-    """One attempt: what it was to say, and its audio."""
+    """One attempt: what it was to say, and its audio. voice: which recordings it sounds like, "" for a preset."""
 
     number: int
     attempt: str
     text: str
     pcm: bytes
+    voice: str = ""
 
 
 def samples(number: int, count: int) -> bytes:

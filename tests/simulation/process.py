@@ -24,19 +24,23 @@ if TYPE_CHECKING:
 
     from .workers import Processes
 
-READY_BODY = codec.encode(
-    {
-        "voices": [{"name": "en", "languages": ["en"], "gender": "", "description": "", "variants": []}],
-        "capabilities": {
-            "transcribe": True, "models": ["m"],
-            "streams": True, "marks": ["word"], "ssml": False, "rate": True, "pitch": True, "volume": True,
-            "punctuation": True, "seed": False, "instruct": False, "own_end": True, "options": [],
-            "default_voices": {"": "en"},
-        },
-        "device": {},
-        "engine": {"name": "oracle", "version": "1"},
-    }
-)  # fmt: skip
+
+def ready_body(provider: str) -> bytes:
+    """What an engine of a provider can do."""
+    return codec.encode(
+        {
+            "voices": [{"name": "en", "languages": ["en"], "gender": "", "description": "", "variants": []}],
+            "capabilities": {
+                "transcribe": True, "cloning": True, "models": ["m"],
+                "streams": True, "marks": ["word"], "ssml": False, "rate": True, "pitch": True, "volume": True,
+                "punctuation": True, "seed": False, "instruct": False, "own_end": True, "options": [],
+                "default_voices": {"": "en"},
+            },
+            "device": {},
+            "prompts": {"model": f"m{provider}", "revision": "1", "mode": "x"},
+            "engine": {"name": "oracle", "version": "1"},
+        }
+    )  # fmt: skip
 
 PATIENCE_S = 1.0
 """A worker that stood still for less than this is not to be killed for it: shorter than every deadline of a worker."""
@@ -47,6 +51,7 @@ class Process:
 
     def __init__(self, owner: Processes, name: str, provider: str, ticket: str, pid: int) -> None:
         self.name = name
+        self._provider = provider
         self.alive = True
         self.sick = ""
         self.frozen_until = 0.0
@@ -148,7 +153,7 @@ class Process:
     def _loaded(self) -> None:
         ready = m.Ready(rate=RATE, slots=self._owner.slots, load_s=0.1, first_audio_s=0.01, factor=0.05)
         self._clock.after(PATIENCE_S, self._well_again, "loads slowly")
-        self.do(self.session.loaded(ready, READY_BODY, 10_000_000))
+        self.do(self.session.loaded(ready, ready_body(self._provider), 10_000_000))
 
     # -------------------------------------------------------------------------------------------- what goes wrong
 

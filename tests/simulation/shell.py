@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicebus.bus.codec import decode_from_client, decode_from_worker
 from voicebus.daemon.core.core import Core
+from voicebus.daemon.core.personal import files_of
 from voicebus.daemon.core.records import Found, Outcome
 from voicebus.daemon.core.settings import Settings
 
@@ -63,6 +64,7 @@ class Daemon(Hands):
         self._workers: deque[tuple[bytes, bytes, bytes]] = deque()
         self._others: deque[Callable[[], None]] = deque()
         self._lanes: dict[bytes, deque[tuple[bytes, bytes]]] = {}
+        self._checking: deque[tuple[int, str]] = deque()
         self._passes = 0
         self._due = float("inf")
         self._last = self._wait = 0.0
@@ -102,6 +104,7 @@ class Daemon(Hands):
         heard = {f"logs/{found.saved.job.log}.input" for found in self._store.unfinished()}
         self._disk.inputs = {name: data for name, data in self._disk.inputs.items() if name in heard}
         self._disk.keep_only(self._store.logs())
+        self._restore_voices(core, now)
         self._network.listen()
         self._last, self._wait = now, 0.0
         try:
@@ -110,6 +113,14 @@ class Daemon(Hands):
         except Died:
             return
         self._schedule()
+
+    def _restore_voices(self, core: Core, now: float) -> None:
+        """As `taking_up.take_up_voices` and `tidy` do it."""
+        saved, found = list(self._store.voices.values()), self._disk.voices.found()
+        owned = files_of(saved, found)
+        core.restore_voices(saved, {key: found[key] for key in owned}, now)
+        self._disk.voices.keep_only(owned)
+        self._judge.voices.restored(core)
 
     def die(self, *, power: bool) -> None:
         """The process is gone; with `power`, the machine was, too."""
@@ -125,6 +136,7 @@ class Daemon(Hands):
         self._workers.clear()
         self._others.clear()
         self._lanes.clear()
+        self._checking.clear()
         self._store.shut()
         self._network.daemon_gone()
         if power:

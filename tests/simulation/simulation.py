@@ -83,7 +83,7 @@ class Simulation:
         judge, processes = self.judge, self.processes
         processes.exited = self.daemon.exited
         self.daemon.killed = self._died
-        judge.now = lambda: self.clock.now
+        judge.now = judge.voices.now = lambda: self.clock.now
         judge.leaving = lambda: self.daemon.leaving
         judge.held = lambda: self.daemon.held
         judge.who = self._who
@@ -140,6 +140,8 @@ class Simulation:
             clock.at(begin + listener.at, self._listen, listener)
         for wish in self.plan.wishes:
             clock.at(begin + wish.at, self._want, wish)
+        for act in self.plan.acts:
+            clock.at(begin + act.at, self.people[act.client].act, act)
         for fault in self.plan.faults:
             clock.at(begin + fault.at, self._befall, fault)
         clock.run(begin + HEALED_S, STEPS)
@@ -173,7 +175,7 @@ class Simulation:
     def _all_over(self) -> bool:
         heard = [one for person in self.people for one in person.jobs.values() if one.asked]
         core = self.daemon.core
-        wished = all(person.wishes.over for person in self.people)
+        wished = all(person.wishes.over and person.doings.over for person in self.people)
         return wished and all(one.over for one in heard) and core is not None and not core.world.unfinished
 
     def _check_alive(self) -> None:
@@ -184,6 +186,9 @@ class Simulation:
             for wished in person.wishes.all:
                 if not wished.answer:
                     raise Wrong(f"client {person.number} waits in vain for {wished.wish}")
+            for doing in person.doings.all:
+                if not doing.answer:
+                    raise Wrong(f"client {person.number} waits in vain for {doing.act}")
         core = self.daemon.core
         if core is None or core.world.unfinished:
             raise Wrong(f"jobs do not end: {core and list(core.world.unfinished)}")

@@ -16,7 +16,8 @@ from .disk import Disk
 from .mutants import MUTANTS
 from .network import Network
 from .oracle import Oracle, Wrong, check_text
-from .plan import OF_DISK, OF_ENGINE, OF_WORLD, OUTSIDE, draw
+from .drawing import draw
+from .plan import OF_DISK, OF_ENGINE, OF_WORLD, OUTSIDE
 from .shrink import shrink
 from .simulate import Tally, seeds
 from .simulation import _BEFALL, simulate
@@ -39,7 +40,7 @@ def test_every_promise_holds(seed: int) -> None:
 def test_a_seed_replays_exactly() -> None:
     """The same seed gives the same trace, also in another process with another order of sets."""
     code = (
-        "from voicebus.tests.simulation.plan import draw\n"
+        "from voicebus.tests.simulation.drawing import draw\n"
         "from voicebus.tests.simulation.simulation import simulate\n"
         "print(simulate(draw(4, 8)).mark)"
     )
