@@ -63,7 +63,9 @@ def test_a_name_is_taken_as_soon_as_somebody_wants_it():
     stage.hold_commits = True
     client.say(Voice(request="x", action="rename", name="anna", to="clara"))
     for action, name, to in (("add", "clara", ""), ("rename", "berta", "clara"), ("rename", "clara", "clara")):
-        client.say(Voice(request="y", action=action, name=name, to=to, spec=spec(DATA) if action == "add" else VoiceSpec()))
+        client.say(
+            Voice(request="y", action=action, name=name, to=to, spec=spec(DATA) if action == "add" else VoiceSpec())
+        )
         assert (client.last(Error).code, client.last(Error).request) == ("queue_full", "y")
         client.inbox.clear()
     stage.let_go()
