@@ -382,12 +382,10 @@ class Person:
         self._note(heard, reading)
         if isinstance(error, Disconnected) and error is (self.session.error if self.session else None):
             return  # all of them are lost, and go on with the next program
-        code = getattr(error, "code", "")
-        if heard.order.options["keep"] == "nothing" and (
-            code in ("not_found", "gone") or isinstance(error, Disconnected)
-        ):
+        code, lost = getattr(error, "code", ""), heard.order.options["keep"] == "nothing"
+        if lost and (code in ("not_found", "gone") or isinstance(error, Disconnected)):
             heard.lost = str(error)
-        elif code in NO_VOICE and heard.order.voice and not heard.accepted:
+        elif code in NO_VOICE and heard.order.voice and (not heard.accepted or lost):
             heard.refused += 1
             if heard.refused == PATIENCE:
                 heard.lost = str(error)

@@ -111,5 +111,3 @@ class Doings:
     def over(self) -> bool:
         """Whether all are answered."""
         return all(doing.answer for doing in self.all)
-
-

@@ -56,6 +56,7 @@ OF_ENGINE = (
 )
 """Faults for which a worker pays, and where they come thick a job."""
 
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A job that a client will ask for. gaps: between its pieces. speed: how fast the client plays, in seconds of

@@ -42,6 +42,7 @@ def ready_body(provider: str) -> bytes:
         }
     )  # fmt: skip
 
+
 PATIENCE_S = 1.0
 """A worker that stood still for less than this is not to be killed for it: shorter than every deadline of a worker."""
 
@@ -184,6 +185,9 @@ class Process:
         """Its pipe has taken nothing: what was to be said to it is lost, were it the word that it is to register."""
         self.pipe_full = False
         self._choked_at = self._clock.now
+        if self._cut_off:  # for the second time, before it could register again
+            self.sick = self.sick or "was away"
+            self._clock.at(self._choked_at + PATIENCE_S, self._well_again, "was away")
         self._cut_off = True
 
     @property
