@@ -265,6 +265,21 @@ def test_a_prompt_that_cannot_be_had_is_made_anew():
     assert client.terminals["j"].state == "finished"
 
 
+def test_a_prompt_that_is_doubted_is_not_left_behind():
+    """A prompt that a worker could not use is removed at once: when its voice goes before it is made again, nothing of
+    the voice is left."""
+    stage, client, (worker,) = ready()
+    voiced(client, "j")
+    make(worker, worker.current)
+    assert any(name.endswith(".prompt") for name in stage.files)
+    attempt = worker.current
+    worker.work.pop(attempt)
+    worker.say(Failed(attempt=attempt, code="unavailable", message="prompt cannot be had"))
+    assert not any(name.endswith(".prompt") for name in stage.files)
+    ask(client, "remove", "anna")
+    assert stage.files == {}
+
+
 def test_a_full_disk_ends_the_job_by_name():
     """A prompt that cannot be kept cannot be used."""
     stage, client, (worker,) = ready()
