@@ -61,6 +61,8 @@ class Store:
         self.disk = disk
         self._chance = clock.chance("store")
         self._queue: deque[Commit] = deque()
+        self._gaps: set[int] = set()
+        """Jobs of whose text a piece could not be written."""
         self._told_at = 0.0
         self._busy = False
         self._run = 0
@@ -143,6 +145,8 @@ class Store:
     def _outcome(self, effect: Commit) -> Outcome:
         assert effect.record is not None
         if self._clock.now < self.failing_until or self.disk.full:
+            if isinstance(effect.record, TextAdded):
+                self._gaps.add(effect.record.order)
             return Outcome(effect.ticket, "failed", "the database could not be written")
         if isinstance(effect.record, JobEnded):
             self.disk.sync(effect.record.log)
@@ -194,6 +198,8 @@ class Store:
         if isinstance(record, TextAdded):
             if record.n < len(saved.texts):
                 return "done"
+            if record.n > len(saved.texts) and record.order in self._gaps:
+                return "failed"  # it was asked for before anybody knew that the one before it had failed
             if record.n > len(saved.texts) or saved.complete or saved.ended is not None:
                 raise AssertionError(f"piece {record.n} of {key} does not follow: {saved}")
             self.jobs[key] = replace(saved, texts=(*saved.texts, record.text))
