@@ -1,7 +1,7 @@
 """What is going to happen in a run: who asks for what, and what goes wrong when.
 
-Owns: the plan. Must not know: how it comes about (`drawing`), how any of it is carried out. Invariant: a plan is plain data of which any part can be
-left out, the rest staying as it is; that is what makes a failing run small (`shrink`).
+Owns: the plan. Must not know: how it comes about (`drawing`), how any of it is carried out. Invariant: a plan is plain
+data of which any part can be left out, the rest staying as it is; that is what makes a failing run small (`shrink`).
 """
 
 from __future__ import annotations

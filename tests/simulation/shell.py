@@ -191,7 +191,7 @@ class Daemon(Hands):
 
     def _reload(self, settings: Settings) -> None:
         if self.core is not None:
-            self._judge.reloaded()
+            self._judge.workers.reloaded()
             self.core.reload(settings, self._clock.now)
 
     @property
@@ -283,7 +283,7 @@ class Daemon(Hands):
 
     def _from_worker(self, core: Core, peer: bytes, header: bytes, body: bytes, now: float) -> None:
         message = decode_from_worker(header)
-        self._judge.from_worker(peer, message, body)
+        self._judge.workers.from_worker(peer, message, body)
         self._clock.trace("<", header, peer, message)
         core.worker_message(peer, 0, 0, message, body, now)
         self._carry_out()
