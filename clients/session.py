@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from ..bus import codec
 from ..bus.errors import BadMessage, Disconnected, VersionMismatch, VoicebusError, error_for
 from ..bus.messages import (
+    Accepted,
+    Attached,
     Bye,
     Cancel,
     CancelledAll,
@@ -328,6 +330,9 @@ class Session:
         if isinstance(message, OfJobAnswer):
             self._answer_of_job(message)
         reading = self.readings.get(message.job)
+        if isinstance(message, Accepted | Attached) and (reading is None or reading.over):
+            # Said again before the first answer came, and heard when all was over: it would be read to nobody for ever.
+            self._put(Detach(job=message.job))
         if reading is not None:
             reading.receive(message, body, now)
             if reading.over and message.job in self._dropped:

@@ -224,6 +224,24 @@ def test_who_waits_for_nothing_sleeps_while_nothing_can_be_sent() -> None:
     assert play.session.lost
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_was_asked_twice_is_not_read_to_nobody(dropped: bool) -> None:
+    """A request that was said again before it was answered is heard when the reading is over; the daemon, which reads
+    it once more, is told that nobody listens."""
+    play = Play()
+    reading = Reading("j", now=play.now)
+    play.session.add(reading)
+    assert play.kinds() == [Attach]
+    play.say(Attached(job="j", rate=1000))
+    play.say(Terminal(job="j", state="finished"))
+    assert reading.over
+    if dropped:
+        play.session.drop("j")
+    assert play.kinds() == []
+    play.say(Attached(job="j", rate=1000))
+    assert play.kinds() == [Detach]
+
+
 def test_questions_and_answers() -> None:
     """Each question gets the answer that names it, an ERROR becomes the exception of its code."""
     play = Play()
