@@ -185,7 +185,7 @@ class VoiceJudge:
         if not work.prompt:
             return
         if work.kind == "prompt":
-            if work.prompt in self._kept:
+            if work.prompt in self._kept and self._on_disk(work.prompt):
                 raise Wrong(f"{work.attempt} makes the prompt {work.prompt[:12]}, which is there")
             return
         if not self._on_disk(work.prompt):

@@ -54,7 +54,13 @@ def _acts(chance: Random, user: int, people: int) -> list[Act]:
         )[0]
         soon, later = acts[-1].at + chance.uniform(0.0, 0.05), chance.uniform(0.2, FAULTS_END)
         acts.append(_act(chance, kind, chance.choice(NAMES), mine, soon if chance.random() < 0.3 else later))
-    return acts
+    return [_as_it_was(act, acts) if number % 2 else act for number, act in enumerate(acts)]
+
+
+def _as_it_was(act: Act, acts: list[Act]) -> Act:
+    """A change of something else than the recordings, where somebody has added the voice."""
+    added = [other.samples for other in acts if (other.kind, other.name) == ("add", act.name)]
+    return replace(act, samples=added[0]) if act.kind == "change" and added else act
 
 
 def _act(
