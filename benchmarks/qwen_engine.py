@@ -5,7 +5,8 @@ the real-time factor of the whole utterance, of the engine in this process; then
 at a raw client, with the daemon, the worker and the client in processes of their own. Aim: within 2 %.
 
 The weights are random, since speed does not depend on their values, and by default the model is tiny: the figures say
-what the bus adds to a frame of some milliseconds and nothing about the speed of speech. `--model` takes a real one.
+what the bus adds to a frame of some milliseconds and nothing about the speed of speech. With `--deep` it has the layers
+of the published models (28 and 5, as narrow as ever), and so as many steps to a frame; `--model` takes a real one.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ class Said:
         return self.all_s / (self.samples / rate)
 
 
-def checkpoint(library: str, folder: Path) -> Path:
-    """A tiny model."""
+def checkpoint(library: str, folder: Path, *, deep: bool = False) -> Path:
+    """A tiny model. deep: with as many layers as the published ones; PyTorch only."""
     tests, options = TINY[library]
-    return import_module(f"voicebus.tests.workers.{tests}.tiny").build(folder, **options)
+    tiny = import_module(f"voicebus.tests.workers.{tests}.tiny")
+    return tiny.build(folder, **options, **({"layers": tiny.PUBLISHED} if deep else {}))
 
 
 def alone(engine: Engine, seed: int) -> Said:
@@ -122,6 +124,7 @@ def main() -> int:
     parser.add_argument(
         "--model", default="", metavar="FOLDER", help="a checkpoint with preset voices; a tiny one else"
     )
+    parser.add_argument("--deep", action="store_true", help="tiny, with all the layers; PyTorch only")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of the processor; PyTorch only")
@@ -130,7 +133,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vb-bench-") as folder:
         settings = {
-            "model": chosen.model or str(checkpoint(chosen.library, Path(folder))),
+            "model": chosen.model or str(checkpoint(chosen.library, Path(folder), deep=chosen.deep)),
             "device": chosen.device,
             "dtype": chosen.dtype if chosen.model else "float32",
             **({"threads": chosen.threads} if chosen.library == "torch" else {}),

@@ -133,6 +133,7 @@ CALLER_CODES = frozenset(
         "unknown_voice",
         "unknown_language",
         "unknown_provider",
+        "unknown_model",
         "unsupported",
         "empty_text",
         "too_long",

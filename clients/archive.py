@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import IO, TYPE_CHECKING, Any, Unpack
 
 from ..bus.errors import JobFailed, NotFound, VoicebusError
 from . import transcripts
@@ -44,13 +44,14 @@ class Exported:
 
 def export(
     client: Client,
-    target: str | Path,
+    target: str | Path | IO[bytes],
     *,
     on_job: Callable[[Mapping[str, Any]], object] | None = None,
     **filters: Unpack[Filters],
 ) -> Exported:
-    """Write the history, or what is left of it by `filters`, into an archive. on_job: called with the row of each job
-    before it is written. Raises OSError where the file cannot be written, and what `Client.history` raises."""
+    """Write the history, or what is left of it by `filters`, into an archive, or to a stream that need not seek.
+    on_job: called with the row of each job before it is written. Raises OSError where the file cannot be written, and
+    what `Client.history` raises."""
     with placed(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         return _Writer(client, archive).write(on_job, filters)
 

@@ -184,11 +184,22 @@ class Result:
         return self.total_s / self.seconds if self.samples and self.rate else None
 
 
-def notice_text(kind: str, data: dict[str, Any]) -> str:
-    """A notice in a sentence for a person. Words of later versions are shown as they are."""
+HEARD = {
+    "started": "{provider} listens with {model}",
+    "moved": "{provider} goes on with {model}",
+    "again": "{provider} listens again from where it broke off",
+}
+"""Notices that are told in other words where a recording is transcribed."""
+
+
+def notice_text(kind: str, data: dict[str, Any], *, hears: bool = False) -> str:
+    """A notice in a sentence for a person. hears: the job is a transcription. Words of later versions are shown as they
+    are."""
     provider = str(data.get("provider", "")) or "the provider"
     reason = str(data.get("reason", ""))
     because = f": {reason}" if reason else ""
+    if hears and kind in HEARD:
+        return f"{HEARD[kind].format(provider=provider, model=data.get('voice') or 'its model')}{because}"
     match kind:
         case "queued":
             place = data.get("place", 0)

@@ -6,23 +6,24 @@ consumer that waits is woken by an event, by the job's end, or by `cancel` and `
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from .events import Event
 from .speech import FEED_BYTES, SpeechBase
+from .waiting import Changes
 
 
 class Followed(SpeechBase):
     """A job that a thread waits for."""
 
-    _changed: threading.Condition
+    _changed: Changes
     _drop: Callable[[str], None]
 
     def _wait(self, timeout: float | None = None) -> Event | None:
         """The next event; None at the end, or when none came in time. Raises what the job ended with."""
         with self._changed:
+            self._changed.look()
             event = self._next_ready()
             if event is None and not self._over and not self._stopped:
                 self._changed.wait_for(lambda: self._events or self._over or self._stopped, timeout)

@@ -17,9 +17,14 @@ from typing import IO
 
 
 @contextlib.contextmanager
-def placed(target: str | Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
-    """A file to write, that is `target` when the block ends well. mode: its permissions, less the umask.
+def placed(target: str | Path | IO[bytes], mode: int = 0o666) -> Iterator[IO[bytes]]:
+    """A file to write, that is `target` when the block ends well. mode: its permissions, less the umask. A stream that
+    somebody has opened is written as it comes, and left open.
     Raises OSError with the name of the target."""
+    if not isinstance(target, str | Path):
+        yield target
+        target.flush()
+        return
     path = Path(target)
     try:
         if _is_special(path):

@@ -43,6 +43,9 @@ class Reading(Requests):
     in the end there is a `result` or an `error`. See `Requests` for the arguments.
     """
 
+    hears = False
+    """Whether it is a transcript that is read."""
+
     _announced = ""  # the take that MARKS were last for: of the takes before none can come
     _replayed = False
     _gap = False  # the connection was lost before the job was accepted: what came until then may be missing
@@ -74,7 +77,7 @@ class Reading(Requests):
                 case NoticeMessage():
                     if message.kind == "leaving" and self.read != "none":
                         self.widen(max(self.window.seconds, LEAVING_WINDOW_S), now)
-                    text = notice_text(message.kind, message.data)
+                    text = notice_text(message.kind, message.data, hears=self.hears)
                     self._hand_out(Notice(message.kind, message.data, text, message.segment))
                 case Terminal():
                     self._terminal(message, now)
@@ -165,10 +168,8 @@ class Reading(Requests):
         if message.pieces:
             self.pieces.acknowledge(message.pieces - 1)
         if self._request is self._submit:
-            self.answered = True
             self._anew = False
-            self._request = None
-            self._asked = now
+            self._settle(now)
             if message.existing and self._gap and self.read != "none":
                 # The reading began with an answer that was lost, and audio with it.
                 self._ask_attach(now)
@@ -180,9 +181,7 @@ class Reading(Requests):
         if asked and message.offset != self.line.end:
             return  # the answer to an earlier one
         if asked:
-            self.answered = True
-            self._request = None
-            self._asked = now
+            self._settle(now)
             self._reborn = False
             self._replayed = False
             self._send_pieces(now)

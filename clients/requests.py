@@ -70,6 +70,7 @@ class Requests:
         self._asked = now  # when credit was last said
         self._doubted = now
         self._request: Message | None = None  # SUBMIT or ATTACH without an answer
+        self._owes_credit = False  # it is to be said when the request has its answer
         self._repeat_at = now
         self._pause = REPEAT_S
         self._reborn = False
@@ -139,12 +140,31 @@ class Requests:
         self._repeat_at = now + self._pause
         self._asked = now
 
+    def _settle(self, now: float) -> None:
+        """The request has its answer. What was consumed in the meantime is said now: where all that the request allowed
+        had come before, nothing would come any more that gave occasion to say it."""
+        self.answered = True
+        self._request = None
+        self._asked = now
+        if self._owes_credit:
+            self._say_credit(now)
+
     def _grant(self) -> int:
+        self._owes_credit = False
         return 0 if self.read == "none" else self.window.grant()
 
     def _say_credit(self, now: float) -> None:
         self._asked = now
         self._send(Credit(job=self.job, up_to=self._grant(), heard=self.window.heard))
+
+    def _renew_credit(self, now: float) -> None:
+        """Say the credit, or as soon as the request that is under way has its answer: before, nobody heeds it."""
+        if self.over:
+            return
+        if self._request is None:
+            self._say_credit(now)
+        else:
+            self._owes_credit = True
 
     # ------------------------------------------------------------------------------------------ what the consumer does
 
@@ -163,14 +183,13 @@ class Requests:
         far as that). Credit follows when an eighth of the window has been used up."""
         offset = min(offset, self.line.end)
         worth = self.window.consumed(offset, offset if heard is None else min(heard, self.line.end))
-        if worth and not self.over and self._request is None:
-            self._say_credit(now)
+        if worth:
+            self._renew_credit(now)
 
     def widen(self, window_s: float, now: float) -> None:
         """Another window: how many seconds of audio may come beyond what was consumed."""
         self.window.seconds = window_s
-        if not self.over and self._request is None:
-            self._say_credit(now)
+        self._renew_credit(now)
 
     def cancel(self, now: float) -> None:
         """End the job. From now on no event is handed out."""

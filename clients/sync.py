@@ -31,6 +31,7 @@ from .speech import ClientBase, attached_reading, reading_for
 from .timing import Aligns
 from .transcribing import Hears
 from .voices import Voiced
+from .waiting import Changes
 
 if TYPE_CHECKING:
     from .playing import Player
@@ -154,7 +155,7 @@ class Client(Kept, Hears, Aligns, Voiced, ClientBase):
         self, *, start: bool = True, name: str = "", endpoint: str | None = None, reconnect_s: float = 10.0
     ) -> None:
         super().__init__(start=start, name=name, endpoint=endpoint, reconnect_s=reconnect_s)
-        self._changed = threading.Condition()
+        self._changed = Changes()
         self._importing = threading.Lock()
         self._speeches: dict[str, Followed] = {}
         self._connect(self._find())
@@ -199,6 +200,12 @@ class Client(Kept, Hears, Aligns, Voiced, ClientBase):
         ends without it has it done."""
         atexit.unregister(self.close)
         self._service.stop()
+
+    def interrupt(self, check: Callable[[], object]) -> None:
+        """Have the main thread call `check`, which may raise, where it waits in this client, or else when it next
+        does. A signal handler may call this, and should rather than raise: what it raises can land anywhere."""
+        self._changed.leave(check)
+        self._service.post(lambda _session, _now: None)  # after which it wakes those who wait
 
     @property
     def version(self) -> str:

@@ -106,7 +106,16 @@ def reading_for(first: bytes, options: Mapping[str, Any], now: float, *, complet
         given["voice"] = given.pop("model")
     submit = asking.submit_for(given, complete=complete)
     submit.kind, submit.hearing = "transcribe", hearing
-    return Reading(submit.job, now=now, read=submit.read, window_s=AHEAD_S, submit=submit, text=first)
+    reading = Reading(submit.job, now=now, read=submit.read, window_s=AHEAD_S, submit=submit, text=first)
+    reading.hears = True
+    return reading
+
+
+def attached_reading(job: str, number: int, take: str, now: float) -> Reading:
+    """The reading of a transcript that is there, from a row on. take: the name of the row before."""
+    reading = Reading(asking.job_name(job), now=now, window_s=AHEAD_S, offset=number, take=take)
+    reading.hears = True
+    return reading
 
 
 @contextlib.contextmanager
@@ -210,7 +219,7 @@ class Hears:
     def transcript(self, job: str, number: int = 0, *, take: str = "") -> Transcription:
         """Read the transcript of a job that is there, running or over, from a row on; take: the name of the row before.
         Raises NotFound."""
-        reading = Reading(asking.job_name(job), now=time.monotonic(), window_s=AHEAD_S, offset=number, take=take)
+        reading = attached_reading(job, number, take, time.monotonic())
         return cast("Transcription", self._adopt(reading, Transcription))
 
 
@@ -276,5 +285,5 @@ class AsyncHears:
 
     async def transcript(self, job: str, number: int = 0, *, take: str = "") -> AsyncTranscription:
         """Read the transcript of a job that is there; see `Client.transcript`."""
-        reading = Reading(asking.job_name(job), now=time.monotonic(), window_s=AHEAD_S, offset=number, take=take)
+        reading = attached_reading(job, number, take, time.monotonic())
         return cast("AsyncTranscription", await self._adopt(reading, AsyncTranscription))

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ..bus.codec import decode_map, decode_rows
-from ..bus.errors import InvalidRequest, NotFound, StorageError
+from ..bus.errors import CallerError, InvalidRequest, NotFound, QueueFull, StorageError
 from ..bus.messages import Choice, Consent, Fetch, Query, Sample, SampleSpec, Voice, VoiceSpec
 from . import asking
 from .steps import Steps
@@ -31,11 +31,18 @@ Row = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A recording to clone a voice from: a file's bytes in any common format (wav, flac, ogg, opus, mp3, aiff), or the
-    path of one. text: what is said in it; "" where you do not know. heard: what a recogniser made of it."""
+    path of one. text: what is said in it; "" where you do not know. heard: what a recogniser made of it. name: what an
+    error is to call it; by its path, or its number, if left out."""
 
     data: bytes | str | Path
     text: str = ""
     heard: str = ""
+    name: str = ""
+
+    def called(self, number: int) -> str:
+        """How to name it to a person. number: its place among those that were given, from 1."""
+        path = "" if isinstance(self.data, bytes) else str(self.data)
+        return self.name or path or f"Recording {number}"
 
     def read(self) -> bytes:
         """The bytes. Raises OSError, InvalidRequest."""
@@ -98,9 +105,15 @@ def upload(data: bytes) -> Steps[Any]:
 def add(name: str, spec: VoiceSpec, recordings: Iterable[Given] = (), *, action: str = "add") -> Steps[Any]:
     """Add a voice, or put it in the place of what it was. recordings: behind those that `spec` has. Returns Added."""
     samples, advice = list(spec.samples), []
-    for given in recordings:
+    for number, given in enumerate(recordings, 1):
         one = recording(given)
-        sample, found = yield from upload(one.read())
+        data = one.read()
+        try:
+            sample, found = yield from upload(data)
+        except (CallerError, QueueFull, StorageError) as error:
+            raise type(error)(
+                f"{one.called(number)}: {error.message}", code=error.code, retry_after=error.retry_after
+            ) from None
         samples.append(SampleSpec(sample, one.text, one.heard))
         advice += [{"sample": sample, **each} for each in found["advice"]]
     spec = msgspec.structs.replace(spec, samples=samples)

@@ -1,14 +1,13 @@
 """``voicebus.toml``: from text to `Settings`, saying what is wrong and on which line.
 
-Owns: the names, types and bounds of all keys (`KEYS`; ``docs/configuration.md`` describes each). Must not
-know: what the daemon does with them. Invariant: at start `load` gives settings that work, whatever the file
-holds, the bad parts being left out and listed as problems; on reload (`strict`) a file with any problem
+Owns: the names of all keys (`KEYS`; ``docs/configuration.md`` describes each). Must not know: which values they may
+have (`config_bounds`), what the daemon does with them. Invariant: at start `load` gives settings that work, whatever
+the file holds, the bad parts being left out and listed as problems; on reload (`strict`) a file with any problem
 changes nothing, but an engine in the folder beside it that cannot be taken costs that engine only.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
@@ -21,6 +20,7 @@ from typing import Any, TypeVar
 from ..bus.endpoints import PROVIDER_VARIABLE, WORKERS_VARIABLE
 from ..bus.messages import Choice
 from . import engines
+from .config_bounds import checked
 from .config_text import Lines, syntax_line
 from .config_values import Bad, choice, unknown
 from .core.settings import Breaking, History, Limits, Problem, Provider, Restart, Settings
@@ -57,40 +57,6 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NOT_FOR_WORKERS = re.compile(rf"(NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|{WORKERS_VARIABLE}|{PROVIDER_VARIABLE})\Z")
-_AT_LEAST: dict[str, float] = {
-    "workers": 0,
-    "keep_warm": 0,
-    "idle_unload_s": 0,
-    "recycle_jobs": 0,
-    "recycle_rss_bytes": 0,
-    "recycle_vram_bytes": 0,
-    "memory_budget_bytes": 0,
-    "rate": 0,
-    "idle_exit_s": 0,
-    "fence_s": 0,
-    "stop_s": 0,
-    "base_s": 0,
-    "text_wait_s": 0,
-    "finished_jobs": 0,
-    "disk_bytes": 0,
-    "job_keep_s": 0,
-    "keep_days": 0,
-    "keep_bytes": 0,
-    "pack_after_s": 0,
-    "clients_per_user": 0,
-    "jobs_per_user": 0,
-    "texts_bytes_per_user": 0,
-    "disk_bytes_per_user": 0,
-    "segment_chars": 40,
-    "first_segment_chars": 20,
-    "beat_s": 0.05,
-    "load_s": 0.1,
-    "first_chunk_s": 0.1,
-    "chunk_s": 0.1,
-}
-_WORDS = {"keep": ("history", "job", "nothing")}
-_AT_MOST: dict[str, float] = {"workers": 64, "rate": 192_000, "segment_chars": 5000, "beat_s": 60}
-"""Bounds. Where there is none: at least 1 for a count, more than 0 for a time."""
 
 T = TypeVar("T", Limits, Restart, Breaking, History)
 
@@ -207,7 +173,7 @@ class _Reader:
     def _value(self, path: tuple[str, ...], value: Any, default: Any) -> Any:
         """The value if it is of the default's type and within bounds, else the default and a problem."""
         try:
-            return _checked(path[-1], value, default)
+            return checked(path[-1], value, default)
         except Bad as bad:
             self._problem(path, str(bad))
             return default
@@ -339,7 +305,7 @@ class _Reader:
             settings[name] = self._try((*path, "secrets", name), partial(self._secret, source))
         key = provider.key
         if "key_env" in table:
-            key = self._try((*path, "key_env"), lambda: self._variable(_checked("key_env", table["key_env"], "")))
+            key = self._try((*path, "key_env"), lambda: self._variable(checked("key_env", table["key_env"], "")))
         return replace(provider, settings=settings, key=key)
 
     def _try(self, path: tuple[str, ...], get: Callable[[], str]) -> str:
@@ -365,37 +331,3 @@ class _Reader:
         if not value:
             raise Bad(f"the daemon's environment has no {name}")
         return value
-
-
-# ------------------------------------------------------------------------------------------------- values
-
-
-def _checked(key: str, value: Any, default: Any) -> Any:
-    """A value of the default's type, within the key's bounds. Raises Bad."""
-    if isinstance(default, int | float):
-        return _number(key, value, default)
-    if isinstance(default, tuple):
-        if not isinstance(value, list) or not value or not all(isinstance(word, str) for word in value):
-            raise Bad("must be a list of strings")
-        return tuple(value)
-    if key in _WORDS and value not in _WORDS[key]:
-        raise Bad(f"must be one of {', '.join(_WORDS[key])}")
-    if not isinstance(value, type(default)):
-        raise Bad("must be a table" if isinstance(default, dict) else "must be a string")
-    return dict(value) if isinstance(value, dict) else value
-
-
-def _number(key: str, value: Any, default: float) -> float:
-    whole = isinstance(default, int)
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise Bad("must be a whole number" if whole else "must be a number")
-    if not math.isfinite(value):
-        raise Bad("must be finite")
-    least = _AT_LEAST.get(key, 1 if whole else None)
-    if least is None and value <= 0:
-        raise Bad("must be more than 0")
-    if least is not None and value < least:
-        raise Bad(f"must be at least {least:g}")
-    if value > _AT_MOST.get(key, 1e12):
-        raise Bad(f"must be at most {_AT_MOST.get(key, 1e12):g}")
-    return value if whole else float(value)

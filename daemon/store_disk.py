@@ -22,6 +22,7 @@ from .store_opening import mark_suspect
 from .store_purge import Purge
 from .store_reader import Reader
 from .store_records import audio_bytes, logs, next_order, unfinished, voices
+from .store_room import Room
 from .store_schema import connect
 from .store_thread import Asked, SyncSamples, Writer
 from .store_upkeep import Upkeep
@@ -78,10 +79,11 @@ class DiskStore:
         self._asked: deque[float] = deque()
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._reader = Reader(path, self._found, self._broken, vfs=vfs)
-        purge = Purge(db, path, self._fd, self._reader.interrupt)
+        room = Room(db, path, self._fd)
+        purge = Purge(db, path, self._fd, self._reader.interrupt, room.log_was_cut)
         self._writer = Writer(
             db,
-            Upkeep(db, path, purge, self._reader.interrupt, self._complain_of_files),
+            Upkeep(db, path, purge, room, self._reader.interrupt, self._complain_of_files),
             tell=self._outcomes,
             found=self._found,
             sync_log=sync_log,

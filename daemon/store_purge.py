@@ -37,13 +37,16 @@ _MOST_PAGES = 1 << 24  # beyond, a page of another use may begin like one of a t
 class Purge:
     """Clears what deletions left behind. `fd` is the database's file, open for reading and writing; it must stay open
     as long as any connection is, since closing it would give up their locks too (POSIX). interrupt: ends this daemon's
-    own reads."""
+    own reads. cut: called when the log has just been cut to nothing."""
 
-    def __init__(self, db: apsw.Connection, path: Path, fd: int, interrupt: Callable[[], None]) -> None:
+    def __init__(
+        self, db: apsw.Connection, path: Path, fd: int, interrupt: Callable[[], None], cut: Callable[[], None]
+    ) -> None:
         self._db = db
         self._fd = fd
         self._log = path.with_name(path.name + "-wal")
         self._interrupt = interrupt
+        self._cut = cut
 
     def run(self) -> str:
         """Do it; "" or the reason why what was deleted may still be found in the files."""
@@ -73,6 +76,7 @@ class Purge:
             # Another program may have written meanwhile.
             if self._log.exists() and self._log.stat().st_size:
                 return False
+            self._cut()
             clear_unused(self._fd, int(self._db.pragma("page_size")))
         finally:
             self._db.execute("ROLLBACK")
@@ -83,10 +87,20 @@ class Purge:
 
 def empty_log(db: apsw.Connection, interrupt: Callable[[], None]) -> bool:
     """Bring the write-ahead log into the database and cut it to nothing; False if somebody reads."""
+    return _checkpoint(db, interrupt, apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def rewind_log(db: apsw.Connection, interrupt: Callable[[], None]) -> bool:
+    """Bring the write-ahead log into the database, so that what is written next stands at its begin; False if somebody
+    reads."""
+    return _checkpoint(db, interrupt, apsw.SQLITE_CHECKPOINT_RESTART)
+
+
+def _checkpoint(db: apsw.Connection, interrupt: Callable[[], None], mode: int) -> bool:
     interrupt()
     db.set_busy_timeout(_TRY_MS)
     try:
-        db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        db.wal_checkpoint("main", mode)
     except apsw.BusyError:
         return False
     finally:

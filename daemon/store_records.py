@@ -54,8 +54,11 @@ class Refused(Exception):
     """A record that does not fit what is there; the message says why."""
 
 
-def apply(db: apsw.Connection, record: Record, now: float) -> str:
-    """Put a record into the database; the state of its outcome. now: seconds since 1970. Raises Refused, apsw.Error."""
+def apply(db: apsw.Connection, record: Record, now: float, *, brief: bool = False) -> str:
+    """Put a record into the database; the state of its outcome. now: seconds since 1970. brief: with no more than has
+    to be there at once (`index_one` does the rest). Raises Refused, apsw.Error."""
+    if brief and isinstance(record, JobEnded):
+        return _ended(db, record, now, brief=True)
     return _APPLY[type(record)](db, record, now)
 
 
@@ -114,7 +117,7 @@ def _closed(db: apsw.Connection, closed: TextClosed, now: float) -> str:
     return "done"
 
 
-def _ended(db: apsw.Connection, end: JobEnded, now: float) -> str:
+def _ended(db: apsw.Connection, end: JobEnded, now: float, *, brief: bool = False) -> str:
     found = _text_state(db, end.order)
     if found is None:
         return "missing"
@@ -143,8 +146,38 @@ def _ended(db: apsw.Connection, end: JobEnded, now: float) -> str:
     db.executemany(f"INSERT INTO segments (job, {_SEGMENT}) VALUES ({_PLACES})", rows)  # noqa: S608 - our own names
     spoken = {(who.get("voice", ""), who.get("provider", ""), end.order) for who in end.speakers}
     db.executemany("INSERT INTO spoken VALUES (?, ?, ?)", spoken)
-    db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (end.order, for_index(text)))
+    if brief:
+        db.execute("INSERT INTO meta VALUES (?, ?)", (f"{_UNINDEXED}{end.order}", end.order))
+    else:
+        _index(db, end.order, text)
     return "done"
+
+
+_UNINDEXED = "words of "
+"""Begins the names of notes on jobs whose words are not in the index yet."""
+
+
+def _index(db: apsw.Connection, number: int, text: str) -> None:
+    db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, for_index(text)))
+
+
+def unindexed(db: apsw.Connection) -> int | None:
+    """A job that is over and whose words are not in the index yet."""
+    found: int | None = db.execute(
+        "SELECT value FROM meta WHERE name >= ? AND name < ? LIMIT 1", (_UNINDEXED, _UNINDEXED + ":")
+    ).get
+    return found
+
+
+def index_one(db: apsw.Connection, number: int) -> None:
+    """Put the words of such a job into the index, so that it is found by them. Raises apsw.Error."""
+    if _forget_unindexed(db, number):
+        _index(db, number, text_of(db, number))
+
+
+def _forget_unindexed(db: apsw.Connection, number: int) -> bool:
+    db.execute("DELETE FROM meta WHERE name = ?", (f"{_UNINDEXED}{number}",))
+    return bool(db.changes())
 
 
 def _imported(db: apsw.Connection, job: JobImported, now: float) -> str:
@@ -227,7 +260,8 @@ _APPLY: dict[type, Apply] = {
 
 def remove(db: apsw.Connection, number: int, now: float) -> None:
     """Take a job's rows away, and leave its name; what is still in the files then is `store_purge`'s."""
-    if db.execute("SELECT state FROM jobs WHERE number = ?", (number,)).get is not None:
+    over = db.execute("SELECT state FROM jobs WHERE number = ?", (number,)).get is not None
+    if over and not _forget_unindexed(db, number):
         text = for_index(text_of(db, number))
         db.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (number, text))
     db.execute(

@@ -193,30 +193,38 @@ class Writer:
         for them, since nobody hears how a job ended before that is written."""
         if not isinstance(error, apsw.FullError | apsw.IOError):
             return self._failed(asked, error)
-        self._upkeep.make_room(whatever_it_takes=isinstance(asked.record, JobEnded | JobDeleted))
-        try:
-            return self._together([asked], now)[0]
-        except Exception as again:  # noqa: BLE001 - as above
-            return self._failed(asked, again)
+        owed = isinstance(asked.record, JobEnded | JobDeleted)
+        for make_room in (self._upkeep.make_room, self._upkeep.give_reserve)[: 1 + owed]:
+            make_room()
+            try:
+                return self._together([asked], now, brief=owed)[0]
+            except Exception as again:  # noqa: BLE001 - as above
+                error = again
+        return self._failed(asked, error)
 
-    def _together(self, batch: list[Asked], now: float) -> list[Outcome]:
+    def _together(self, batch: list[Asked], now: float, *, brief: bool = False) -> list[Outcome]:
         """One transaction; a record that cannot be applied fails alone. Raises what else went wrong, nothing being
-        changed."""
+        changed. brief: into the room that is kept for ends, and no more than has to be there."""
         if self._broken:
             return [Outcome(asked.ticket, "failed", self._broken) for asked in batch]
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            one = self._apply if len(batch) == 1 else self._apply_apart
-            outcomes = [one(asked, now) for asked in batch]
+            if len(batch) == 1:
+                outcomes = [self._apply(batch[0], now, brief=brief)]
+            else:
+                outcomes = [self._apply_apart(asked, now) for asked in batch]
             self._sync_inputs(batch, outcomes)
+            if not (brief and isinstance(batch[0].record, JobDeleted)):  # which gives more than it takes
+                self._upkeep.room.secure(asked.record for asked in batch)
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._upkeep.settle((asked.record for asked in batch), outcomes, brief=brief)
         return outcomes
 
-    def _apply(self, asked: Asked, now: float) -> Outcome:
+    def _apply(self, asked: Asked, now: float, *, brief: bool = False) -> Outcome:
         record = asked.record
         if isinstance(record, JobEnded):
             self._sync(record)
@@ -228,7 +236,7 @@ class Writer:
             self._sync_voice(record)
         elif isinstance(record, JobSaved | TextAdded) and record.recorded is not None:
             return self._recorded(asked, record, record.recorded, now)
-        return Outcome(asked.ticket, apply(self._db, record, now), at=now)
+        return Outcome(asked.ticket, apply(self._db, record, now, brief=brief), at=now)
 
     def _recorded(self, asked: Asked, record: JobSaved | TextAdded, data: bytes, now: float) -> Outcome:
         """A piece of a recording: into its file, if the job is one of ours and has no such piece."""

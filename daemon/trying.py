@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
+from ..bus.wording import counted
 from .core import diagnosis
 from .core.settings import Provider
 from .processes import environment
@@ -150,7 +151,7 @@ def report(provider: Provider, version: str, patience_s: float, *, as_lines: boo
         print(error, file=sys.stderr)  # noqa: T201 - what was asked for
         return EXIT_NO_SUCH
     if not as_lines:
-        print(f"{count} checks, {failed} failed")  # noqa: T201 - what was asked for
+        print(f"{counted(count, 'check')}, {failed} failed")  # noqa: T201 - what was asked for
     return EXIT_FAILED if failed or not count else 0
 
 

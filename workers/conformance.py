@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..bus.wording import counted
 from ._conformance_batch import makes_together
 from ._conformance_checks import CHECKS, SPEAKING, Broken, Subject
 from ._conformance_cloning import CLONING
@@ -69,7 +70,7 @@ class Report:
             if result.problem or result.skipped:
                 lines.append(f"        {result.problem or result.skipped}")
         failed = sum(bool(result.problem) for result in self.results)
-        lines.append(f"{len(self.results)} checks, {failed} failed")
+        lines.append(f"{counted(len(self.results), 'check')}, {failed} failed")
         return "\n".join(lines)
 
 

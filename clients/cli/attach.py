@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ...bus.errors import NotFound
-from . import hearing, seam
+from . import hearing, leaving
 from .exits import USAGE, Failure
 from .jobs import OVER, no_job
 from .names import complete, format_for
@@ -30,9 +30,9 @@ def attach(job: str, start_s: float, output: str | None, form: str | None, devic
     if form and not output:
         raise click.UsageError("--format says how to write; say where with -o FILE, or -o - for standard output.")
     target = hearing.Target(output, format_for(output, form) if output else None, device, quiet=quiet)
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(target, plays=not output)
-        with hearing.in_turn(after=False, sounds=not output, quiet=quiet), seam.connect() as client:
+        with hearing.in_turn(after=False, sounds=not output, quiet=quiet), leaving.connected() as client:
             try:
                 found = next((row for row in client.jobs() if row["job"] == job), None) or client.kept(job)
                 speech = client.attach(job, offset=offset_in(found, start_s), whole=target.whole)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ...bus import endpoints
+from ...bus.wording import counted
 from . import output, running
 from .exits import FAILED, USAGE, Failure
 from .listings import json_option
@@ -46,7 +47,7 @@ def check(file: Path | None, as_json: bool) -> None:
         output.emit_json({"file": str(where), "problems": problems})
     elif problems:
         show_problems(where, problems)
-        raise Failure(f"{counted(problems)} in {where}", FAILED)
+        raise Failure(f"{counted(len(problems), 'problem')} in {where}", FAILED)
     else:
         click.echo(f"{where}: {'good' if where.is_file() else 'not there, so the defaults hold'}")
     if problems:
@@ -68,11 +69,6 @@ def told(where: Path, problem: dict[str, Any]) -> str:
 def alone(problem: dict[str, Any]) -> bool:
     """Whether a problem, of ours or of the status, is of an engine's file: that is left out, the rest is not."""
     return str(problem.get("where") or problem["reason"]).startswith(_ENGINE)
-
-
-def counted(problems: list[dict[str, Any]]) -> str:
-    """How many problems, in words."""
-    return f"{len(problems)} problem{'s' * (len(problems) != 1)}"
 
 
 def problems_of(where: Path) -> list[dict[str, Any]]:

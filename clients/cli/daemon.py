@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus import endpoints, places
+from ...bus.wording import counted
 from .. import starting
 from . import manager, running, seam
-from .config import alone, counted, problems_of, show_problems
+from .config import alone, problems_of, show_problems
 from .exits import FAILED, INCOMPLETE, NO_DAEMON, UNAVAILABLE, Failure
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def reload(quiet: bool) -> None:
         problems = problems_of(where)
         show_problems(where, problems)
         if not all(alone(problem) for problem in problems):
-            raise Failure(f"not taken over: {counted(problems)} in {where}; the daemon goes on as it was", FAILED)
+            raise Failure(
+                f"not taken over: {counted(len(problems), 'problem')} in {where}; the daemon goes on as it was", FAILED
+            )
         process.send(signal.SIGHUP)
         taken = _taken(client)
     if not taken:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ...bus.wording import counted
 from . import doctor_checks, doctor_report, output
 from .doctor_checks import Finding
 from .exits import FAILED
@@ -74,7 +75,7 @@ def _show(found: Sequence[Finding], done: Sequence[tuple[str, bool]], *, quiet: 
             click.echo(f"         {output.clean(finding.advice)}")
     wrong = sum(finding.level == "bad" for finding in found)
     mendable = sum(finding.repair is not None for finding in found)
-    click.echo(f"\n{wrong} thing{'s' * (wrong != 1)} wrong." if wrong else "\nNothing is wrong.")
+    click.echo(f"\n{counted(wrong, 'thing')} wrong." if wrong else "\nNothing is wrong.")
     if mendable and not fixed:
         click.echo(f"{mendable} of what was found can be mended by: voicebus doctor --fix")
 

@@ -24,6 +24,7 @@ from ... import __version__
 from ...bus import endpoints
 from ...bus.endpoints import EndpointError
 from ...bus.errors import VersionMismatch, VoicebusError
+from ...bus.wording import counted, plural
 from . import output, running, seam
 
 DESCRIPTORS = 320
@@ -263,14 +264,14 @@ def leftovers(patient: Patient) -> Iterator[Finding]:
     ]
     left = [path for path in left if path.is_file() and not path.is_symlink()]
     if left:
-        told = f"{len(left)} files that nobody needs are in {patient.state}"
+        told = f"{counted(len(left), 'file')} that nobody needs {plural(len(left), 'is', 'are')} in {patient.state}"
         yield Finding("files", "note", told, "The next start removes them.", repair=lambda: _remove_all(left))
 
 
 def _remove_all(left: list[Path]) -> str:
     for path in left:
         path.unlink(missing_ok=True)
-    return f"removed {len(left)} files that nobody needs"
+    return f"removed {counted(len(left), 'file')} that nobody needs"
 
 
 # ------------------------------------------------------------------------------------------------------- the daemon

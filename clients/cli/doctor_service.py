@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from ...bus.wording import counted
 from . import config, manager, output, seam
 from .doctor_checks import Finding, Patient
 from .status import BAD, place
@@ -30,6 +31,9 @@ IMPORT_S = 60.0
 
 _IMPORT = "import importlib, sys; importlib.import_module(sys.argv[1])"
 
+RELOAD = "voicebus daemon reload"
+"""Enough for whatever was mended of a provider: who had been given up is tried again."""
+
 WELL = frozenset({"ready", "asleep", "starting"})
 
 
@@ -39,7 +43,7 @@ def configuration(patient: Patient) -> Iterator[Finding]:
     if not patient.config.is_file() and not beside and not patient.daemon.get("problems"):
         yield Finding("configuration", "good", f"{patient.config} is not there, so the defaults hold")
         return
-    advice = "Mend it, then: voicebus daemon reload"
+    advice = f"Mend it, then: {RELOAD}"
     try:
         if patient.daemon:  # what it says counts: its environment, where secrets are, may be another
             lines = [place(str(patient.config), problem) for problem in patient.daemon.get("problems", [])]
@@ -50,7 +54,7 @@ def configuration(patient: Patient) -> Iterator[Finding]:
         yield Finding("configuration", "note", f"{patient.config} could not be checked: {error}")
         return
     if lines:
-        told = f"{len(lines)} problem{'s' * (len(lines) != 1)} in {patient.config}"
+        told = f"{counted(len(lines), 'problem')} in {patient.config}"
         yield Finding("configuration", "bad", told, advice, tuple(lines))
     else:
         yield Finding("configuration", "good", str(patient.config))
@@ -97,7 +101,7 @@ def _provider(patient: Patient, name: str, row: dict[str, Any] | None, table: di
 def _advice(row: dict[str, Any]) -> str:
     if row["retry_in_s"] > 0:
         return f"It is tried again in {output.duration(row['retry_in_s'])}; see: voicebus status"
-    return "Mend what its last words say, then: voicebus daemon restart"
+    return f"Mend what its last words say, then: {RELOAD}"
 
 
 def _said(row: dict[str, Any], workers: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -113,18 +117,24 @@ def _cannot_start(name: str, table: dict[str, Any]) -> Finding | None:
     check, program = f"provider {name}", table.get("command")
     if isinstance(program, list) and program:
         if shutil.which(str(program[0])) is None:
-            return Finding(check, "bad", f"its program {program[0]} is not there", "Install it, or change command.")
+            return Finding(
+                check, "bad", f"its program {program[0]} is not there", f"Install it, or change command; then: {RELOAD}"
+            )
         return None
     python = str(table.get("python") or sys.executable)
     if shutil.which(python) is None:
-        advice = "Make the environment anew, or change python in its table."
+        advice = f"Make the environment anew, or change python in its table; then: {RELOAD}"
         return Finding(check, "bad", f"its interpreter {python} is not there", advice)
     # Without a program in its table it is a file with an engine, which is not read here: it may do anything.
     module = table.get("module") or f"voicebus.workers.{'espeak' if name == 'espeak' else 'script'}"
     said = _import_error(python, str(module))
     if said:
         return Finding(
-            check, "bad", f"its module {module} cannot be loaded", f"Install what it needs for {python}.", (said,)
+            check,
+            "bad",
+            f"its module {module} cannot be loaded",
+            f"Install what it needs for {python}, then: {RELOAD}",
+            (said,),
         )
     return None
 

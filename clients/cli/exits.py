@@ -67,9 +67,9 @@ _ADVICE = {
     "unknown_voice": "See what there is with: voicebus voices",
     "unknown_language": "See what there is with: voicebus voices",
     "unknown_provider": "See what there is with: voicebus providers",
+    "unknown_model": "See the models of a provider with: voicebus providers show PROVIDER",
     "not_found": "See what there is with: voicebus jobs",
-    "gone": "Say it again with: voicebus history again JOB",
-    "disk_full": "Free some space, or say it with --keep nothing.",
+    "disk_full": "Free some space, or ask for it with --keep nothing.",
     "disconnected": "See why with: voicebus logs",
     "daemon_start": "See why with: voicebus logs",
     "abandoned": "Nobody listened for too long. Say it again, or make a file of it with -o.",
@@ -93,7 +93,13 @@ class Failure(click.ClickException):
             click.echo(f"  {self.advice}", file=file)
 
 
-_BY_CODE = {"no_sound": NO_SOUND, "daemon_start": NO_DAEMON, "endpoint": NO_DAEMON}
+_BY_CODE = {
+    "no_sound": NO_SOUND,
+    "daemon_start": NO_DAEMON,
+    "endpoint": NO_DAEMON,
+    "storage": STORAGE,  # also of a job that had begun
+    "disk_full": STORAGE,
+}
 
 
 def code_for(error: errors.VoicebusError) -> int:

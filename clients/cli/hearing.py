@@ -1,8 +1,8 @@
-"""From a speech to a loudspeaker, a file or a pipe, with the signals that a person sends meanwhile.
+"""From a speech to a loudspeaker, a file or a pipe, with what a person wants meanwhile.
 
-Owns: what Ctrl-C, Ctrl-Z and TERM mean while something is heard, and what is said at the end. Must not know:
-options, the bus, audio formats. Invariant: whichever way a command leaves early, the sound stops first, then the
-job is cancelled (if this command made it), then the exit code is given.
+Owns: what Ctrl-Z and leaving early mean while something is heard, and what is said at the end. Must not know: options,
+signals that ask to leave (`leaving`), the bus, audio formats. Invariant: whichever way a command leaves early, the
+sound stops first, then the job is cancelled (if this command made it), then the exit code is given.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,10 @@ from ...bus.errors import (
     JobFailed,
     VoicebusError,
 )
+from ...bus.wording import counted, plural
 from ..saving import REWRITABLE, rate_for
-from . import output, seam, turns
-from .exits import INCOMPLETE, INTERRUPTED, NO_SOUND, STORAGE, Failure, explain
+from . import leaving, output, seam, turns
+from .exits import INCOMPLETE, NO_SOUND, STORAGE, Failure, explain
 from .names import did_you_mean
 from .telling import Teller
 
@@ -65,57 +67,28 @@ class Target:
         return rate_for(self.form) if self.form else 0
 
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that ask to leave."""
-
-
 ANSWER_S = 3.0
 """How long somebody who leaves waits for the word that his job is cancelled."""
 
 
-class Leave(BaseException):
-    """A signal asked this process to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.exit_code = 128 + number
-
-
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """INT, TERM and HUP inside become an end in order (the sound first), and then an exit code of 128 + signal."""
-
-    def leave(number: int, _frame: Any) -> None:
-        raise Leave(number)
-
-    # Who was started with one ignored (nohup, a background job of a script) goes on ignoring it.
-    before = {n: signal.signal(n, leave) for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN}
-    try:
-        yield
-    except Leave as end:
-        raise click.exceptions.Exit(end.exit_code) from None
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(INTERRUPTED) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _briefly() -> Iterator[None]:
+def _briefly(client: Client) -> Iterator[None]:
     """Who leaves waits inside for so long and no longer: a daemon that is stopped, or cannot write, does not answer."""
+    waits = True
 
-    def late(_number: int, _frame: Any) -> None:
-        raise TimeoutError
+    def late() -> None:
+        if waits:
+            raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, ANSWER_S)
+    timer = threading.Timer(ANSWER_S, client.interrupt, [late])
+    timer.daemon = True
+    timer.start()
     try:
         with contextlib.suppress(TimeoutError):
             yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        waits = False
+        timer.cancel()
 
 
 @contextlib.contextmanager
@@ -139,51 +112,18 @@ def pausable(player: Player, teller: Teller) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sparing(player: Player) -> Iterator[None]:
-    """INT, TERM and HUP inside stop the player, and leave only when it has returned: what interrupts a player in its
-    work cancels the job, and this one is not ours to cancel."""
-    came: list[int] = []
-
-    def stop(number: int, _frame: Any) -> None:
-        came.append(number)
-        player.stop()
-
-    before = {n: signal.signal(n, stop) for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        raise Leave(came[0])
-
-
-@contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """What `voicebus stop` sends to players raises JobCancelled inside."""
-
-    def stop(_number: int, _frame: Any) -> None:
-        raise JobCancelled("Stopped from elsewhere.")
-
-    before = signal.signal(turns.SILENCE, stop)
-    try:
-        yield
-    finally:
-        signal.signal(turns.SILENCE, before)
-
-
-@contextlib.contextmanager
 def in_turn(*, after: bool, sounds: bool, quiet: bool) -> Iterator[None]:
     """Be one of those who sound; `after` waits first until the others are done."""
     if not sounds:
         yield
         return
-    with silenced(), turns.turn() as others:
+    with leaving.silenced(), turns.turn() as others:
         if after and others:
             teller = Teller(quiet=quiet)
-            teller.waiting(f"waiting for {len(others)} other player{'s' * (len(others) != 1)} of yours")
+            teller.waiting(f"waiting for {counted(len(others), 'other player')} of yours")
             try:
-                turns.wait_for(others)
+                with leaving.at_once():
+                    turns.wait_for(others)
             finally:
                 teller.clear()
         yield
@@ -213,13 +153,13 @@ def _require_device(device: str | None) -> None:
 
 def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels: bool = True) -> None:
     """Play a speech, or write it. total: characters of its text, 0 where unknown. cancels: whether leaving early ends
-    the job. Raises Failure, Leave, or an error of the library."""
+    the job. Raises Failure, `leaving.Leave`, or an error of the library."""
     plays, pipes = target.output is None, target.output == "-"
     teller = Teller(quiet=target.quiet, total=total, plays=plays, progress=not (plays or pipes))
     try:
         if target.output is None:
             player = seam.player(speech, device=target.device, on_event=teller.event)
-            with contextlib.nullcontext() if cancels else sparing(player), pausable(player, teller):
+            with leaving.wakes(player.stop), pausable(player, teller):
                 result = player.run()
         else:
             where = sys.stdout.buffer if target.output == "-" else target.output
@@ -231,7 +171,7 @@ def hear(client: Client, speech: Speech, target: Target, *, total: int, cancels:
         teller.clear()
         if cancels:
             speech.cancel()
-            with contextlib.suppress(VoicebusError), _briefly():
+            with contextlib.suppress(VoicebusError), _briefly(client):
                 client.cancel(speech.job)  # and wait for the answer: only then it is sure
         if isinstance(error, DaemonError):
             raise _ended(error, speech.job, target, teller.seconds) from None
@@ -247,7 +187,8 @@ def _report(result: Result, target: Target, seconds: float) -> None:
         click.echo(f"{target.output}: {output.duration(seconds)} of speech{f' by {who}' * bool(who)}", err=True)
     if result.skipped:
         raise Failure(
-            f"not complete: {result.skipped} of {result.segments} sentences were left out",
+            f"not complete: {result.skipped} of {counted(result.segments, 'sentence')} "
+            f"{plural(result.skipped, 'was', 'were')} left out",
             INCOMPLETE,
             f"See which with: voicebus jobs {result.job}",
         )

@@ -20,7 +20,7 @@ from ..events import Mark
 from ..placing import placed
 from ..transcribing import Transcript
 from ..transcripts import FORMATS
-from . import hearing, seam
+from . import hearing, leaving
 from .history import nothing_of
 from .history_doing import job_argument
 from .names import Name, complete
@@ -45,10 +45,10 @@ def align(job: str, output: str | None, form: str | None, provider: str | None, 
     """  # noqa: D301 - the \b is for click
     chosen = chosen_format(output, form or ("json" if output in (None, "-") else None), many=False)
     path = None if output in (None, "-") else Path(str(output))
-    with hearing.stoppable():
+    with leaving.stoppable():
         if path is not None:
             hearing.require(hearing.Target(str(path), None, None), plays=False)
-        with seam.connect(start=True) as client:
+        with leaving.connected(start=True) as client:
             try:
                 marks = client.align(job, provider=provider, model=model)
             except NotFound:

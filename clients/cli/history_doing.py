@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import NotFound, VoicebusError
-from . import hearing, seam
+from ...bus.wording import counted
+from . import hearing, leaving, seam
 from .attach import offset_in, require_sound
 from .exits import FAILED, USAGE, Failure, explain
 from .history import kept, nothing_of
@@ -54,9 +55,9 @@ def save(job: str, output: str, form: str | None, quiet: bool) -> None:
 
 def _hear(job: str, target: hearing.Target, start_s: float) -> None:
     plays = target.output is None
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(target, plays=plays)
-        with hearing.in_turn(after=False, sounds=plays, quiet=target.quiet), seam.connect(start=True) as client:
+        with hearing.in_turn(after=False, sounds=plays, quiet=target.quiet), leaving.connected(start=True) as client:
             row = kept(client, job)
             require_sound(row)
             if row["audio"] == "missing" or not row["samples"]:
@@ -96,9 +97,9 @@ def again(job: str, output: str | None, form: str | None, device: str | None, qu
     changes |= {"pace": "render" if output else "listen", "whole": target.whole}
     if target.sample_rate:
         changes["sample_rate"] = target.sample_rate
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(target, plays=not output)
-        with hearing.in_turn(after=False, sounds=not output, quiet=quiet), seam.connect(start=True) as client:
+        with hearing.in_turn(after=False, sounds=not output, quiet=quiet), leaving.connected(start=True) as client:
             row = kept(client, job)
             with hearing.names_explained(client):
                 speech = client.say_again(row["job"], **changes)
@@ -127,7 +128,8 @@ def delete(jobs: tuple[str, ...], every: bool, before: str | None, yes: bool, qu
     if not quiet:
         click.echo(_deleted(len(names) - len(failures)))
         if spared:
-            click.echo(f"{spared} pinned stay; see: voicebus history --pinned", err=True)
+            stay = counted(spared, "pinned job stays", "pinned jobs stay")
+            click.echo(f"{stay}; see: voicebus history --pinned", err=True)
     _raise_last(failures)
 
 
@@ -145,8 +147,8 @@ def _older(client: Client, before: str | None) -> list[str]:
 def _ask(count: int) -> None:
     """Ask the person. Raises Failure where there is none, Abort if the answer is no."""
     if not sys.stdin.isatty():
-        raise Failure(f"{count} jobs would be removed for good", USAGE, "Say that you mean it with --yes.")
-    click.confirm(f"Remove {count} jobs for good, with text and audio?", abort=True, err=True)
+        raise Failure(f"{counted(count, 'job')} would be removed for good", USAGE, "Say that you mean it with --yes.")
+    click.confirm(f"Remove {counted(count, 'job')} for good, with text and audio?", abort=True, err=True)
 
 
 def _delete(client: Client, names: Sequence[str]) -> list[Failure]:
@@ -164,7 +166,7 @@ def _delete(client: Client, names: Sequence[str]) -> list[Failure]:
 
 
 def _deleted(count: int) -> str:
-    return "Nothing was removed." if not count else f"{count} job{'s' * (count != 1)} removed."
+    return "Nothing was removed." if not count else f"{counted(count, 'job')} removed."
 
 
 def _raise_last(failures: Sequence[Failure]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import NotFound
+from ...bus.wording import counted
 from . import output, seam, turns
 from .exits import USAGE, Failure
 from .listings import json_option
@@ -122,6 +123,6 @@ def stop(quiet: bool) -> None:
     if quiet:
         return
     if count:
-        click.echo(f"{count} job{'s' * (count != 1)} cancelled.")
+        click.echo(f"{counted(count, 'job')} cancelled.")
     else:
         click.echo("Silenced." if players else "Nothing was speaking.")

@@ -67,18 +67,24 @@ def show(name: str, *, as_json: bool) -> None:
     if as_json:
         output.emit_json({**msgspec.to_builtins(manifest), "here": manifest.here, "fits": manifest.fits})
         return
-    for line in _told(manifest):
+    for line in [*_told(manifest), *_models(_running(name))]:
         click.echo(line)
 
 
 def _running(name: str) -> dict[str, Any]:
-    """A provider of the daemon's that came with no manifest: an engine of somebody's own; {} where there is none."""
+    """A provider as the daemon that runs has it, also an engine of somebody's own; {} where there is none."""
     try:
         with seam.connect() as client:
             rows = client.providers()
     except VoicebusError:
         return {}
     return next((row for row in rows if row["provider"] == name), {})
+
+
+def _models(row: dict[str, Any]) -> list[str]:
+    """What its workers here can be asked for with --model; nothing where they have told of none."""
+    models = row.get("capabilities", {}).get("models", [])
+    return [f"  models:    {', '.join(output.clean(model) for model in models)}"] if models else []
 
 
 def _show_running(row: dict[str, Any], *, as_json: bool) -> None:
@@ -88,6 +94,8 @@ def _show_running(row: dict[str, Any], *, as_json: bool) -> None:
     can = sorted(what for what, able in row["capabilities"].items() if able is True)
     click.echo(f"{row['provider']}: set up here, with no more known of it than its workers tell")
     click.echo(f"  can:       {', '.join(can) or 'not known yet'}")
+    for line in _models(row):
+        click.echo(line)
     click.echo(f"  state:     {row['state']}, {row['ready']} of {row['workers']} workers ready")
     if row["reason"]:
         click.echo(f"             {output.clean(row['reason'])}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...bus.errors import FAILURES
+from ...bus.wording import counted
 
 SECRET_NAME = re.compile(
     r"key|secret|token|passw|passphrase|credential|auth|cookie|private|signature|\bpin\b", re.IGNORECASE
@@ -59,7 +60,7 @@ _KNOWN = re.compile(
     r"|the last time it (?:exited with code \d+|was ended by signal \d+|could not be started)"
     r"|(?:ModuleNotFoundError|ImportError)|No module named '[\w.]+'|CUDA out of memory|protocol|no worker is connected"
     r"|Permission denied|No such file or directory|No space left on device|Cannot allocate memory"
-    r"|\d+ characters gave [\d.]+ s of silence|[\d.]+ s for a text that usually takes [\d.]+ s|\d+ of \d+ samples came"
+    r"|\d+ characters? gave [\d.]+ s of silence|[\d.]+ s for a text that usually takes [\d.]+ s|\d+ of \d+ samples came"
 )
 """What the daemon says in its own words, and what systems say that holds no text."""
 
@@ -155,7 +156,7 @@ class Redaction:
 
 
 def _length(text: str) -> str:
-    return f"<{len(text)} characters>"
+    return f"<{counted(len(text), 'character')}>"
 
 
 def _homes() -> Iterator[str]:
@@ -190,7 +191,7 @@ def blanked(settings: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: _blanked(name, value) for name, value in settings.items() if name != "pronunciations"}
     words = settings.get("pronunciations")
     if isinstance(words, dict):
-        shown["pronunciations"] = f"<{len(words)} words>"
+        shown["pronunciations"] = f"<{counted(len(words), 'word')}>"
     return shown
 
 

@@ -10,7 +10,7 @@ import click
 
 from ...bus.messages import PRIORITIES
 from ..saving import FORMATS
-from . import hearing, hint, seam, texts
+from . import hearing, hint, leaving, texts
 from .exits import USAGE, Failure
 from .names import Factor, Name, complete, format_for
 
@@ -95,9 +95,12 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
         "sample_rate": target.sample_rate,
     }
     request = {name: value for name, value in request.items() if value is not None}
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(target, plays=not render)
-        with hearing.in_turn(after=after, sounds=not render, quiet=quiet), seam.connect(start=not no_start) as client:
+        with (
+            hearing.in_turn(after=after, sounds=not render, quiet=quiet),
+            leaving.connected(start=not no_start) as client,
+        ):
             with hearing.names_explained(client):
                 speech = client.speak(_unempty(words), **request)
             if detach:
@@ -141,8 +144,9 @@ def _unempty(words: str | Iterator[str]) -> str | Iterator[str]:
             return words
     else:
         begun = ""
-        for piece in words:
-            begun += piece
-            if begun.strip():
-                return itertools.chain([begun], words)
+        with leaving.at_once():
+            for piece in words:
+                begun += piece
+                if begun.strip():
+                    return itertools.chain([begun], words)
     raise Failure("there is nothing to say: the text is empty", USAGE)

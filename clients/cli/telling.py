@@ -97,10 +97,14 @@ class Teller:
 
     def waiting(self, text: str) -> None:
         """Something else than the daemon is waited for."""
+        self.passing(text)
+        if not self._live:
+            self._once(("", text), text)
+
+    def passing(self, text: str) -> None:
+        """How far it is: shown where it can be written over, and nowhere else."""
         if self._live:
             self._show(text)
-        else:
-            self._once(("", text), text)
 
     def _once(self, key: tuple[str, str], text: str) -> None:
         if key not in self._said and not self._quiet:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ...bus.wording import counted
 from . import output, running
 from .exits import FAILED, USAGE, Failure
 
@@ -35,7 +36,7 @@ def run(name: str, patience_s: float, *, system: bool, as_json: bool) -> None:
     if as_json:
         output.emit_json({"provider": name, "passed": not failed, "checks": checks})
     else:
-        click.echo(f"{len(checks)} checks, {failed} failed")
+        click.echo(f"{counted(len(checks), 'check')}, {failed} failed")
     if failed or process.returncode:
         raise click.exceptions.Exit(FAILED)
 

@@ -11,7 +11,6 @@ import json
 import os
 import select
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import DaemonError, VersionMismatch
-from . import output, running, seam, top_screen
+from . import leaving, output, running, seam, top_screen
 from .exits import UNAVAILABLE, Failure
 from .listings import json_option
 
@@ -47,16 +46,13 @@ def top(once: bool, as_json: bool) -> None:
     With --json there is one object on each line, each second; with --once only one. Exits with 3 where no daemon runs
     at the start; one that goes away later is waited for.
     """
-    watched = _Watched()
-    try:
+    with leaving.stoppable(), contextlib.closing(_Watched()) as watched:
         if as_json:
             _print_json(watched, once=once)
         elif once or not output.moving(sys.stdout):
             click.echo("\n".join(top_screen.lines(watched.look_once(), None, None)))
         else:
             _live(watched)
-    finally:
-        watched.close()
 
 
 class _Watched:
@@ -125,7 +121,7 @@ def _print_json(watched: _Watched, *, once: bool) -> None:
         return
     while True:
         click.echo(json.dumps(watched.look(), ensure_ascii=False, default=str))
-        time.sleep(EACH_S)
+        _leaves(None)
 
 
 def _live(watched: _Watched) -> None:
@@ -141,12 +137,10 @@ def _live(watched: _Watched) -> None:
 
 def _leaves(keys: int | None) -> bool:
     """Wait for the next second; True when somebody wants to leave before."""
-    end = time.monotonic() + EACH_S
-    while (rest := end - time.monotonic()) > 0:
+    with leaving.at_once():
         if keys is None:
-            time.sleep(rest)
-            return False
-        if select.select([keys], [], [], rest)[0]:
+            time.sleep(EACH_S)
+        elif select.select([keys], [], [], EACH_S)[0]:
             pressed = os.read(keys, 64)
             return not pressed or pressed[:1] in b"qQ\x03\x04"  # also where the terminal is gone
     return False
@@ -156,8 +150,6 @@ def _leaves(keys: int | None) -> bool:
 def _screen() -> Iterator[int | None]:
     """A screen of our own, and where keys come from, one by one; None where there is no keyboard."""
     with contextlib.ExitStack() as restoring:
-        before = signal.signal(signal.SIGTERM, _terminated)
-        restoring.callback(signal.signal, signal.SIGTERM, before)
         keys = sys.stdin.fileno() if sys.stdin.isatty() else None
         if keys is not None:
             import termios
@@ -174,8 +166,3 @@ def _write(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
         sys.stdout.write(text)
         sys.stdout.flush()
-
-
-def _terminated(number: int, frame: object) -> None:
-    """TERM must not leave the terminal as it is now."""
-    sys.exit(128 + number)

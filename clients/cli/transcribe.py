@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...bus.wording import counted
 from ..events import About, Notice, Passage, Rewound
 from ..placing import placed
 from ..transcripts import FORMATS, as_map
-from . import hearing, hint, seam
+from . import hearing, hint, leaving
 from .exits import USAGE, Failure
 from .names import Name, complete, did_you_mean
 from .output import duration
@@ -74,7 +75,7 @@ def transcribe(files: tuple[str, ...], job: str | None, output: str | None, form
     vad = not how.pop("no_vad")
     how["keep"] = how["keep"] or ""
     options = {**{name: value for name, value in how.items() if value is not None}, "vad": vad}
-    with hearing.stoppable(), seam.connect(start=not no_start and not job) as client:
+    with leaving.stoppable(), leaving.connected(start=not no_start and not job) as client:
         for name, path in zip(files or ("",), paths, strict=True):
             transcription = client.transcript(job) if job else client.transcribe(_source(name), **options)
             if detach:
@@ -190,9 +191,9 @@ class _Printer:
         click.echo(line)
 
     def _progress(self, seconds: float) -> None:
-        if self.teller.live and self._length:
+        if self._length:
             share = min(seconds / self._length, 1.0)
-            self.teller.waiting(f"{self._name}: {share:.0%} of {duration(self._length)}")
+            self.teller.passing(f"{self._name}: {share:.0%} of {duration(self._length)}")
 
     def finish(self, transcript: Transcript) -> None:
         """All is heard: write what was not printed yet."""
@@ -210,4 +211,5 @@ class _Printer:
             self.teller.line(f"no speech was found in {self._name}")
         elif self._path is not None and not self._quiet:
             where, seconds = click.format_filename(self._path), duration(self._length)
-            self.teller.line(f"{where}: {len(transcript.passages)} passages of {seconds} in {transcript.language}")
+            passages = counted(len(transcript.passages), "passage")
+            self.teller.line(f"{where}: {passages} of {seconds} in {transcript.language}")

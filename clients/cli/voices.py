@@ -74,12 +74,15 @@ def show_list(language: str, provider: str, kind: str | None, mine: bool, as_jso
     columns = (("VOICE", "<"), ("KIND", "<"), ("LANGUAGES", "<"), ("GENDER", "<"), ("PROVIDER", "<"),
                ("DESCRIPTION", "<"))  # fmt: skip
     cells = [
-        (row["voice"], _kind(row), _some(row["languages"]), row["gender"], row["provider"] or "(none)",
-         row["description"])
+        (row["voice"], _kind(row), _some(row["languages"]), row["gender"], _speaker(row), row["description"])
         for row in rows
     ]  # fmt: skip
     output.emit_table(columns, cells, nothing, spare=("GENDER", "DESCRIPTION"))
     _tell_variants(rows)
+
+
+def _speaker(row: dict[str, Any]) -> str:
+    return row["provider"] or ("(not known yet)" if row.get("unknown") else "(none)")
 
 
 def _kind(row: dict[str, Any]) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bus.errors import VoicebusError
+from ...bus.wording import counted
 from ..comparing import ALIKE, likeness
-from . import output, seam
+from . import output, piped, seam
 from .exits import USAGE, Failure
 from .listings import start_option
 from .names import complete
@@ -144,7 +145,7 @@ def change(context: click.Context, name: str, sample: tuple[str, ...], text: tup
     with seam.connect(start=not no_start) as client:
         have = [each["sample"] for each in client.voice(name)["samples"]]
         if wrong := [n for n in (*drop, *(n for n, _ in said)) if n > len(have)]:
-            raise Failure(f"{name} has {len(have)} recordings, and no recording {wrong[0]}", USAGE)
+            raise Failure(f"{name} has {counted(len(have), 'recording')}, and no recording {wrong[0]}", USAGE)
         added = client.change_voice(
             name, recordings(context.meta["samples"]), texts={have[n - 1]: words for n, words in said},
             keep=[each for n, each in enumerate(have, 1) if n not in drop], description=description,
@@ -154,20 +155,20 @@ def change(context: click.Context, name: str, sample: tuple[str, ...], text: tup
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--name", default="", help="Another name than that in the file.")
 @start_option
 def import_(file: str, name: str, no_start: bool) -> None:
-    """Add the voice that is in FILE, with its recordings and its consent."""
-    with seam.connect(start=not no_start) as client:
-        tell(client, client.import_voice(file, name), [])
+    """Add the voice that is in FILE (- is standard input), with its recordings and its consent."""
+    with piped.read(file) as path, seam.connect(start=not no_start) as client:
+        tell(client, client.import_voice(path, name), [])
 
 
 def recordings(pairs: Sequence[tuple[str, str]]) -> list[Recording]:
     """What was given on the command line. Each is read once, since a pipe (``--sample <(...)``) is empty after that."""
     from ..voices import Recording
 
-    return [Recording(Recording(Path(path)).read(), text) for path, text in pairs]
+    return [Recording(Recording(Path(path)).read(), text, name=path) for path, text in pairs]
 
 
 def heard_in(client: Client, given: Sequence[Recording], languages: Sequence[str]) -> list[Recording]:
@@ -190,7 +191,7 @@ def heard_in(client: Client, given: Sequence[Recording], languages: Sequence[str
                 f"  An engine speaks what does not fit into other sentences; mend it with: voicebus voices change",
                 err=True,
             )
-        found.append(Recording(one.data, one.text or heard[:1000], heard[:1000]))
+        found.append(Recording(one.data, one.text or heard[:1000], heard[:1000], one.name))
     return found
 
 
@@ -232,11 +233,15 @@ def tell(client: Any, added: Added, paths: Sequence[str]) -> None:
         number = numbers.get(advice["sample"], 0)
         named = f"{Path(paths[number - 1]).name}: " if 0 < number <= len(paths) else f"Recording {number}: "
         click.echo(f"{named}{advice['text']}", err=True)
-    if row["problem"]:
+    unknown = ", ".join(row.get("unknown", []))  # an older daemon does not say
+    if row["speakers"]:
+        too = f"; of {unknown} it is not known yet" if unknown else ""
+        click.echo(f"{row['voice']} is there, spoken by {', '.join(row['speakers'])}{too}.")
+    elif unknown:
+        click.echo(f"{row['voice']} is there. {output.clean(row['problem'])}")
+    else:
         click.echo(output.clean(row["problem"]), err=True)
         click.echo(f"{row['voice']} is kept, but nobody can speak it yet.")
-    else:
-        click.echo(f"{row['voice']} is there, spoken by {', '.join(row['speakers'])}.")
 
 
 COMMANDS: tuple[click.Command, ...] = (add, design, change, import_)

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from ...bus.wording import counted
 from ..placing import placed
-from . import hearing, output, seam
+from . import hearing, leaving, output, piped, seam
 from .exits import USAGE, Failure
 from .listings import json_option, start_option
 from .names import complete
@@ -68,7 +69,7 @@ def _date(seconds: float) -> str:
 @click.option("--recording", "number", type=click.IntRange(min=1), metavar="N",
               help="Recording N itself, as it was uploaded.")  # fmt: skip
 @click.option("--text", default=SENTENCE, metavar="TEXT", help="What to say, instead of a sentence of ours.")
-@click.option("-o", "--output", "target", metavar="FILE", type=click.Path(dir_okay=False),
+@click.option("-o", "--output", "target", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
               help="Write it into FILE instead.")  # fmt: skip
 @click.option("--device", metavar="NAME", help="Play on this device; see: voicebus devices")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on the terminal but what went wrong.")
@@ -82,9 +83,9 @@ def play(name: str, number: int | None, text: str, target: str | None, device: s
     from .names import format_for
 
     where = hearing.Target(target, format_for(target, None) if target else None, device, quiet=quiet)
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(where, plays=not target)
-        with hearing.in_turn(after=False, sounds=not target, quiet=quiet), seam.connect(start=True) as client:
+        with hearing.in_turn(after=False, sounds=not target, quiet=quiet), leaving.connected(start=True) as client:
             own = client.voice(name)["voice"]
             speech = client.speak(text, voice=own, keep="nothing", pace="render" if target else "listen",
                                   whole=where.whole, sample_rate=where.sample_rate)  # fmt: skip
@@ -93,18 +94,18 @@ def play(name: str, number: int | None, text: str, target: str | None, device: s
 
 def _recording(name: str, number: int, target: str | None, device: str | None, *, quiet: bool) -> None:
     where = hearing.Target(target, None, device, quiet=quiet)
-    with hearing.stoppable():
+    with leaving.stoppable():
         hearing.require(where, plays=not target)
-        with seam.connect(start=True) as client:
+        with leaving.connected(start=True) as client:
             samples = client.voice(name)["samples"]
             if number > len(samples):
-                raise Failure(f"{name} has {len(samples)} recordings, and no recording {number}", USAGE)
+                raise Failure(f"{name} has {counted(len(samples), 'recording')}, and no recording {number}", USAGE)
             data = client.recording(samples[number - 1]["sample"])
         if target:
-            with placed(target) as file:
+            with placed(piped.output() if target == "-" else target) as file:
                 file.write(data)
             return
-        with hearing.in_turn(after=False, sounds=True, quiet=quiet):
+        with hearing.in_turn(after=False, sounds=True, quiet=quiet), leaving.at_once():
             seam.play_file(data, device=device)
 
 
@@ -136,14 +137,17 @@ def remove(names: tuple[str, ...], yes: bool, no_start: bool) -> None:
 
 @click.command()
 @name_argument
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @start_option
 def export(name: str, file: str, no_start: bool) -> None:
-    """Write voice NAME into FILE, with its recordings and its consent; `voices import` reads it."""
+    """Write voice NAME into FILE, with its recordings and its consent; `voices import` reads it.
+
+    FILE may be - for standard output.
+    """
     hearing.require(hearing.Target(file, None, None), plays=False)
-    with seam.connect(start=not no_start) as client:
-        client.export_voice(name, file)
-    click.echo(f"{file}: {name}, with its recordings and its consent", err=True)
+    with piped.written(file) as path, seam.connect(start=not no_start) as client:
+        client.export_voice(name, path)
+    click.echo(f"{piped.called(file, piped.OUTPUT)}: {name}, with its recordings and its consent", err=True)
 
 
 COMMANDS: tuple[click.Command, ...] = (show, play, rename, remove, export)

@@ -207,7 +207,7 @@ class Catalogue:
             return Problem("unsupported", f"cannot do the option {missing}")
         if model and model not in models:
             return Problem(
-                "unknown_voice", f"has no model {model!r}; it has {', '.join(models) or 'one without a name'}"
+                "unknown_model", f"has no model {model!r}; it has {', '.join(models) or 'one without a name'}"
             )
         return model or (models[0] if models else "default")
 

@@ -35,6 +35,7 @@ from ...bus.messages import (
     Voice,
     Welcome,
 )
+from ...bus.wording import counted
 from . import asking, deleting, importing, jobs, queries, quotas, readers, samples, voices
 from .state import Client
 from .world import World
@@ -70,7 +71,8 @@ def _hello(world: World, client: Client | None, peer: bytes, uid: int, pid: int,
         client.heard_at = now
     elif len(world.clients) >= world.settings.limits.clients:
         world.count("clients over the limit")
-        text = f"{len(world.clients)} clients are connected, which is the limit; try again later."
+        there = counted(len(world.clients), "client is", "clients are")
+        text = f"{there} connected, which is the limit; try again later."
         world.to_client(peer, Refused(code="full", message=text, version=version))
         return
     elif why := quotas.client_refusal(world, uid):

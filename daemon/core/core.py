@@ -34,11 +34,10 @@ from . import (
     asking,
     attempts,
     clientele,
-    ending,
+    dispatch,
     feeding,
     fleet,
     importing,
-    log,
     outcomes,
     packing,
     prompts,
@@ -46,12 +45,12 @@ from . import (
     samples,
     stopping,
     supervise,
-    syncing,
     transcripts,
     upkeep,
     waiting,
 )
 from .effects import Effect
+from .log_events import LogEvents
 from .records import Found, Outcome, Unfinished
 from .settings import Settings
 from .state import Worker
@@ -69,7 +68,7 @@ READINGS = 8
 """So many readings of one client are fed at a time: with hundreds, what they have coming would not fit its pipe."""
 
 
-class Core(VoiceEvents):
+class Core(VoiceEvents, LogEvents):
     """The pure part of the daemon. `effects` is the list that the shell empties after each event."""
 
     def __init__(
@@ -142,7 +141,7 @@ class Core(VoiceEvents):
         if looking:
             self._watch(now)
         for provider in world.providers.values():
-            if attempts.probe_due(provider, now):
+            if dispatch.probe_due(provider, now):
                 world.unsettled.add(provider.name)
         if now - world.swept_at >= SWEEP_S:
             world.swept_at = now
@@ -238,7 +237,7 @@ class Core(VoiceEvents):
             for name in sorted(names & world.providers.keys()):  # in an order that is the same in every run
                 provider = world.providers[name]
                 upkeep.settle(world, provider, now)
-                attempts.fill(world, provider, now)
+                dispatch.fill(world, provider, now)
                 upkeep.wake(world, provider, now)
         world.flush_commits()
 
@@ -332,55 +331,6 @@ class Core(VoiceEvents):
         supervise.exited(self.world, self.world.workers[name], code, signal, stderr, now)
         if self.world.draining:
             stopping.go_on(self.world, now)
-        self._settle(now)
-
-    def take_written(self, name: str, take: str, pcm_at: int, marks_at: int, now: float) -> None:
-        """A whole take is in its journal."""
-        job = self.world.logs.get(name)
-        if job is not None and take in job.writing:
-            written = job.writing[take].take
-            size = 2 * written.samples + written.marks_bytes + log.RECORD_BYTES if written is not None else 0
-            log.written(self.world, job, take, pcm_at, marks_at, size)
-            ending.finish_if_done(self.world, job, now)
-        else:
-            importing.written(self.world, name, take, pcm_at, marks_at, now)
-        self._settle(now)
-
-    def take_lost(self, name: str, take: str, reason: str, now: float) -> None:
-        """A whole take could not be written."""
-        job = self.world.logs.get(name)
-        self.world.count("takes that could not be written", reason)
-        if job is not None and not job.over:
-            segment = job.writing.get(take)
-            if segment is not None:
-                log.drop(self.world, job, segment, reason)
-            text = f"The audio could not be written: {reason}. Free some space; keep=nothing works without."
-            ending.end(self.world, job, "failed", "disk_full", text, now)
-        elif job is None:
-            importing.lost(self.world, name, take, reason)
-        self._settle(now)
-
-    def synced(self, name: str, reason: str, now: float) -> None:
-        """A journal has been brought to the disk, or why not. The system reports a loss once only, so a job whose
-        journal has one ends with it: the next attempt would look like a success."""
-        syncing.synced(self.world, name)
-        job = self.world.logs.get(name)
-        if reason:
-            self.world.count("journals that could not be synced", reason)
-        if reason and job is not None and not job.over:
-            text = f"The audio could not be brought to the disk: {reason}. keep=nothing works without."
-            ending.end(self.world, job, "failed", "storage", text, now)
-        importing.synced(self.world, name, reason, now)
-        self._settle(now)
-
-    def packed(self, log: str, size: int, reason: str, now: float) -> None:
-        """A log has been packed, or why not."""
-        packing.packed(self.world, log, size, reason, now)
-        self._settle(now)
-
-    def unpacked(self, log: str, size: int, reason: str, now: float) -> None:
-        """A log has been unpacked, or why not."""
-        packing.unpacked(self.world, log, size, reason, now)
         self._settle(now)
 
     def committed(self, outcome: Outcome, now: float) -> None:

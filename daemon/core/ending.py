@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...bus.messages import Terminal
+from ...bus.wording import counted, plural
 from . import keeping, leases, log, packing, quotas, readers, recordings, schedule, syncing
 from .lifecycle import JOB, move
 from .state import Job
@@ -30,7 +31,8 @@ def finish_if_done(world: World, job: Job, now: float) -> None:
     elif skipped == len(job.segments):
         end(world, job, "failed", "failed", "Nobody could say any of it: " + "; ".join(job.trail), now)
     else:
-        message = f"{skipped} of {len(job.segments)} segments were left out." if skipped else ""
+        were = plural(skipped, "was", "were")
+        message = f"{skipped} of {counted(len(job.segments), 'segment')} {were} left out." if skipped else ""
         end(world, job, "finished", "incomplete" if skipped else "", message, now)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from ...bus.messages import Done
+from ...bus.wording import counted
 from .failing import Failure
 from .languages import speakable
 from .state import Attempt, Job, ProviderState
@@ -28,7 +29,7 @@ def flaw(provider: ProviderState, attempt: Attempt, message: Done) -> Failure | 
         return Failure("truncated", f"{take.samples} of {message.samples} samples came")
     length = segment.end - segment.start
     if (message.peak < SILENT_PEAK or not take.samples) and _audible(job, attempt.said.text):
-        return Failure("silent", f"{length} characters gave {take.samples / attempt.rate:.2f} s of silence")
+        return Failure("silent", f"{counted(length, 'character')} gave {take.samples / attempt.rate:.2f} s of silence")
     usual = length * provider.char_s / job.submit.style.rate
     known = provider.takes >= 20 and length >= 40 and not job.submit.ssml
     if known and not provider.catalogue.capabilities.get("own_end") and take.samples / attempt.rate < usual / 3:

@@ -7,6 +7,7 @@ their way out; a provider is forgotten only when nobody works for it and no job 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -24,7 +25,8 @@ NO_PROCESS = ("down", "fatal", "backoff", "asleep")
 
 
 def configure(world: World, settings: Settings, now: float) -> None:
-    """Make the fleet what the settings say: what changed is restarted, the rest is left alone."""
+    """Make the fleet what the settings say: what changed is restarted; of the rest, who had been given up gets another
+    chance, since whoever has the configuration read again has mended something."""
     for name, provider in list(world.providers.items()):
         if name not in settings.providers:
             _retire(world, provider, now)
@@ -38,6 +40,8 @@ def configure(world: World, settings: Settings, now: float) -> None:
         _resize(world, provider, settings, now)
         if changed:
             _restart_all(world, provider, settings, now)
+        else:
+            _forgive(world, provider, ("fatal",), now)
     world.settings = settings
     world.pronunciations = Pronunciations(settings.pronunciations)
 
@@ -87,14 +91,24 @@ def _restart_all(world: World, provider: ProviderState, settings: Settings, now:
         worker = world.workers[name]
         worker.settings = provider.settings
         worker.restart.clear()
-        if worker.state in ("fatal", "backoff"):
-            move(WORKER, worker, "forgive")
-            worker.retry_at = now
-        elif worker.state == "asleep":
+    _forgive(world, provider, ("fatal", "backoff"), now)
+    for name in provider.workers:
+        worker = world.workers[name]
+        if worker.state == "asleep":
             worker.wanted = "up"
-        elif worker.state != "down" and worker.wanted != "down" and not worker.external:
+        elif worker.state not in ("down", "backoff") and worker.wanted != "down" and not worker.external:
             worker.wanted = "restart"
             _quit(world, worker, now)
+
+
+def _forgive(world: World, provider: ProviderState, states: Sequence[str], now: float) -> None:
+    """Start those of its workers at once that are in one of these states."""
+    for name in provider.workers:
+        worker = world.workers[name]
+        if worker.state in states:
+            worker.restart.clear()
+            move(WORKER, worker, "forgive")
+            worker.retry_at = now
 
 
 def _retire(world: World, provider: ProviderState, now: float) -> None:

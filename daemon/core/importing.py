@@ -12,6 +12,7 @@ from ...bus.archived import ArchivedJob
 from ...bus.codec import JOB_NAME, decode_archived_job
 from ...bus.errors import BadMessage
 from ...bus.messages import Deposit, Deposited, Import, Imported, Submit, Terminal
+from ...bus.wording import counted
 from . import asking, depositing, ending, keeping, log, packing, quotas, syncing
 from .catalogue import Problem
 from .records import Found, JobImported, JobSaved, Outcome, Wanted
@@ -247,13 +248,13 @@ def _incomplete(importing: Importing) -> str:
     job, told = importing.job, importing.told
     if importing.current is not None or job.length != told.samples or len(job.segments) != told.segments:
         return (
-            f"{len(job.segments)} segments with {job.length} samples have come; the record says {told.segments} "
+            f"{counted(len(job.segments), 'segment')} with {job.length} samples came; the record says {told.segments} "
             f"with {told.samples}."
         )
     skipped = sum(segment.state == "skipped" for segment in job.segments)
     # Of one that failed, the segment over which it did counts as left out too.
     if not skipped <= told.skipped <= len(job.segments) or (told.state == "finished" and skipped != told.skipped):
-        return f"{skipped} segments were left out; the record says {told.skipped}."
+        return f"{counted(skipped, 'segment was', 'segments were')} left out; the record says {told.skipped}."
     if told.state == "finished" and job.placed < len(job.segments):
         return "It is said to be finished, but some of it was never said."
     return ""

@@ -22,6 +22,7 @@ from ...bus.messages import (
     Keep,
     Submit,
 )
+from ...bus.wording import counted
 from . import bringing, cutting, ending, keeping, log, own, packing, quotas, readers, recordings, routing, schedule
 from .catalogue import Problem
 from .languages import detect_language
@@ -139,7 +140,7 @@ def _again(world: World, client: Client, job: Job, message: Submit, body: bytes)
     if message.read == "none" or client.peer in job.readers:
         return
     if not readers.kept(job, 0, 0):
-        world.error(client.peer, "gone", f"The beginning of {job.id} was not kept.", job=job.id, answers=message)
+        world.error(client.peer, "gone", readers.forgotten(job), job=job.id, answers=message)
     elif packing.closed(job):
         packing.open_for(world, client, job, Attach(job=job.id, read=message.read, credit=message.credit))
     else:
@@ -169,8 +170,9 @@ def _unfit(world: World, client: Client, message: Submit, now: float) -> Problem
         return Problem("invalid", "A chain has at most 32 entries.")
     mine = sum(1 for job in world.unfinished.values() if job.client == schedule.client_key(client))
     if len(world.unfinished) >= limits.jobs or mine >= limits.jobs_per_client:
-        whose = "of yours " if mine >= limits.jobs_per_client else ""
-        return Problem("queue_full", f"{max(mine, 1)} jobs {whose}are waiting already; try again later.")
+        whose = " of yours" if mine >= limits.jobs_per_client else ""
+        waiting = counted(max(mine, 1), f"job{whose} is", f"jobs{whose} are")
+        return Problem("queue_full", f"{waiting} waiting already; try again later.")
     if world.text_chars >= limits.texts_bytes:
         return Problem("queue_full", bringing.TEXTS_FULL)
     if (full := quotas.job_refusal(world, client.uid, on_disk=message.keep != "nothing")) is not None:

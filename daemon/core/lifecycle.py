@@ -86,8 +86,8 @@ WORKER: Table = {
 }
 """A worker. `busy` in a listing is "ready" with a slot in use. `silent`: beats or audio are missing. `unreachable`: its
 connection is gone while the process lives. `rest`: it may be started again later. `give_up`: too many deaths before
-it was ready. `forgive`: its configuration changed. `sleep`: it had nothing to do for long, and is started when it is
-wanted."""
+it was ready. `forgive`: its configuration changed, or was read again. `sleep`: it had nothing to do for long, and is
+started when it is wanted."""
 
 AUDIO: Table = {
     ("plain", "pack"): "packed",

@@ -52,7 +52,7 @@ def _preset(provider: ProviderState, voice: Voice) -> Row:
 
 
 def _speaks(row: Row, provider: str) -> bool:
-    return not provider or provider in row["speakers"]
+    return not provider or provider in row["speakers"] or provider in row["unknown"]
 
 
 def _fits(voice: VoiceSaved, language: str) -> bool:
@@ -60,14 +60,7 @@ def _fits(voice: VoiceSaved, language: str) -> bool:
 
 
 def _own(world: World, voice: VoiceSaved) -> Row:
-    found = own.entries(world, voice, "")
-    entries = found if not isinstance(found, Problem) else []
-    speakers = [entry.provider for entry in entries if own.can(world, entry)]
-    problem = found.message if isinstance(found, Problem) else ""
-    if not (speakers or problem):
-        problem = (
-            f"Whether {', '.join(entry.provider for entry in entries)} can speak it is not known yet, or it cannot."
-        )
+    speakers, unknown, problem = _speakers(world, voice)
     spec = voice.spec
     return {
         "provider": speakers[0] if speakers else "",
@@ -79,6 +72,7 @@ def _own(world: World, voice: VoiceSaved) -> Row:
         "variants": [],
         "chain": [{"provider": choice.provider, "voice": choice.voice} for choice in spec.chain],
         "speakers": speakers,
+        "unknown": unknown,
         "problem": problem,
         "samples": [_sample(world, voice, index) for index in range(len(voice.samples))],
         "prompts": sum(1 for key in world.prompts if _of(key, voice)),
@@ -86,6 +80,22 @@ def _own(world: World, voice: VoiceSaved) -> Row:
         "created": voice.created,
         "was": voice.was,
     }
+
+
+def _speakers(world: World, voice: VoiceSaved) -> tuple[list[str], list[str], str]:
+    """Who can speak a voice, of whom that is not known yet, and why nobody can, or can so far."""
+    found = own.entries(world, voice, "")
+    if isinstance(found, Problem):
+        return [], [], found.message
+    able = [(entry.provider, own.ability(world, entry)) for entry in found]
+    speakers = [name for name, can in able if can is True]
+    unknown = list(dict.fromkeys(name for name, can in able if can is None))
+    if speakers:
+        return speakers, unknown, ""
+    if unknown:
+        they = "it has" if len(unknown) == 1 else "they have"
+        return [], unknown, f"Whether {', '.join(unknown)} can speak it is known once {they} started."
+    return [], [], " ".join(dict.fromkeys(can.message for _, can in able if isinstance(can, Problem)))
 
 
 def _of(key: tuple[int, str], voice: VoiceSaved) -> bool:

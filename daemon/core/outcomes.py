@@ -120,7 +120,7 @@ def _text_not_kept(world: World, pending: Pending, job: Job | None, outcome: Out
         job.torn = True
     if job is not None and not job.over:
         what = "recording" if job.submit.kind == "transcribe" else "text"
-        text = f"A piece of the {what} could not be written down: {outcome.reason}."
+        text = f"A piece of the {what} could not be written down: {outcome.reason}. keep=nothing works without."
         ending.end(world, job, "failed", "storage", text, now)
 
 

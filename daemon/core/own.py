@@ -54,15 +54,15 @@ def _chain(world: World, own: VoiceSaved) -> list[Entry] | Problem:
     return [Entry(choice.provider, choice.voice or own.name, own=None if choice.voice else own) for choice in here]
 
 
-def can(world: World, entry: Entry) -> bool:
-    """Whether it is known that an entry can be spoken; one of a chosen chain counts until it is known that it
-    cannot."""
+def ability(world: World, entry: Entry) -> bool | Problem | None:
+    """Whether an entry can be spoken: True, or why it cannot; None as long as its provider has not told what it can."""
     catalogue = world.providers[entry.provider].catalogue
     if entry.own is None:
         return True
     if catalogue is None:
-        return bool(entry.own.spec.chain)
-    return not isinstance(realize(entry.own, entry.provider, catalogue), Problem)
+        return None
+    found = realize(entry.own, entry.provider, catalogue)
+    return found if isinstance(found, Problem) else True
 
 
 def _may(world: World, own: VoiceSaved, provider: str) -> bool:

@@ -165,7 +165,10 @@ def unpacked(world: World, name: str, size: int, reason: str, now: float) -> Non
         world.count("audio that could not be unpacked", reason)
         for peer, message in openers.items():
             world.clients[peer].jobs.discard(job.key)
-            text = f"The audio of {job.id} could not be unpacked: {reason}"
+            text = (
+                f"The audio of {job.id} could not be unpacked: {reason}. "
+                f"If it is lost, say it again with: voicebus history again {job.id}"
+            )
             world.error(peer, "storage", text, job=job.id, answers=message)
         return
     move(AUDIO, job.audio, "opened")

@@ -7,6 +7,7 @@ who asks. Invariant: what a user has is counted from what is there, but for audi
 
 from __future__ import annotations
 
+from ...bus.wording import counted
 from .catalogue import Problem
 from .world import World
 
@@ -16,17 +17,16 @@ def client_refusal(world: World, uid: int) -> str:
     limit = world.settings.limits.clients_per_user
     if not limit or sum(client.uid == uid for client in world.clients.values()) < limit:
         return ""
-    return f"You have {limit} clients connected, which is the limit for one user; close some, or try again later."
+    clients = counted(limit, "client")
+    return f"You have {clients} connected, which is the limit for one user; close some, or try again later."
 
 
 def job_refusal(world: World, uid: int, *, on_disk: bool) -> Problem | None:
     """Why this user may not have another job now. on_disk: the job's audio would be written."""
     limits = world.settings.limits
     if limits.jobs_per_user and sum(key[0] == uid for key in world.unfinished) >= limits.jobs_per_user:
-        return Problem(
-            "queue_full",
-            f"{limits.jobs_per_user} jobs of yours are waiting already, the limit for one user; try again later.",
-        )
+        waiting = counted(limits.jobs_per_user, "job of yours is", "jobs of yours are")
+        return Problem("queue_full", f"{waiting} waiting already, the limit for one user; try again later.")
     if on_disk and disk_full(world, uid):
         return Problem(
             "queue_full",

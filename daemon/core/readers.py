@@ -51,9 +51,7 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
     if message.read == "none":
         return _only_the_end(world, client, job)
     if job.missing:
-        what = "audio" if job.recording is None else "transcript"
-        text = f"The {what} of {job.id} is missing from the disk."
-        world.error(client.peer, "gone", text, job=job.id, answers=message)
+        world.error(client.peer, "gone", _missing(job), job=job.id, answers=message)
         return None
     number, at = _locate(job, message.offset)
     segment = job.segments[number] if number < len(job.segments) else None
@@ -65,8 +63,7 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
         )
         return None
     if not kept(job, number, at):
-        text = f"The beginning of {job.id} was not kept."
-        world.error(client.peer, "gone", text, job=job.id, answers=message)
+        world.error(client.peer, "gone", forgotten(job), job=job.id, answers=message)
         return None
     reader = subscribe(world, client, job, message.read, message.credit)
     reader.segment, reader.at = number, at
@@ -74,6 +71,20 @@ def attach(world: World, client: Client, job: Job, message: Attach) -> Reader | 
     world.tell(job, client.peer, Attached(job=job.id, offset=message.offset, rate=job.rate, state=job.told))
     pump(world, job, reader)
     return reader
+
+
+def forgotten(job: Job) -> str:
+    """What to tell who wants audio from before what is still held."""
+    return f"The beginning of {job.id} was not kept (keep=nothing), and all who listened were past it; say it again."
+
+
+def _missing(job: Job) -> str:
+    if job.recording is None:
+        return f"The audio of {job.id} is missing from the disk. Say it again with: voicebus history again {job.id}"
+    return (
+        f"The transcript of {job.id} is missing from the disk, and its recording was not kept. Transcribe that again: "
+        "voicebus transcribe FILE"
+    )
 
 
 def _only_the_end(world: World, client: Client, job: Job) -> Reader:

@@ -9,6 +9,7 @@ that it works again.
 
 from __future__ import annotations
 
+from ...bus.wording import counted
 from . import fleet, leases, schedule, supervise
 from .state import ProviderState, Worker
 from .world import World
@@ -120,7 +121,7 @@ def _beyond(worker: Worker) -> str:
     if takes < 1:
         return ""
     if told.recycle_jobs and takes >= told.recycle_jobs:
-        return f"has made {takes} takes"
+        return f"has made {counted(takes, 'take')}"
     for name, most, now, then in (
         ("memory", told.recycle_rss_bytes, worker.rss, worker.rss_ready),
         ("memory on its device", told.recycle_vram_bytes, worker.vram, worker.vram_ready),

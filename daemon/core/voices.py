@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ...bus.codec import HEADER_BYTES, VOICE_NAME, encode
 from ...bus.messages import Voice, VoiceDone, VoiceSpec
+from ...bus.wording import counted
 from . import failing, prompts, samples, waiting
 from .catalogue import Problem
 from .effects import DropVoiceFiles
@@ -135,7 +136,8 @@ def _unfit(world: World, client: Client, said: Voice, before: VoiceSaved | None)
         if problem := _name_problem(world, client.uid, said.name):
             return problem
         if sum(key[0] == client.uid for key in world.voices) >= limits.voices:
-            return Problem("queue_full", f"{limits.voices} voices are the limit; remove some that are not needed.")
+            limit = counted(limits.voices, "voice is", "voices are")
+            return Problem("queue_full", f"{limit} the limit; remove some that are not needed.")
     return _spec_problem(world, client.uid, spec, before)
 
 
@@ -148,8 +150,11 @@ def _name_problem(world: World, uid: int, name: str) -> Problem | None:
         return Problem("invalid", text)
     if voice_key(uid, name) in world.voices:
         return Problem("conflict", f"There is a voice {name!r} already.")
-    if name in world.settings.chains:
-        return Problem("conflict", f"{name!r} is the name of a chain in the configuration.")
+    if name.casefold() in {each.casefold() for each in world.settings.chains}:
+        return Problem("conflict", f"{name!r} is the name of a chain in the configuration; take another.")
+    if name.casefold() in {each.casefold() for each in world.providers}:
+        text = f"{name!r} is the name of a provider, which is what that word means in a chain; take another name."
+        return Problem("conflict", text)
     for provider in world.providers.values():
         if provider.catalogue is not None and isinstance(provider.catalogue.resolve(name, ""), str):
             return Problem("conflict", f"{provider.name} knows a voice {name!r}; take another name.")

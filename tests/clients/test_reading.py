@@ -361,6 +361,21 @@ def test_credit_follows_what_was_consumed() -> None:
     assert (credit.up_to, credit.heard) == (12000, 1900)
 
 
+def test_credit_for_what_was_consumed_while_a_request_had_no_answer() -> None:
+    """A reader whose credit is used up, and who consumes all that he has while ATTACH has no answer, says so as soon as
+    it has one: nothing else would, since nothing may come."""
+    play = Play()
+    play.audio(0, 10 * RATE)
+    play.say(Error(job="j", code="not_reading"))
+    (attach,) = play.out()
+    assert attach.credit == attach.offset
+    play.reading.consumed(attach.offset, None, play.now)
+    assert play.out() == []
+    play.say(Attached(job="j", offset=attach.offset, rate=RATE))
+    (credit,) = play.out()
+    assert (type(credit), credit.up_to) == (Credit, attach.offset + 10 * RATE)
+
+
 def test_credit_goes_down_after_a_rewind() -> None:
     """What was consumed and is void counts no more."""
     play = Play()

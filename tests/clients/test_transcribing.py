@@ -16,13 +16,14 @@ from voicebus.bus.messages import (
     Attached,
     HeardRow,
     Hearing,
+    Notice,
     Rewind,
     Terminal,
     Transcript,
     WordRow,
 )
 from voicebus.clients.events import About, Passage, Rewound, Word
-from voicebus.clients.transcribing import opened, reading_for
+from voicebus.clients.transcribing import attached_reading, opened, reading_for
 
 
 def reading(data: bytes = b"a recording", *, complete: bool = True, **options):
@@ -91,6 +92,21 @@ def test_rows_become_events():
         Passage(1, 0.0, 1.0, " one", 0.5, "de", (Word(0.0, 0.5, " one", 0.9),), "w", "m"),
     ]
     assert made.result.state == "finished"
+
+
+def test_notices_are_told_of_a_recording():
+    """Nobody speaks, and no sentence is said again, where a recording is transcribed; what is the same is told so."""
+    told = {
+        "started": "whisper listens with small",
+        "moved": "whisper goes on with small: crash",
+        "again": "whisper listens again from where it broke off: crash",
+        "waiting": "waiting until whisper is available: crash",
+    }
+    for made in (reading(), attached_reading("j", 0, "", 0.0)):
+        for kind, text in told.items():
+            data = {"provider": "whisper", "voice": "small", "reason": "" if kind == "started" else "crash"}
+            made.receive(Notice(job="j", kind=kind, data=data), b"", 0.0)
+            assert made.events.pop().text == text
 
 
 def test_a_gap_is_an_error():

@@ -10,7 +10,7 @@ import pytest
 from voicebus.bus.codec import encode
 from voicebus.bus.errors import InvalidRequest, NotFound, StorageError
 from voicebus.bus.messages import Choice, Consent, Fetched, Page, SampleHeld, VoiceDone, VoiceSpec
-from voicebus.clients import asking, comparing, voice_file, voicing
+from voicebus.clients import asking, comparing, steps, voice_file, voicing
 from voicebus.clients.voicing import PIECE_BYTES, Recording
 
 DATA = b"recorded" * 60_000
@@ -106,12 +106,29 @@ def test_what_cannot_be_sent_is_refused_here(tmp_path):
     assert not desk.asked[:-1]
 
 
+def refuse_short(message, body):
+    """Answers as a daemon does that has every recording already, but for one that is short."""
+    if message.size < 10:
+        raise InvalidRequest("It has 0.1 s.")
+    return SampleHeld(size=message.size, ready=True), encode({"advice": []})
+
+
+def test_a_recording_that_is_refused_is_named(tmp_path):
+    """Of several it is said which one cannot be used: by its path, the name that its caller gives it, or its number."""
+    path = tmp_path / "short.wav"
+    path.write_bytes(b"short")
+    for given, called in ((path, path), (b"short", "Recording 2"), (Recording(b"short", name="b.wav"), "b.wav")):
+        with pytest.raises(InvalidRequest) as refused:
+            steps.run(voicing.add("anna", VoiceSpec(), [DATA, given]), refuse_short)
+        assert (refused.value.message, refused.value.code) == (f"{called}: It has 0.1 s.", "invalid")
+
+
 def _never_ready(data):
     """Steps whose daemon has more than there is."""
-    steps = voicing.upload(data)
-    message, body = next(steps)
+    sending = voicing.upload(data)
+    message, body = next(sending)
     yield message, body
-    steps.send((SampleHeld(have=len(data) + 1), b""))
+    sending.send((SampleHeld(have=len(data) + 1), b""))
 
 
 def test_a_file_brings_all_of_a_voice(tmp_path):

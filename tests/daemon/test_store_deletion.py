@@ -144,7 +144,7 @@ def test_what_was_cleared_does_not_come_back(tmp_path):
 
     assert left() > 0  # SQLite alone does not do it
     fd = os.open(path, os.O_RDWR)
-    assert Purge(db, path, fd, lambda: None).run() == ""
+    assert Purge(db, path, fd, lambda: None, lambda: None).run() == ""
     db.execute("UPDATE notes SET seen = 1")
     assert left() == 0
     db.close()

@@ -6,12 +6,14 @@ import contextlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
 from voicebus.bus.errors import JobFailed, StorageError
 from voicebus.clients.events import Segment
 
+from .leaks import until
 from .listening import TONE, Heard, exact, sentences
 
 CONFIG = f"""
@@ -76,11 +78,85 @@ def test_it_fails_by_name_and_what_is_not_kept_still_speaks(small_disk, launch):
     service = launch(CONFIG, state=small_disk / "s")
     client = service.client()
     service.ready(client, "tone")
-    fill(small_disk / "filler", leave=100_000)
+    fill(small_disk / "filler", leave=200_000)
     message = fails_by_name(client)
     assert "No space left on device" in message
     assert "keep=nothing" in message
     speaks(client, LONG, keep="nothing")
+    (small_disk / "filler").unlink()
+    speaks(client, SHORT)
+
+
+def listens(client, job):
+    """Somebody hears a job to its end, whichever that is; None if the job was refused."""
+    try:
+        speech = client.speak(LONG, job=job, pace="render")
+    except StorageError:
+        return None
+    heard = Heard(speech)
+    with pytest.raises(JobFailed):
+        heard.listen()
+    return heard
+
+
+def as_told(client, heard):
+    """What is kept of a failed job is what was told of it and what was heard, and a second reading says the same."""
+    told = heard.speech.result
+    assert (told.state, told.code, told.samples) == ("failed", "disk_full", heard.samples)
+    again = Heard(client.attach(heard.speech.job))
+    with pytest.raises(JobFailed) as failed:
+        again.listen()
+    assert (failed.value.code, again.pcm) == ("disk_full", heard.pcm)
+    segments = [row for row in client.segments(heard.speech.job) if row["state"] == "whole"]
+    assert sum(row["samples"] for row in segments) == heard.samples
+
+
+@pytest.mark.parametrize(("jobs", "filler"), [(6, False), (20, False), (20, True), (100, False)])
+def test_every_job_that_the_full_disk_fails_is_told_so_at_once(small_disk, launch, jobs, filler):
+    """However many jobs fill a disk to its last block, or are at work when somebody else does: each of them ends as
+    `disk_full` or is refused (`storage`), while the disk is full; what is kept of each is what was told of it; what is
+    not to be kept still speaks, and once there is room all is well."""
+    service = launch(CONFIG, state=small_disk / "s")
+    client = service.client()
+    service.ready(client, "tone")
+    listening = ThreadPoolExecutor(jobs)
+    running = [listening.submit(listens, service.client(), f"job-{number}") for number in range(jobs)]
+    if filler:
+        until(lambda: service.busy(client, "tone"), "work")
+        fill(small_disk / "filler", leave=0)
+    if wait(running, timeout=20).not_done:
+        jobs = client.jobs()
+        service.kill()
+        service.close_clients()
+        raise AssertionError(f"these hang: {jobs}")
+    heard = [each.result() for each in running]
+    listening.shutdown()
+    told = [each for each in heard if each is not None]
+    assert told
+    for each in told:
+        as_told(client, each)
+    speaks(client, SHORT, keep="nothing")
+    (small_disk / "filler").unlink(missing_ok=True)
+    for each in told:
+        client.delete(each.speech.job)
+    speaks(client, SHORT)
+
+
+def test_who_was_killed_on_a_full_disk_ends_its_jobs_all_the_same(small_disk, launch):
+    """A daemon that is killed while the disk is full leaves the next one the room that is owed: all jobs that go on
+    come to their ends while there still is not a block free."""
+    service = launch(CONFIG, state=small_disk / "s")
+    client = service.client()
+    service.ready(client, "tone")
+    reading = [Heard(client.speak(LONG, job=f"job-{number}")) for number in range(5)]
+    fill(small_disk / "filler", leave=0)
+    service.kill()
+    service.start_again()
+    for heard in reading:
+        with pytest.raises(JobFailed) as failed:
+            heard.listen()
+        assert failed.value.code == "disk_full"
+        as_told(client, heard)
     (small_disk / "filler").unlink()
     speaks(client, SHORT)
 

@@ -92,7 +92,7 @@ def test_a_slow_model_comes_from_the_hub_and_says_how_slow(launch, tmp_path):
     """A worker tells in its beats how much of its model has come; when it is ready its row tells how much slower than
     speech it is, and who asks for speech is told so beforehand: a client by the notice, a person at the shell in words
     with the time that he will wait."""
-    from ..workers.qwen.broken_hub import LARGE, Hub
+    from ..workers.qwen.hub import LARGE, Hub
     from ..workers.qwen.tiny import END, build
 
     hub = Hub(build(tmp_path / "model", odds={END: 3.0}), pauses={LARGE: 15_000_000})

@@ -18,6 +18,7 @@ from voicebus.daemon.core import (
     jobs,
     leases,
     log,
+    log_events,
     outcomes,
     readers,
     restoring,
@@ -185,7 +186,7 @@ def parameters_that_are_none() -> list[Swap]:
 
 
 def lost_take_forgotten() -> list[Swap]:
-    return [(whole.Core, "take_lost", nothing)]
+    return [(log_events.LogEvents, "take_lost", nothing)]
 
 
 def marks_of_the_wrong_words() -> list[Swap]:

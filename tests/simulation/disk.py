@@ -31,10 +31,12 @@ class File:
 
 
 class Disk:
-    """All journals, and the packed files that were made of them. full: nothing more can be written."""
+    """All journals, and the packed files that were made of them. full: nothing more can be written. ends: but the ends
+    of jobs can, into room that was taken before; not so where the file system promises none."""
 
     def __init__(self, chance: Random) -> None:
         self.voices = VoiceDisk(chance)
+        self.ends = False
         self.files: dict[str, File] = {}
         self.packed: dict[str, File] = {}
         self.inputs: dict[str, bytearray] = {}

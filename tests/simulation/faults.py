@@ -123,7 +123,7 @@ class Faults:
     def _disk_full(self, fault: Fault) -> bool:
         if self.disk.full:
             return False
-        self.disk.full = True
+        self.disk.full, self.disk.ends = True, fault.target % 2 == 0
 
         def room() -> None:
             self.disk.full = False

@@ -144,7 +144,8 @@ class Store:
 
     def _outcome(self, effect: Commit) -> Outcome:
         assert effect.record is not None
-        if self._clock.now < self.failing_until or self.disk.full:
+        no_room = self.disk.full and not (self.disk.ends and isinstance(effect.record, JobEnded))
+        if self._clock.now < self.failing_until or no_room:
             if isinstance(effect.record, TextAdded):
                 self._gaps.add(effect.record.order)
             return Outcome(effect.ticket, "failed", "the database could not be written")

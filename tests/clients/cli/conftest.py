@@ -172,8 +172,8 @@ class Player:
 
     def run(self):
         self.speech.client.calls.append(("play", self.device))
-        if self.speech.client.interrupt:
-            signal.raise_signal(self.speech.client.interrupt)
+        if self.speech.client.signalled:
+            signal.raise_signal(self.speech.client.signalled)
         return self.speech._run(self.on_event)
 
     def stop(self):
@@ -188,7 +188,7 @@ class Client:
         self.asked: dict[str, Any] = {}
         self.refusal: Exception | None = None
         self.failure: BaseException | None = None
-        self.interrupt = 0
+        self.signalled = 0
         self.keep = "history"
         self.events = [
             Segment(0, "e.1", 0, 0, 5, "espeak", "en-us"),
@@ -212,6 +212,9 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.calls.append(("closed",))
+
+    def interrupt(self, check):
+        self.calls.append(("woken",))
 
     def speak(self, text, **how):
         self.asked = how

@@ -33,6 +33,15 @@ def test_one_is_shown_with_its_recipe(client, run):
     assert "is to come" in run("providers", "show", "openai").stdout
 
 
+def test_the_models_that_are_here_are_shown(client, run, monkeypatch):
+    """Which models can be asked for is known to the workers, so a daemon that runs tells it."""
+    row = PROVIDER | {"provider": "whisper", "capabilities": {"transcribe": True, "models": ["small", "turbo"]}}
+    monkeypatch.setattr(client, "providers", lambda: [row, row | {"provider": "ears"}])
+    assert "models:    small, turbo\n" in run("providers", "show", "whisper").stdout
+    assert "models:    small, turbo\n" in run("providers", "show", "ears").stdout
+    assert "models:" not in run("providers", "show", "espeak").stdout
+
+
 def test_a_name_that_nobody_has_suggests_a_near_one(client, run):
     """It is a wrong name (exit 2)."""
     done = run("providers", "show", "expeak")

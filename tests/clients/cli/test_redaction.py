@@ -65,7 +65,7 @@ def test_a_configuration_is_shown_without_them(secrets):
     }  # fmt: skip
     assert cloud["command"] == ["serve", "--api-token", "<secret>", "--port", "80"]
     assert cloud["env"] == {"MODELS": "<value>", "LANG": "<value>"}
-    assert shown["pronunciations"] == "<1 words>"
+    assert shown["pronunciations"] == "<1 word>"
 
 
 def test_secrets_go_wherever_they_stand(secrets):

@@ -125,6 +125,7 @@ def test_without_a_sound_device_it_says_what_to_do(client, run, monkeypatch):
         (errors.error_for("unknown_voice", "There is no voice 'en-uss'."), 2, "Did you mean en-us?"),
         (errors.error_for("unknown_provider", "There is no provider 'espek'."), 2, "Did you mean espeak?"),
         (errors.error_for("unknown_voice", "There is no voice 'zzz'."), 2, "voicebus voices"),
+        (errors.error_for("unknown_model", "x has no model 'y'"), 2, "voicebus providers show"),
         (errors.error_for("disk_full", "no space left"), 7, "Free some space"),
         (errors.Disconnected("the daemon went away"), 69, "voicebus logs"),
     ],
@@ -148,6 +149,13 @@ def test_a_failed_job_says_what_there_is_and_how_to_go_on(client, run):
     assert "nobody could say sentence 3" in done.stderr
     assert "The first 10.0 s are there, in a.wav." in done.stderr
     assert "--skip-bad" in done.stderr
+
+
+@pytest.mark.parametrize("code", ["disk_full", "storage"])
+def test_a_disk_that_is_full_in_the_middle_has_the_code_of_one(client, run, code):
+    """A job that was taken on and could not be written is exit 7, as one that was refused for it."""
+    client.failure = errors.JobFailed("the audio could not be written", code=code)
+    assert run("say", "hi", "-o", "a.wav").exit_code == 7
 
 
 def test_a_failed_job_without_audio_says_that_there_is_no_file(client, run):
@@ -214,7 +222,7 @@ def test_left_out_sentences_are_not_called_a_success(client, run):
     client.result = Result("kitchen-1", "finished", code="incomplete", samples=1, rate=22050, segments=3, skipped=1)
     done = run("say", "--skip-bad", "hi", "-o", "a.wav")
     assert done.exit_code == 9
-    assert "1 of 3 sentences were left out" in done.stderr
+    assert "1 of 3 sentences was left out" in done.stderr
 
 
 def test_a_cancellation_from_elsewhere_is_told(client, run):
@@ -226,7 +234,7 @@ def test_a_cancellation_from_elsewhere_is_told(client, run):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_to_leave_cancels(client, run, number, code):
     """Ctrl-C, TERM and a lost terminal while it speaks cancel the job; the exit code is 128 and the signal."""
-    client.interrupt = number
+    client.signalled = number
     assert run("say", "hi").exit_code == code
     assert client.speech.cancelled
     assert ("cancel", "kitchen-1") in client.calls
@@ -320,7 +328,7 @@ def test_attach_begins_at_seconds_and_leaves_the_job_alone(client, run):
     """--from counts in seconds of the job's rate; an interrupt is silence, and ends the listening and not the job."""
     run("attach", "kitchen-1", "--from", "1.5", "-o", "a.mp3")
     assert client.asked == {"job": "kitchen-1", "offset": 33075, "whole": True}
-    client.interrupt = signal.SIGINT
+    client.signalled = signal.SIGINT
     assert run("attach", "kitchen-1").exit_code == 130
     assert ("silence",) in client.calls
     assert ("cancelled",) not in client.calls
@@ -370,7 +378,7 @@ def test_stop_silences_what_is_left_of_jobs_that_are_over(client, run, monkeypat
     with turns.turn():
         assert run("stop").stdout == "Silenced.\n"
     assert told == [(os.getpid(), turns.SILENCE)]
-    client.interrupt = turns.SILENCE
+    client.signalled = turns.SILENCE
     done = run("say", "hi")
     assert (done.exit_code, done.stderr) == (6, "voicebus: Stopped from elsewhere.\n")
 

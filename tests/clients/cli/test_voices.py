@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
 import threading
+import zipfile
+from types import SimpleNamespace
 
 import pytest
 
 from voicebus.bus.errors import InvalidRequest
 from voicebus.clients.cli import voices_making
-from voicebus.clients.voices import Recording
+from voicebus.clients.voices import Added, Recording
 from voicebus.workers import tone
 
 from ...faults.recordings import wav
@@ -45,8 +48,18 @@ def run(own_service, short_dir):
     return invoke
 
 
+def until_ready(environment):
+    """Have a daemon whose tone engine has told what it can."""
+    subprocess.run(command("daemon", "start"), env=environment, check=True, capture_output=True)
+    while True:
+        told = subprocess.run(command("providers", "--json"), env=environment, check=True, capture_output=True)
+        if any(row["provider"] == "tone" and row["ready"] for row in json.loads(told.stdout)):
+            return
+
+
 def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
     """Added, listed, shown, heard, renamed, given away, taken back and removed."""
+    until_ready(own_service)
     done = run(
         "add",
         "anna",
@@ -79,18 +92,48 @@ def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
     assert run("rename", "anna", "berta").stdout == "anna is berta now.\n"
     assert run("change", "berta", "--said", "1", "Good evening.", "--description", "calm").returncode == 0
     assert "says: Good evening." in run("show", "berta").stdout
+    assert "berta has 1 recording, and no recording 7" in run("change", "berta", "--drop", "7").stderr
     assert run("export", "berta", "b.voice").returncode == 0
     assert run("import", "b.voice", "--name", "carla").returncode == 0
-    assert run("remove", "berta", "carla").returncode == 0
+    sent = subprocess.run(command("voices", "export", "berta", "-"), env=own_service, cwd=short_dir, check=True,
+                          capture_output=True)  # fmt: skip
+    assert zipfile.ZipFile(io.BytesIO(sent.stdout)).testzip() is None
+    taken = subprocess.run(command("voices", "import", "-", "--name", "dora"), env=own_service, cwd=short_dir,
+                           input=sent.stdout, check=True, capture_output=True)  # fmt: skip
+    assert b"dora is there" in taken.stdout
+    assert not (short_dir / "-").exists()
+    assert run("remove", "berta", "carla", "dora").returncode == 0
     assert run("--mine").stdout == ""
     assert not (short_dir / "state" / "voices").exists()
 
 
-def test_a_designed_voice(run):
+def test_a_designed_voice(run, own_service):
     """A voice from words is there, and spoken by whoever can make one."""
+    until_ready(own_service)
     assert run("design", "grandpa", "An old man.", "-p", "tone").stdout == "grandpa is there, spoken by tone.\n"
     assert "grandpa: designed, An old man." in run("show", "grandpa").stdout
     run("remove", "grandpa")
+
+
+TOLD = {
+    "known": ((["tone"], [], ""), "anna is there, spoken by tone.\n", ""),
+    "one not yet": ((["tone"], ["mlx"], ""), "anna is there, spoken by tone; of mlx it is not known yet.\n", ""),
+    "not yet": (
+        ([], ["mlx"], "Whether mlx can is known later."),
+        "anna is there. Whether mlx can is known later.\n",
+        "",
+    ),
+    "nobody": (([], [], "Nobody can."), "anna is kept, but nobody can speak it yet.\n", "Nobody can.\n"),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_who_speaks_it_is_told(capsys, case):
+    """Who is still starting is not told to be unable, nor to be able."""
+    (speakers, unknown, problem), out, err = TOLD[case]
+    row = {"voice": "anna", "samples": [], "speakers": speakers, "unknown": unknown, "problem": problem}
+    voices_making.tell(SimpleNamespace(voice=lambda name: row), Added("anna"), [])
+    assert capsys.readouterr() == (out, err)
 
 
 def test_no_consent_no_voice(run):

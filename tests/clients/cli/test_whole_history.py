@@ -48,7 +48,8 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     with wave.open(str(folder / "fast.wav")) as file:
         assert file.getnframes() < 0.75 * row["samples"]
 
-    assert run("history", "export", "all.zip").returncode == 0
+    exported = run("history", "export", "all.zip")
+    assert (exported.returncode, exported.stderr) == (0, b"all.zip: 2 jobs\n")
     with zipfile.ZipFile(folder / "all.zip") as archive:
         [newer, older] = json.loads(archive.read("manifest.json"))["jobs"]
         assert older["job"] == job
@@ -66,6 +67,12 @@ def test_what_was_said_is_there_after_a_restart(place, run):  # noqa: F811
     there = json.loads(run("history", "show", job, "--json", env=elsewhere).stdout)
     assert {**there, "audio": shown["audio"], "bytes": shown["bytes"]} == shown
     assert b"0 jobs imported, 2 skipped" in run("history", "import", "all.zip", env=elsewhere).stderr
+    piped = run("history", "export", "-")
+    assert (piped.returncode, piped.stderr) == (0, b"standard output: 2 jobs\n")
+    again = run("history", "import", "-", env=elsewhere, input=piped.stdout)
+    assert again.stderr.startswith(b"standard input: 0 jobs imported, 2 skipped")
+    wrong = run("history", "import", "-", env=elsewhere, input=b"no zip")
+    assert (wrong.returncode, wrong.stderr[:42]) == (2, b"voicebus: standard input is not a whole zi")
     assert run("daemon", "stop", env=elsewhere).returncode == 0
     assert run("history", "pin", job).returncode == 0
     [pinned] = json.loads(run("history", "--pinned", "--json").stdout)

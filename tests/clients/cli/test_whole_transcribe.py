@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 
@@ -15,14 +16,14 @@ from .test_whole import command, own_place
 
 DATA = bytes(range(1, 120)) * 30
 OTHER = DATA[::-1]
+CONFIG = '[providers.whisper]\nmodule = "voicebus.workers.scribe"\nsettings = { factor = 0.02 }\n'
 
 
 @pytest.fixture(scope="module")
 def place():
     """A folder with recordings, and the environment of a daemon of its own."""
     with own_place() as (folder, environment):
-        config = '[providers.whisper]\nmodule = "voicebus.workers.scribe"\nsettings = { factor = 0.02 }\n'
-        (folder / "voicebus.toml").write_text(config)
+        (folder / "voicebus.toml").write_text(CONFIG)
         for name, data in (("a.wav", DATA), ("b.mp3", OTHER), ("silent.ogg", b"SILENCE"), ("not.wav", b"NOT AUDIO")):
             (folder / name).write_bytes(data)
         (folder / "long.wav").write_bytes(DATA * 300)
@@ -85,7 +86,7 @@ def test_files(run, place):
         (["a.wav", "--detach", "-o", "a.txt"], "--detach leaves at once"),
         (["a.wav", "./a.wav", "-o", "both/"], "a.wav and ./a.wav would both be written to both/a.txt"),
         (["none.wav"], "does not exist"),
-        (["a.wav", "--model", "huge"], "no model 'huge'"),
+        (["a.wav", "--model", "huge"], "no model 'huge'; it has plain, other"),
         (["a.wav", "-p", "espeak"], "does not transcribe"),
         (["--job", "nobody"], "There is no job"),
     ],
@@ -115,6 +116,23 @@ def test_a_pipe_is_written_as_it_is(run, place):
     assert os.read(reader, 10_000).decode().split() == lines(DATA)
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def _narrow():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
+
+
+def test_a_recording_that_cannot_be_kept_is_exit_7():
+    """Where the daemon cannot write the recording down the command says so, and what works all the same."""
+    with own_place() as (folder, environment):
+        (folder / "voicebus.toml").write_text(CONFIG)
+        (folder / "large.wav").write_bytes(DATA * 1000)
+        about = {"env": environment, "cwd": folder, "capture_output": True, "timeout": 25}
+        subprocess.run(command("daemon", "start"), preexec_fn=_narrow, check=True, **about)
+        done = subprocess.run(command("transcribe", "large.wav"), **about)
+        assert (done.returncode, done.stdout) == (7, b"")
+        assert b"A piece of the recording could not be written down" in done.stderr
+        assert b"keep=nothing works without" in done.stderr
 
 
 def test_silence_and_garbage(run):

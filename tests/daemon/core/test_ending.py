@@ -71,7 +71,7 @@ def test_a_job_with_segments_left_out_is_incomplete() -> None:
     lose(worker, "invalid_input")
     speak_all(worker)
     end = client.last(Terminal)
-    assert (end.state, end.code, end.message) == ("finished", "incomplete", "1 of 3 segments were left out.")
+    assert (end.state, end.code, end.message) == ("finished", "incomplete", "1 of 3 segments was left out.")
     assert (end.samples, end.segments, end.skipped) == (600, 3, 1)
     assert end.speakers == [{"provider": "a", "version": "1", "voice": "en", "segments": 2}]
 

@@ -185,7 +185,8 @@ def test_audio_that_cannot_be_unpacked() -> None:
     stage.helpers_fail = "the packed file is damaged"
     client.attach("j")
     error = client.last(Error)
-    assert (error.code, error.job, error.answers) == ("storage", "j", "attach") and "damaged" in error.message
+    assert (error.code, error.job, error.answers) == ("storage", "j", "attach")
+    assert "the packed file is damaged. If it is lost, say it again with: voicebus history again j" in error.message
     assert stage.core.world.counters["audio that could not be unpacked"] == 1
     stage.helpers_fail = ""
     client.attach("j")

@@ -308,7 +308,8 @@ def test_missing_audio_is_said_and_not_made_again() -> None:
     later, _ = reborn(stage, client)
     other = later.client()
     other.attach("j")
-    assert other.last(Error).code == "gone" and "missing" in other.last(Error).message
+    assert other.last(Error).code == "gone"
+    assert "missing from the disk. Say it again with: voicebus history again j" in other.last(Error).message
     other.attach("j", read="none")
     assert other.terminals["j"].state == "finished"
 

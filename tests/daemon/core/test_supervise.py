@@ -593,6 +593,19 @@ def test_a_connected_worker_can_be_told_to_leave() -> None:
     assert type(stage.processes["a/0"].inbox[-1][0]) is Quit
 
 
+def test_who_was_given_up_is_tried_again_when_the_configuration_is_read_again() -> None:
+    """Whoever asks for that has mended something, perhaps not in the file but a package. Others are left alone."""
+    stage = Stage(settings(workers=2))
+    worker = stage.worker("a/1")
+    stage.exit("a/0", 78)
+    assert state(stage) == "fatal"
+    reload(stage, settings(workers=2))
+    assert state(stage) == "spawned"
+    assert not worker.quit
+    stage.worker("a/0")
+    assert state(stage) == "ready"
+
+
 def test_more_workers_are_started_and_surplus_ones_leave() -> None:
     """Only the number changed: the others stay as they are."""
     stage = Stage()

@@ -523,6 +523,7 @@ def test_a_transcript_that_is_missing_is_said() -> None:
     client = stage.reborn().client()
     client.attach("j")
     assert "The transcript of j is missing" in client.last(Error).message
+    assert "Transcribe that again" in client.last(Error).message
 
 
 def test_the_record_has_the_text() -> None:

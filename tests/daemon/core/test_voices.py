@@ -138,6 +138,8 @@ def test_a_voice_of_words_only_leaves_no_file():
         ("invalid", "", spec(DATA)),
         ("conflict", "en", spec(DATA)),
         ("conflict", "fast", spec(DATA)),
+        ("conflict", "Fast", spec(DATA)),
+        ("conflict", "A", spec(DATA)),
         ("conflict", "there", spec(DATA)),
         ("invalid", "x", VoiceSpec(consent=SAID)),
         ("invalid", "x", VoiceSpec(kind="designed", description=" ")),
@@ -180,6 +182,7 @@ def test_what_is_not_there_cannot_be_changed():
     assert ask(client, "change", "nobody", spec(DATA)).code == "not_found"
     assert ask(client, "rename", "nobody", to="x").code == "not_found"
     assert ask(client, "rename", "anna", to="berta").code == "conflict"
+    assert "the name of a provider" in ask(client, "rename", "anna", to="a").message
     assert ask(client, "rename", "anna", to="a b").code == "invalid"
     assert ask(client, "rename", "anna", to="").code == "invalid"
     assert ask(client, "rename", "anna", to="Anna").name == "Anna"
@@ -253,11 +256,13 @@ def test_the_list_is_narrowed():
     """By provider (who can speak it), language, kind and name; presets have a kind too."""
     stage, client = cloning("a", "b")
     add(client, "early", b"early" * 30)
-    assert "not known yet" in rows(client, voice="early")[0]["problem"]
-    assert rows(client, voice="early")[0]["speakers"] == []
+    early = rows(client, voice="early")[0]
+    assert (early["speakers"], early["unknown"]) == ([], ["a", "b"])
+    assert early["problem"] == "Whether a, b can speak it is known once they have started."
     ask(client, "remove", "early")
     add(client, "early", b"early" * 30, chain=(Choice("a"), Choice("b", "en")))
-    assert rows(client, voice="early")[0]["speakers"] == ["a", "b"]
+    early = rows(client, voice="early", provider="a")[0]
+    assert (early["speakers"], early["unknown"], early["problem"]) == (["b"], ["a"], "")
     ask(client, "remove", "early")
     stage.worker("a/0", capabilities=CLONES)
     stage.worker("b/0")
@@ -276,6 +281,17 @@ def test_the_list_is_narrowed():
     old = rows(client, voice="old")[0]
     assert (old["provider"], old["speakers"]) == ("", [])
     assert "make a voice from a description" in old["problem"]
+
+
+def test_why_those_that_were_chosen_cannot_speak_a_voice_is_listed():
+    """Once they have told what they can, each says why it cannot; before, that it has not told yet."""
+    stage, client = cloning("a", "b")
+    add(client, chain=(Choice("b"),))
+    assert rows(client, kind="mine")[0]["problem"] == "Whether b can speak it is known once it has started."
+    stage.worker("b/0")
+    (row,) = rows(client, kind="mine")
+    assert (row["speakers"], row["unknown"]) == ([], [])
+    assert row["problem"].startswith("b cannot speak with a cloned voice.")
 
 
 def test_a_provider_that_is_not_ready_has_no_presets_yet():

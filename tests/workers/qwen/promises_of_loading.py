@@ -14,7 +14,7 @@ import pytest
 
 from voicebus.workers.engine import EngineError
 
-from .hub import Hub, served
+from .hub import LARGE, REVISION, Hub
 
 
 @pytest.fixture
@@ -141,8 +141,8 @@ def test_a_model_is_downloaded_where_that_is_allowed(checkpoint, tmp_path):
     """With `offline` false the model comes from the hub, whole, and how much of it has come is told meanwhile; offline
     it is found from then on."""
     source = checkpoint()
-    with served(Hub(source)) as address:
-        made = fetched(address, tmp_path, {"model": "me/mine", "offline": False})
+    with Hub(source) as hub:
+        made = fetched(hub.url, tmp_path, {"model": "me/mine", "offline": False})
     assert made.get("name") == "mine@01234567", made
     size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
     notes = [note for _, note in made["told"]]
@@ -157,16 +157,14 @@ def test_a_model_is_downloaded_where_that_is_allowed(checkpoint, tmp_path):
 
 def test_a_download_goes_on_where_it_was_broken_off(checkpoint, tmp_path):
     """What had come of a file before the connection broke is not fetched again."""
-    hub, name = Hub(checkpoint()), "large.bin"
-    hub.files[name] = bytes(24_000_000)  # The library counts in pieces of 10 MB.
-    hub.broken[name] = 1
-    with served(hub) as address:
-        made = fetched(address, tmp_path, {"model": "me/mine", "offline": False})
+    with Hub(checkpoint(), cuts={LARGE: 1}) as hub:
+        made = fetched(hub.url, tmp_path, {"model": "me/mine", "offline": False})
         if "error" in made:  # A library that does not try again by itself says how to.
             assert "hf download me/mine" in made["error"]
-            made = fetched(address, tmp_path, {"model": "me/mine", "offline": False})
-    assert (Path(made["folder"]) / name).read_bytes() == hub.files[name]
-    assert [asked for asked, begin in hub.ranges if begin >= 10_000_000] == [name]
+            made = fetched(hub.url, tmp_path, {"model": "me/mine", "offline": False})
+    assert (Path(made["folder"]) / LARGE).read_bytes() == hub.files[LARGE]
+    later = [path for _, path, begin in hub.asked if int(begin[6:-1] or 0) >= 10_000_000]
+    assert later == [f"/me/mine/resolve/{REVISION}/{LARGE}"]
 
 
 def test_a_hub_that_is_not_there_is_named(tmp_path):

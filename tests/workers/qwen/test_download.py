@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from .broken_hub import LARGE, REVISION, Hub
+from .hub import LARGE, REVISION, Hub
 
 FIND = """
 import json, sys

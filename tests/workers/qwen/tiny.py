@@ -17,6 +17,8 @@ from voicebus.workers import _qwen_package
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|tts_pad|>", "<|tts_bos|>", "<|tts_eos|>"]
 CODES = 64
 WIDTH = 32
+FEW, PUBLISHED = (2, 1), (28, 5)
+"""Layers of the talker and of the code predictor; the published ones are those of both sizes."""
 END, STUCK = CODES + 102, 7
 """The code that ends speech, and one like any other."""
 
@@ -41,11 +43,12 @@ def build(
     size: str = "1b7",
     seed: int = 0,
     books: int = 4,
+    layers: tuple[int, int] = FEW,
     odds: dict[int, float] | None = None,
     gain: float = 0.01,
 ) -> Path:
     """A checkpoint. odds: added to the log-odds of codes, more or less. gain: of the last convolution; 0 is silence.
-    books: 16 as published, 4 for speed."""
+    books: 16 as published, 4 for speed. layers: of the talker and of the code predictor, `PUBLISHED` or `FEW`."""
     _qwen_package.load()
     import torch
 
@@ -54,20 +57,20 @@ def build(
     torch.manual_seed(seed)
     with warnings.catch_warnings(), _qwen_package.quiet():
         warnings.simplefilter("ignore")
-        _model(folder, kind, size, books, odds or {})
+        _model(folder, kind, size, books, layers, odds or {})
         _codec(folder / "speech_tokenizer", books, gain)
     torch.random.set_rng_state(random)
     return folder
 
 
-def _model(folder: Path, kind: str, size: str, books: int, odds: dict[int, float]) -> None:
+def _model(folder: Path, kind: str, size: str, books: int, layers: tuple[int, int], odds: dict[int, float]) -> None:
     import torch
     from qwen_tts.core.models import Qwen3TTSConfig, Qwen3TTSForConditionalGeneration, Qwen3TTSProcessor
 
     tokens = _tokenizer(folder)
     ids = {name: tokens.convert_tokens_to_ids(name) for name in SPECIALS}
     config = Qwen3TTSConfig(
-        talker_config=talker(len(tokens), kind, books),
+        talker_config=talker(len(tokens), kind, books, layers),
         speaker_encoder_config={
             "enc_dim": WIDTH, "enc_channels": [16, 16, 16, 16, 48], "enc_attention_channels": 16,
             "enc_res2net_scale": 8, "enc_se_channels": 16, "sample_rate": 24000,
@@ -106,16 +109,16 @@ def _tilt(talker: Any, odds: dict[int, float]) -> None:
         talker.codec_head.weight[code, 0] = by
 
 
-def talker(tokens: int, kind: str, books: int) -> dict[str, Any]:
+def talker(tokens: int, kind: str, books: int, layers: tuple[int, int] = FEW) -> dict[str, Any]:
     first = CODES + 100
     speakers = SPEAKERS if kind == "custom_voice" else {}
     return {
         "code_predictor_config": {
-            "vocab_size": CODES, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
+            "vocab_size": CODES, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": layers[1],
             "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 4096,
             "num_code_groups": books, "rope_theta": 1000000,
         },
-        "vocab_size": CODES + 1024, "hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": 2,
+        "vocab_size": CODES + 1024, "hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": layers[0],
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 4096,
         "num_code_groups": books, "text_hidden_size": 32, "text_vocab_size": tokens, "rope_theta": 1000000,
         "position_id_per_seconds": 13,
