@@ -267,15 +267,17 @@ def test_a_prompt_that_cannot_be_had_is_made_anew():
 
 def test_a_prompt_that_is_doubted_is_not_left_behind():
     """A prompt that a worker could not use is removed at once: when its voice goes before it is made again, nothing of
-    the voice is left."""
-    stage, client, (worker,) = ready()
+    the voice is left. Another worker may say the same of it."""
+    stage, client, workers = ready(2)
     voiced(client, "j")
-    make(worker, worker.current)
+    voiced(client, "k")
+    make(workers[0], workers[0].current)
     assert any(name.endswith(".prompt") for name in stage.files)
-    attempt = worker.current
-    worker.work.pop(attempt)
-    worker.say(Failed(attempt=attempt, code="unavailable", message="prompt cannot be had"))
-    assert not any(name.endswith(".prompt") for name in stage.files)
+    speaking = [(worker, worker.current) for worker in workers]
+    assert [worker.work.pop(attempt).kind for worker, attempt in speaking] == ["speak", "speak"]
+    for worker, attempt in speaking:
+        worker.say(Failed(attempt=attempt, code="unavailable", message="prompt cannot be had"))
+        assert not any(name.endswith(".prompt") for name in stage.files)
     ask(client, "remove", "anna")
     assert stage.files == {}
 
