@@ -49,14 +49,15 @@ class _Way:
         self.wakers: list[Callable[[], object]] = []
         self.direct = 0
         self._raised = False
-        self._timer: tuple[float, float] | None = None
+        self._before: tuple[Any, tuple[float, float]] | None = None
 
     def ask(self, reason: BaseException) -> None:
         """In a handler: leave for this reason. Raises it where that is wanted, or where it is not the first."""
         first = self.reason is None
         self.reason = self.reason or reason
         if first:
-            self._timer = signal.setitimer(signal.ITIMER_REAL, GRACE_S, GRACE_S)
+            alarm = signal.signal(signal.SIGALRM, lambda _number, _frame: self._insist())
+            self._before = alarm, signal.setitimer(signal.ITIMER_REAL, GRACE_S, GRACE_S)
             for wake in self.wakers:
                 wake()
         if self.direct or not first:
@@ -67,7 +68,7 @@ class _Way:
         if self.reason is not None and not self._raised:
             self._raise()
 
-    def insist(self) -> None:
+    def _insist(self) -> None:
         """In the timer's handler: raise the reason again, unless it is on its way."""
         if self.reason is not None and not _handled(self.reason):
             self._raise()
@@ -79,8 +80,11 @@ class _Way:
 
     def close(self) -> None:
         """The command is over: the timer is whose it was before."""
-        if self._timer is not None:
-            signal.setitimer(signal.ITIMER_REAL, *self._timer)
+        if self._before is not None:
+            alarm, timer = self._before
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarm)
+            signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
 def _handled(reason: BaseException) -> bool:
@@ -103,21 +107,19 @@ def stoppable() -> Iterator[None]:
     outer, way = _way, _Way()
     numbers = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
     # Who was started with one ignored (nohup, a background job of a script) goes on ignoring it.
-    handlers: dict[int, Any] = dict.fromkeys(numbers, lambda number, _frame: way.ask(Leave(number)))
-    handlers[signal.SIGALRM] = lambda _number, _frame: way.insist()
     before: dict[int, Any] = {}
     try:
         _way = way
-        for number, handler in handlers.items():
-            before[number] = signal.signal(number, handler)
+        for each in numbers:
+            before[each] = signal.signal(each, lambda number, _frame: way.ask(Leave(number)))
         yield
         way.look()
     except Leave as end:
         raise click.exceptions.Exit(end.exit_code) from None
     finally:
-        way.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+        way.close()
         _way = outer
 
 

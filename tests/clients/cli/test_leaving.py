@@ -97,6 +97,23 @@ def test_what_was_swallowed_is_raised_again(monkeypatch):
     assert (left(body), len(lost)) == (130, 3)
 
 
+def test_an_alarm_of_somebody_else_is_left_alone():
+    """The timer that insists is ours only after a signal has come; then it is given back as it was."""
+    rang = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rang.append("rang"))
+    timer = signal.setitimer(signal.ITIMER_REAL, 60.0)
+    try:
+        with leaving.stoppable():
+            signal.raise_signal(signal.SIGALRM)
+        assert left(interrupt) == 130
+        signal.raise_signal(signal.SIGALRM)
+        assert rang == ["rang", "rang"]
+        assert 50.0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 60.0
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+
+
 def test_what_is_done_on_the_way_out_is_not_interrupted_again(monkeypatch):
     """As long as somebody handles the exception, no other comes, however long he takes; a second signal does."""
     monkeypatch.setattr(leaving, "GRACE_S", 0.01)

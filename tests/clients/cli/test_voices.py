@@ -57,8 +57,8 @@ def until_ready(environment):
             return
 
 
-def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
-    """Added, listed, shown, heard, renamed, given away, taken back and removed."""
+def test_a_voice_is_made_and_heard(run, short_dir, own_service):
+    """Added, listed, shown and heard."""
     until_ready(own_service)
     done = run(
         "add",
@@ -89,6 +89,13 @@ def test_a_voice_from_beginning_to_end(run, short_dir, own_service):
     assert b"tone (anna)" in say.stderr
     voice = tone.cloned((wav(), "Good morning."))
     assert (short_dir / "x.raw").read_bytes() == tone.expected("Hello.", voice=voice, seed=3)
+
+
+def test_a_voice_is_changed_and_given_away(run, short_dir, own_service):
+    """Renamed, changed, given away, taken back and removed."""
+    until_ready(own_service)
+    added = run("add", "anna", "--sample", "anna.wav", "--consent", "It is mine.", "-p", "tone", "--no-check")
+    assert added.returncode == 0, added.stderr
     assert run("rename", "anna", "berta").stdout == "anna is berta now.\n"
     assert run("change", "berta", "--said", "1", "Good evening.", "--description", "calm").returncode == 0
     assert "says: Good evening." in run("show", "berta").stdout
