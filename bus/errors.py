@@ -178,6 +178,7 @@ FAILURES: dict[str, str] = {
     "silent": "no sound came for a text that can be spoken",
     "truncated": "the audio ends before the text does",
     "repeating": "the engine says the same sound again and again",
+    "unheard": "the worker was done with a recording before it had all of it",
     "rate_limited": "the provider asks to slow down",
     "quota": "the provider's quota or credit is used up",
     "auth": "the provider does not accept the key",

@@ -81,13 +81,25 @@ class Style(msgspec.Struct, omit_defaults=True, frozen=True):
     options: Annotated[dict[Name, str | int | float | bool], msgspec.Meta(max_length=64)] = {}
 
 
+class Origin(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Of a recording that is nobody's voice: how it was made. provider, version: of whom; the version names the model.
+    seed: with which it was made. description: of which words. All empty for a recording of somebody."""
+
+    provider: Name = ""
+    version: Name = ""
+    seed: Count = 0
+    description: str = ""
+
+
 class SampleSpec(msgspec.Struct, omit_defaults=True, frozen=True):
     """A recording in a voice. sample: SHA-256 of its file, 64 hexadecimal digits. text: what is said in it, "" where
-    nobody knows. heard: what a recogniser made of it, "" where none was asked."""
+    nobody knows. heard: what a recogniser made of it, "" where none was asked. origin: of one that was made from
+    words."""
 
     sample: Name = ""
     text: str = ""
     heard: str = ""
+    origin: Origin = Origin()
 
 
 class Consent(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -101,7 +113,7 @@ class Consent(msgspec.Struct, omit_defaults=True, frozen=True):
 class VoiceSpec(msgspec.Struct, omit_defaults=True, frozen=True):
     """A voice of a user's own. kind: made from recordings, or from a description. description: how it sounds, in words;
     of a designed one what it is made from. samples: the recordings. consent: that it may be cloned, needed where there
-    are recordings. languages: BCP 47, best first, none
+    are recordings of somebody. languages: BCP 47, best first, none
     for any. chain: who speaks it, best first, an entry without a voice meaning this one; empty for whoever can."""
 
     kind: Literal["cloned", "designed"] = "cloned"

@@ -35,6 +35,7 @@ from .fields import (
     MarkRow,
     Message,
     Name,
+    Origin,
     Pace,
     Priority,
     Read,
@@ -86,7 +87,7 @@ from .to_clients import (
     Transcript,
     VoiceDone,
 )
-from .to_workers import Feed, Grant, Quit, Stop, Work
+from .to_workers import Feed, Forget, Grant, Quit, Stop, Work
 
 __all__ = [
     "PRIORITIES",
@@ -126,6 +127,7 @@ __all__ = [
     "Feed",
     "Fetch",
     "Fetched",
+    "Forget",
     "Grant",
     "Greet",
     "Heard",
@@ -142,6 +144,7 @@ __all__ = [
     "Name",
     "Need",
     "Notice",
+    "Origin",
     "Pace",
     "Page",
     "Pin",
@@ -257,4 +260,4 @@ ToClient = (
     | Page
 )
 WorkerMessage = Register | Beat | Ready | Begun | Chunk | TakeMarks | Heard | Prompt | Done | Failed | Stopped | Need
-ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Quit
+ToWorker = Welcome | Refused | Greet | Work | Grant | Stop | Feed | Forget | Quit

@@ -66,6 +66,14 @@ class Feed(Message, tag="feed"):
     missing: str = ""
 
 
+class Forget(Message, tag="forget"):
+    """Keep nothing any more of what `key` names, in memory or on a disk. key: "prompt:KEY" of a voice prompt; one that
+    is not there is no mistake. It has no answer."""
+
+    session: str = ""
+    key: str = ""
+
+
 class Quit(Message, tag="quit"):
     """Take no more work, finish what is running, and exit with code 0."""
 

@@ -161,7 +161,7 @@ def voice_name(name: str) -> str:
 def voice_spec(
     cloned: bool, description: str, languages: Iterable[str], chain: Iterable[Entry], consent: Consent
 ) -> VoiceSpec:
-    """A voice without its recordings. Raises InvalidRequest."""
+    """A voice without its recordings. cloned: somebody is heard in them. Raises InvalidRequest."""
     kind: Literal["cloned", "designed"] = "cloned" if cloned else "designed"
     if cloned and not consent.statement.strip():  # before anything is sent
         raise InvalidRequest("Recordings need the word of whoever is heard, or may speak for them (`consent`).")

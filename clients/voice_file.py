@@ -75,7 +75,7 @@ def _recording(archive: zipfile.ZipFile, number: int, told: SampleSpec) -> Recor
     data = _member_bytes(archive, _member(number), _RECORDING_BYTES)
     if hashlib.sha256(data).hexdigest() != told.sample:
         raise InvalidRequest(f"Recording {number} in the file is not what its SHA-256 says: the file is damaged.")
-    return Recording(data, told.text, told.heard)
+    return Recording(data, told.text, told.heard, origin=told.origin)
 
 
 def _member(number: int) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bus.messages import Consent
-from . import asking, steps, voicing
+from . import asking, designing, steps, voicing
 from .asking import Entry
 from .voicing import Added, Given, Recording, Row
 
@@ -39,7 +39,8 @@ class Voiced:
         consent: Consent | str | Mapping[str, Any] | None = None,
         who: str = "",
     ) -> Added:
-        """Add a voice: cloned from recordings, or, without any, designed from its description.
+        """Add a voice: cloned from recordings, or, without any but a reference from `design_reference`, designed from
+        its description.
 
         recordings: paths or bytes, each alone or as ``(it, what is said in it)``; 3 to 30 s of clear speech of one
         person. chain: who speaks it, best first; left out, whoever can. consent: the statement that this voice may be
@@ -47,8 +48,34 @@ class Voiced:
         and advice on its recordings. Raises InvalidRequest for what cannot be used, Conflict for a name that is taken,
         StorageError, QueueFull where your share of the disk is used up, OSError.
         """
-        spec = asking.voice_spec(bool(recordings), description, languages, chain, voicing.consent_of(consent, who))
-        added: Added = self._run(voicing.add(name, spec, recordings))
+        given = list(recordings)
+        cloned = voicing.of_somebody(given)
+        spec = asking.voice_spec(cloned, description, languages, chain, voicing.consent_of(consent, who))
+        added: Added = self._run(voicing.add(name, spec, given))
+        return added
+
+    def design_reference(
+        self, description: str, *, text: str = "", language: str = "", provider: str = "", seed: int | None = None
+    ) -> Recording:
+        """Make a reference for a voice from a description of it, to hear it or to hand it to `add_voice` with the same
+        description: from then on the voice is cloned from it, and so the same in each sentence.
+
+        text: what it says, one sentence of 3 to 30 s; left out, one of ours in this language. provider: who makes it;
+        left out, whoever can. seed: with which; left out, one by chance, which stands in what is returned
+        (`origin.seed`). Returns a WAV file with what is said in it. Raises InvalidRequest, DaemonError where nobody can
+        now, JobFailed.
+        """
+        client: Any = self
+        rows = client.providers()
+        plan = designing.plan(rows, description, text=text, language=language, provider=provider, seed=seed)
+        speech = client.speak(plan.text, **plan.options)
+        pcm = b"".join(bytes(frame.pcm) for frame in speech.frames())
+        return plan.recording(pcm, speech.rate, speech.result)
+
+    def redesign_voice(self, name: str, reference: Recording) -> Added:
+        """Put another reference in the place of a designed voice's, with the description that it was made from. Raises
+        as `add_voice`, and NotFound."""
+        added: Added = self._run(voicing.redesign(name, reference))
         return added
 
     def change_voice(
@@ -125,8 +152,26 @@ class AsyncVoiced:
         who: str = "",
     ) -> Added:
         """Add a voice; see `Client.add_voice`."""
-        spec = asking.voice_spec(bool(recordings), description, languages, chain, voicing.consent_of(consent, who))
-        added: Added = await self._run(voicing.add(name, spec, recordings))
+        given = list(recordings)
+        cloned = voicing.of_somebody(given)
+        spec = asking.voice_spec(cloned, description, languages, chain, voicing.consent_of(consent, who))
+        added: Added = await self._run(voicing.add(name, spec, given))
+        return added
+
+    async def design_reference(
+        self, description: str, *, text: str = "", language: str = "", provider: str = "", seed: int | None = None
+    ) -> Recording:
+        """Make a reference for a voice from a description of it; see `Client.design_reference`."""
+        client: Any = self
+        rows = await client.providers()
+        plan = designing.plan(rows, description, text=text, language=language, provider=provider, seed=seed)
+        speech = await client.speak(plan.text, **plan.options)
+        pcm = b"".join([bytes(frame.pcm) async for frame in speech.frames()])
+        return plan.recording(pcm, speech.rate, speech.result)
+
+    async def redesign_voice(self, name: str, reference: Recording) -> Added:
+        """Put another reference in the place of a designed voice's; see `Client.redesign_voice`."""
+        added: Added = await self._run(voicing.redesign(name, reference))
         return added
 
     async def change_voice(

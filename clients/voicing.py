@@ -17,7 +17,7 @@ import msgspec
 
 from ..bus.codec import decode_map, decode_rows
 from ..bus.errors import CallerError, InvalidRequest, NotFound, QueueFull, StorageError
-from ..bus.messages import Choice, Consent, Fetch, Query, Sample, SampleSpec, Voice, VoiceSpec
+from ..bus.messages import Choice, Consent, Fetch, Origin, Query, Sample, SampleSpec, Voice, VoiceSpec
 from . import asking
 from .steps import Steps
 
@@ -32,12 +32,14 @@ Row = dict[str, Any]
 class Recording:
     """A recording to clone a voice from: a file's bytes in any common format (wav, flac, ogg, opus, mp3, aiff), or the
     path of one. text: what is said in it; "" where you do not know. heard: what a recogniser made of it. name: what an
-    error is to call it; by its path, or its number, if left out."""
+    error is to call it; by its path, or its number, if left out. origin: of one that is nobody's voice
+    (`design_reference`), how it was made."""
 
     data: bytes | str | Path
     text: str = ""
     heard: str = ""
     name: str = ""
+    origin: Origin = field(default_factory=Origin)
 
     def called(self, number: int) -> str:
         """How to name it to a person. number: its place among those that were given, from 1."""
@@ -79,6 +81,11 @@ def recording(given: Given) -> Recording:
     return Recording(given)
 
 
+def of_somebody(given: Iterable[Given]) -> bool:
+    """Whether somebody is heard in recordings, who may not want to be cloned."""
+    return any(not recording(each).origin.provider for each in given)
+
+
 def consent_of(given: Consent | str | Mapping[str, Any] | None, who: str = "") -> Consent:
     """Consent in one form. A text is the statement."""
     if isinstance(given, Consent):
@@ -114,7 +121,7 @@ def add(name: str, spec: VoiceSpec, recordings: Iterable[Given] = (), *, action:
             raise type(error)(
                 f"{one.called(number)}: {error.message}", code=error.code, retry_after=error.retry_after
             ) from None
-        samples.append(SampleSpec(sample, one.text, one.heard))
+        samples.append(SampleSpec(sample, one.text, one.heard, one.origin))
         advice += [{"sample": sample, **each} for each in found["advice"]]
     spec = msgspec.structs.replace(spec, samples=samples)
     done = yield Voice(action=action, name=asking.voice_name(name), spec=spec), b""  # type: ignore[arg-type]
@@ -128,9 +135,13 @@ def spec_of(row: Mapping[str, Any]) -> VoiceSpec:
         row["description"],
         list(row["languages"]),
         [Choice(each["provider"], each["voice"]) for each in row["chain"]],
-        [SampleSpec(each["sample"], each["text"], each["heard"]) for each in row["samples"]],
+        [_sample_of(each) for each in row["samples"]],
         msgspec.convert(row["consent"], Consent),
     )
+
+
+def _sample_of(row: Mapping[str, Any]) -> SampleSpec:
+    return SampleSpec(row["sample"], row["text"], row["heard"], msgspec.convert(row.get("origin", {}), Origin))
 
 
 def look_up(name: str) -> Steps[Any]:
@@ -158,10 +169,23 @@ def change(
         samples = [each for each in samples if _named(each.sample, kept)]
     for begin, text in (texts or {}).items():
         samples = [
-            SampleSpec(each.sample, text, each.heard) if _named(each.sample, [begin]) else each for each in samples
+            msgspec.structs.replace(each, text=text) if _named(each.sample, [begin]) else each for each in samples
         ]
     spec = msgspec.structs.replace(spec, samples=samples, **new)
     return (yield from add(row["voice"], spec, recordings, action="change"))
+
+
+def redesign(name: str, reference: Recording) -> Steps[Any]:
+    """Put another reference in the place of a designed voice's. Raises NotFound, InvalidRequest. Returns Added."""
+    row = yield from look_up(name)
+    if row["kind"] != "designed":
+        raise InvalidRequest(
+            f"{row['voice']} is cloned from recordings of somebody; only a designed voice is made anew."
+        )
+    spec = spec_of(row)
+    others = [each for each in spec.samples if not each.origin.provider]
+    spec = msgspec.structs.replace(spec, samples=others, description=reference.origin.description)
+    return (yield from add(row["voice"], spec, [reference], action="change"))
 
 
 def _named(sample: str, begins: Iterable[str]) -> bool:

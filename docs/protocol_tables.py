@@ -138,6 +138,7 @@ GROUPS = {
 PARTS = {
     "voice_spec": messages.VoiceSpec,
     "sample_spec": messages.SampleSpec,
+    "origin": messages.Origin,
     "consent": messages.Consent,
     "choice": messages.Choice,
     "style": messages.Style,

@@ -74,10 +74,28 @@ def refuses_foreign_prompts(subject: Subject) -> None:
         raise Broken(f"it made {len(made.pcm) // 2} samples")
 
 
+def forgets(subject: Subject) -> str | None:
+    """A voice prompt that it was told to forget is not spoken with again: another one under the same key is another
+    voice."""
+    if not subject.engine.capabilities().seed:
+        return "it takes no seed, so two voices cannot be told apart by a sample"
+    other = replace(subject.engine.create_voice_prompt([Sample(hum(3.0, 16_000))]), key="other")
+    one = replace(subject.prompt(), key="same")
+    wanted = subject.make(Request(TEXT, "", prompt=other, seed=7)).pcm
+    for key in ("same", ""):
+        subject.make(Request(TEXT, "", prompt=one, seed=7))
+        subject.engine.forget(key)
+        if subject.make(Request(TEXT, "", prompt=replace(other, key="same"), seed=7)).pcm != wanted:
+            raise Broken(f"it still spoke with the one that it was told to forget, by {key!r}")
+        subject.engine.forget("same")
+    return None
+
+
 CLONING: dict[str, Callable[[Subject], str | None]] = {
     "cloning": clones,
     "cloned-voices": voices_differ,
     "prompts-for": names_its_prompts,
     "bad-recordings": refuses_bad_recordings,
+    "forgetting": forgets,
     "foreign-prompts": refuses_foreign_prompts,
 }

@@ -118,3 +118,10 @@ class Clones(Generic[T]):
             while len(self._recent) > AT_HAND:
                 self._recent.popitem(last=False)
         return found
+
+    def forget(self, key: str) -> None:
+        """Have the prompt of this key no more; "" is all that came with requests."""
+        if key:
+            self._recent.pop(key, None)
+        else:
+            self._recent.clear()

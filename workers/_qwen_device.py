@@ -61,7 +61,7 @@ def choose(settings: dict[str, Any]) -> Device:
     name = _qwen_machine.first_that_works(ACCELERATORS, _there, prove) if asked == "auto" else prove(asked)
     dtype = str(settings.get("dtype", "auto")) or "auto"
     if dtype not in ("auto", *_DTYPES):
-        raise EngineError("load_failed", f"dtype is {dtype!r}; set it to auto, {', '.join(_DTYPES)}")
+        raise EngineError("load_failed", f"dtype is {dtype!r}; set it to auto, {', '.join(_DTYPES)}", lasting=True)
     attention = str(settings.get("attention", "sdpa"))
     return Device(name, _fitting(name) if dtype == "auto" else _DTYPES[dtype], attention)
 
@@ -74,9 +74,12 @@ def prove(asked: str) -> str:
     """Run a kernel on a device and look at its result; returns the device's full name. Raises EngineError."""
     kind, _, number = asked.partition(":")
     if kind not in ("cpu", *ACCELERATORS) or (number and not number.isdecimal()):
-        raise EngineError("load_failed", f"device is {asked!r}; set it to auto, cpu, cuda, cuda:1, mps or xpu")
+        raise EngineError(
+            "load_failed", f"device is {asked!r}; set it to auto, cpu, cuda, cuda:1, mps or xpu", lasting=True
+        )
     if kind != "cpu" and not _there(kind):
-        raise EngineError("load_failed", f"device {asked} was asked for and is not there: {_why_not(kind)}")
+        why = f"device {asked} was asked for and is not there: {_why_not(kind)}"
+        raise EngineError("load_failed", why, lasting=not _built(kind))
     if kind in ("cuda", "xpu"):
         count, number = _module(kind).device_count(), number or "0"
         if int(number) >= count:
@@ -102,9 +105,14 @@ def _module(kind: str) -> Any:
     return torch.backends.mps if kind == "mps" else getattr(torch, kind)
 
 
+def _built(kind: str) -> bool:
+    """Whether this torch knows such devices at all; a driver may be there later, which nobody can know."""
+    built = {"cuda": torch.version.cuda or torch.version.hip, "mps": torch.backends.mps.is_built(), "xpu": True}
+    return bool(built[kind])
+
+
 def _why_not(kind: str) -> str:
-    built = {"cuda": torch.version.cuda or torch.version.hip, "mps": torch.backends.mps.is_built(), "xpu": True}[kind]
-    if not built:
+    if not _built(kind):
         return f"torch {torch.__version__} is built without it; install a torch that is built for this machine's GPU"
     return "no such device, or no driver for it"
 

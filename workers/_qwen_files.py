@@ -68,11 +68,11 @@ def _published(settings: dict[str, Any]) -> str:
     """The published model of a kind and size."""
     kind, size = str(settings.get("kind", "custom_voice")), str(settings.get("size", "0.6B"))
     if kind not in KINDS:
-        raise EngineError("load_failed", f"kind is {kind!r}; set it to {', '.join(KINDS)}")
+        raise EngineError("load_failed", f"kind is {kind!r}; set it to {', '.join(KINDS)}", lasting=True)
     if size not in SIZES:
-        raise EngineError("load_failed", f"size is {size!r}; set it to {' or '.join(SIZES)}")
+        raise EngineError("load_failed", f"size is {size!r}; set it to {' or '.join(SIZES)}", lasting=True)
     if kind == "voice_design" and size == "0.6B":
-        raise EngineError("load_failed", "there is no VoiceDesign model of size 0.6B; set size to 1.7B")
+        raise EngineError("load_failed", "there is no VoiceDesign model of size 0.6B; set size to 1.7B", lasting=True)
     return f"Qwen/Qwen3-TTS-12Hz-{size}-{KINDS[kind]}"
 
 
@@ -88,7 +88,7 @@ def _of_hub(model: str, revision: str, settings: dict[str, Any], progress: Progr
     except (OSError, ValueError) as error:  # All of the library's own errors are of these.
         why = "is not on this machine, and offline is set" if offline else f"cannot be downloaded ({_line(error)})"
         advice = f"to get it, run: {command(model, revision)}"
-        raise EngineError("load_failed", f"the model {model} {why}; {advice}") from None
+        raise EngineError("load_failed", f"the model {model} {why}; {advice}", lasting=offline) from None
 
 
 def command(model: str, revision: str = "") -> str:
@@ -105,10 +105,14 @@ def checked(folder: Path, name: str, settings: dict[str, Any], whole: str) -> Fi
     """The folder, if all of a model is in it and it is the one that the settings mean. whole: the command that gets all
     of it. Raises EngineError."""
     if not folder.is_dir():
-        raise EngineError("load_failed", f"there is no folder {folder}; set model to a model's folder or its hub's id")
+        raise EngineError(
+            "load_failed", f"there is no folder {folder}; set model to a model's folder or its hub's id", lasting=True
+        )
     missing = [pattern for pattern in NEEDED if not any(folder.glob(pattern))]
     if missing:
-        raise EngineError("load_failed", f"{folder} lacks {', '.join(missing)}; to get a whole model, run: {whole}")
+        raise EngineError(
+            "load_failed", f"{folder} lacks {', '.join(missing)}; to get a whole model, run: {whole}", lasting=True
+        )
     try:
         told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -117,10 +121,12 @@ def checked(folder: Path, name: str, settings: dict[str, Any], whole: str) -> Fi
     _as_asked("kind", settings.get("kind"), kind, {kind: kind for kind in KINDS}, folder)
     _as_asked("size", settings.get("size"), size, SIZES, folder)
     if kind not in KINDS or told.get("tokenizer_type") != "qwen3_tts_tokenizer_12hz":
-        raise EngineError("load_failed", f"{folder} is no Qwen3-TTS model of 12 Hz")
+        raise EngineError("load_failed", f"{folder} is no Qwen3-TTS model of 12 Hz", lasting=True)
     return Files(folder, name, kind, size)
 
 
 def _as_asked(what: str, asked: Any, found: str, known: dict[str, str], folder: Path) -> None:
     if asked and known.get(str(asked)) != found:
-        raise EngineError("load_failed", f"{what} is set to {asked}, and the model in {folder} is {found or 'none'}")
+        raise EngineError(
+            "load_failed", f"{what} is set to {asked}, and the model in {folder} is {found or 'none'}", lasting=True
+        )

@@ -46,7 +46,7 @@ def choose(settings: dict[str, Any]) -> Device:
     Raises EngineError."""
     asked = str(settings.get("device", "auto")) or "auto"
     if asked not in ("auto", "cpu", *GPUS):
-        raise EngineError("load_failed", f"device is {asked!r}; set it to auto, {', '.join(GPUS)} or cpu")
+        raise EngineError("load_failed", f"device is {asked!r}; set it to auto, {', '.join(GPUS)} or cpu", lasting=True)
     kind = _qwen_machine.first_that_works(GPUS, _there, prove) if asked == "auto" else prove(asked)
     mx.set_default_device(_device(kind))
     return Device(kind)
@@ -102,7 +102,7 @@ def dtype(settings: dict[str, Any]) -> Any:
     """The number type that the setting `dtype` asks for, None for that of the files. Raises EngineError."""
     asked = str(settings.get("dtype", "auto")) or "auto"
     if asked not in ("auto", *_DTYPES):
-        raise EngineError("load_failed", f"dtype is {asked!r}; set it to auto, {', '.join(_DTYPES)}")
+        raise EngineError("load_failed", f"dtype is {asked!r}; set it to auto, {', '.join(_DTYPES)}", lasting=True)
     return _DTYPES.get(asked)
 
 

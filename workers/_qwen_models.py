@@ -25,10 +25,12 @@ def wanted(settings: dict[str, Any]) -> list[dict[str, Any]]:
         if told is None:
             continue
         if not isinstance(told, list) or not told or not all(isinstance(each, str) and each for each in told):
-            raise EngineError("load_failed", f'{name} is {told!r}; set it to a list, as in {name} = ["...", "..."]')
+            raise EngineError(
+                "load_failed", f'{name} is {told!r}; set it to a list, as in {name} = ["...", "..."]', lasting=True
+            )
         found += [{**settings, key: each} for each in told]
     if "sizes" in settings and "models" in settings:
-        raise EngineError("load_failed", "both sizes and models are set; set the one or the other")
+        raise EngineError("load_failed", "both sizes and models are set; set the one or the other", lasting=True)
     return found or [settings]
 
 
@@ -41,7 +43,9 @@ class Models:
         self._by_size = {model.size: model for model in models}
         if len(self._by_size) < len(models) or len({model.files.kind for model in models}) > 1:
             told = ", ".join(f"{model.files.name} ({model.files.kind}, {model.size})" for model in models)
-            raise EngineError("load_failed", f"models of one kind and of different sizes go together, not {told}")
+            raise EngineError(
+                "load_failed", f"models of one kind and of different sizes go together, not {told}", lasting=True
+            )
 
     def voices(self) -> list[Voice]:
         """The voices, with the sizes that they can be had in where there is a choice."""

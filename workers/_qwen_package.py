@@ -35,7 +35,7 @@ def load() -> Any:
     """The class `Qwen3TTSModel`. Raises EngineError("load_failed") with what is missing."""
     missing = [name for name in _NEEDED if not _installed(name)]
     if missing:
-        raise EngineError("load_failed", f"{', '.join(missing)} not installed; run: {HOW_TO_INSTALL}")
+        raise EngineError("load_failed", f"{', '.join(missing)} not installed; run: {HOW_TO_INSTALL}", lasting=True)
     for name in _STAND_INS:
         if not _installed(name.partition(".")[0]):
             _stand_in(name)
@@ -46,7 +46,9 @@ def load() -> Any:
             return importlib.import_module("qwen_tts").Qwen3TTSModel
         except ImportError as error:
             # The package works with transformers 4.57 only: 4.56 and 5 lack a decorator as it is used there.
-            raise EngineError("load_failed", f"qwen-tts cannot be imported ({error}); run: {HOW_TO_INSTALL}") from None
+            raise EngineError(
+                "load_failed", f"qwen-tts cannot be imported ({error}); run: {HOW_TO_INSTALL}", lasting=True
+            ) from None
 
 
 def version() -> str:

@@ -78,7 +78,7 @@ class Loaded:
     def _load(self, folder: Path, settings: dict[str, Any], progress: Progress) -> WhisperModel:
         asked = str(settings.get("device", "auto")) or "auto"
         if asked not in ("auto", "cpu", "cuda"):
-            raise EngineError("load_failed", f"device is {asked!r}; set it to auto, cpu or cuda")
+            raise EngineError("load_failed", f"device is {asked!r}; set it to auto, cpu or cuda", lasting=True)
         if asked != "cpu" and (asked == "cuda" or ctranslate2.get_cuda_device_count()):
             progress(-1.0, f"loading {self.name} on cuda")
             try:
@@ -132,14 +132,17 @@ def _of_hub(model: str, revision: str, progress: Progress, *, offline: bool) -> 
     from faster_whisper.utils import _MODELS, download_model
 
     if "/" not in model and model not in _MODELS:
-        raise EngineError("load_failed", f"there is no Whisper model {model!r}; there are {', '.join(_MODELS)}")
+        raise EngineError(
+            "load_failed", f"there is no Whisper model {model!r}; there are {', '.join(_MODELS)}", lasting=True
+        )
     progress(-1.0, f"looking for {model}" if offline else f"downloading {model}")
     repository = _MODELS.get(model, model)
     try:
         return Path(download_model(repository, local_files_only=offline, revision=revision or None))
     except (OSError, ValueError) as error:  # All of the hub's own errors are of these.
         why = "is not on this machine, and offline is set" if offline else f"cannot be downloaded ({_line(error)})"
-        raise EngineError("load_failed", f"the model {model} {why}; to get it, run: {command(repository)}") from None
+        told = f"the model {model} {why}; to get it, run: {command(repository)}"
+        raise EngineError("load_failed", told, lasting=offline) from None
 
 
 def command(repository: str) -> str:
@@ -151,12 +154,14 @@ def command(repository: str) -> str:
 def _checked(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise EngineError(
-            "load_failed", f"there is no folder {folder}; set model to a model's folder, size or hub's id"
+            "load_failed", f"there is no folder {folder}; set model to a model's folder, size or hub's id", lasting=True
         )
     missing = [wanted for wanted in NEEDED if not (folder / wanted).is_file()]
     if missing:
         whole = f"{command('Systran/faster-whisper-small')} --local-dir {folder}"
-        raise EngineError("load_failed", f"{folder} lacks {', '.join(missing)}; for a whole model, run: {whole}")
+        raise EngineError(
+            "load_failed", f"{folder} lacks {', '.join(missing)}; for a whole model, run: {whole}", lasting=True
+        )
     return folder
 
 

@@ -59,6 +59,13 @@ class Prompts:
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
+    def drop(self, key: str) -> None:
+        """Have it no more; "" is all of them."""
+        if key:
+            self._kept.pop(key, None)
+        else:
+            self._kept.clear()
+
     def get(self, work: m.Work, engine: Engine, stopped: Callable[[], bool]) -> VoicePrompt | None:
         """The prompt that an attempt is to speak with, from the daemon where it is not here; None where the attempt was
         stopped meanwhile. Raises EngineError."""

@@ -331,6 +331,10 @@ class Engine(ABC):
         the three is another, prompts are made anew. Asked after `load`."""
         return self.name, self.version, ""
 
+    def forget(self, key: str) -> None:  # noqa: B027 - most keep nothing
+        """Keep nothing any more of the voice prompt of this key, nor of what was made of it; "" stands for all. For an
+        engine that has something at hand between two requests. One that is being spoken with goes on to its end."""
+
     def transcribe(self, recording: Recording) -> Generator[About | Passage | Reached, None, None]:
         """Hear a recording. Yields one `About`, then each passage as soon as it is known, from `from_s` on.
 

@@ -11,7 +11,6 @@ through `post`, which may wait for room.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 import traceback
@@ -28,34 +27,14 @@ from .engine import Chunk, Engine, EngineError, Mark, Request, Spoken
 from .fetching import Fetches
 from .minutes import Minutes
 from .registry import missing
-from .selftest import Tested, measure, tried
+from .reports import Progressed, Report, Unusable, complain, one_line
+from .selftest import measure, tried
 from .take import Post, Take
 
 PAUSE_S = 0.0008
 """How long the engine lets go of the processor after the first frame: measured, it takes a third to a half off the
 time to first audio on two cores, and the tail with it, since an engine would else compute right through the moment in
 which that frame has to travel."""
-
-
-@dataclass(slots=True)
-class Progressed:
-    """How far the loading is."""
-
-    percent: float
-    note: str
-
-
-@dataclass(slots=True)
-class Unusable:
-    """The engine cannot be used, or not any more: the worker has to end. message: its last words. lasting: so it will
-    be until somebody changes something."""
-
-    message: str
-    lasting: bool = False
-
-
-Report = Progressed | Tested | Unusable
-"""What the engine thread tells the socket thread besides messages to the daemon."""
 
 
 @dataclass(slots=True)
@@ -96,6 +75,7 @@ class Performer:
         self._engine: Engine | None = None
         self._finished = False
         self._new: deque[_Job] = deque()
+        self._dropped: deque[str] = deque()
         self._takes: dict[str, Take | Minutes | Cloning] = {}
         self._native = 0
         self._self_test: Request | None = None
@@ -138,6 +118,12 @@ class Performer:
                 take.stopped = True
                 self._changed.notify()
 
+    def forget(self, prompt: str) -> None:
+        """Keep nothing of a voice prompt any more, as soon as the engine's thread is between two steps; "" is all."""
+        with self._changed:
+            self._dropped.append(prompt)
+            self._changed.notify()
+
     def memory(self) -> int:
         """Bytes of its device's memory that the engine has now, 0 where it does not say."""
         with contextlib.suppress(Exception):  # A beat is not to fail for a number.
@@ -173,7 +159,7 @@ class Performer:
             engine.close()
         except BaseException as error:  # noqa: BLE001 - a worker without its engine thread must not go on beating
             traceback.print_exc()
-            self._report(Unusable(f"the engine thread has ended: {_one_line(error)}"))
+            self._report(Unusable(f"the engine thread has ended: {one_line(error)}"))
 
     def _load(self, settings: dict[str, Any]) -> Engine | None:
         try:
@@ -192,7 +178,7 @@ class Performer:
             return None
         except BaseException as error:  # noqa: BLE001 - the socket thread must hear of any end of this one
             traceback.print_exc()
-            self._report(Unusable(f"cannot load: load_failed: {_one_line(error)}"))
+            self._report(Unusable(f"cannot load: load_failed: {one_line(error)}"))
             return None
         self._native = engine.sample_rate
         self._self_test = tested.request
@@ -202,11 +188,22 @@ class Performer:
     def _one_by_one(self, engine: Engine) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._new or self._finished)
-                if not self._new:
-                    return
-                job = self._new.popleft()
-            self._end(job, self._guarded(job, partial(self._perform, engine, job)))
+                self._changed.wait_for(lambda: self._new or self._dropped or self._finished)
+                job = self._new.popleft() if self._new and not self._dropped else None
+            if self._dropped:
+                self._forgotten(engine)
+            elif job is None:
+                return
+            else:
+                self._end(job, self._guarded(job, partial(self._perform, engine, job)))
+                del job  # Nothing of what was said is to stay until the next comes.
+
+    def _forgotten(self, engine: Engine) -> None:
+        """Forget what is to be forgotten, before anything else is made."""
+        while self._dropped:
+            key = self._dropped.popleft()
+            self._prompts.drop(key)
+            engine.forget(key)
 
     def _perform(self, engine: Engine, job: _Job) -> None:
         if isinstance(job.take, Minutes | Cloning) or self._self_test is None:
@@ -243,7 +240,7 @@ class Performer:
     def _interleaved(self, engine: Engine) -> None:
         """Several at once, an item from each in turn. One without credit is passed over until it has some."""
         jobs: list[_Job] = []
-        while self._gathered(jobs):
+        while self._gathered(engine, jobs):
             for job in [job for job in jobs if job.can_go_on()]:
                 failure = self._guarded(job, partial(self._step, engine, job))
                 if failure or job.take.stopped or job.over:
@@ -254,7 +251,7 @@ class Performer:
         """Several at once, each step of the engine for all of them that can go on."""
         batch = Batch(engine, self._opened, self._guarded, self._settle)
         jobs: list[_Job] = []
-        while self._gathered(jobs):
+        while self._gathered(engine, jobs):
             able = [job for job in jobs if job.can_go_on()]
             apart = [job for job in able if isinstance(job.take, Minutes | Cloning) or self._self_test is None]
             for job in apart:
@@ -272,14 +269,17 @@ class Performer:
         request = self._start(engine, job.take, job)
         return engine.open(request) if request is not None else None
 
-    def _gathered(self, jobs: list[_Job]) -> bool:
+    def _gathered(self, engine: Engine, jobs: list[_Job]) -> bool:
         """Wait until one can go on, and add those that are new; False when all is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._new or self._finished or any(job.can_go_on() for job in jobs))
+            self._changed.wait_for(
+                lambda: self._new or self._dropped or self._finished or any(job.can_go_on() for job in jobs)
+            )
             if self._finished and not jobs and not self._new:
                 return False
             while self._new:
                 jobs.append(self._new.popleft())
+        self._forgotten(engine)
         return True
 
     def _step(self, engine: Engine, job: _Job) -> None:
@@ -343,8 +343,8 @@ class Performer:
         except BaseException as error:  # noqa: BLE001 - an engine may raise anything, and the worker lives on
             # Where it happened is worth having; the text that was spoken is not to stand in a log.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            complain(f"engine: {_one_line(error)} ({place.filename}:{place.lineno})")
-            return EngineError("crash", _one_line(error))
+            complain(f"engine: {one_line(error)} ({place.filename}:{place.lineno})")
+            return EngineError("crash", one_line(error))
         finally:
             if job.items is not None and job.take.stopped:
                 job.items.close()
@@ -387,14 +387,3 @@ def request_of(work: m.Work, text: str) -> Request:
         dict(style.options),
         seeded=work.seeded,
     )
-
-
-def complain(line: str) -> None:
-    """Put a line where the daemon keeps a worker's last words."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
-def _one_line(error: BaseException) -> str:
-    words = " ".join(str(error).split())
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -140,6 +140,11 @@ class QwenMlxEngine(Engine):
             return super().prompts_for()
         return self._made_for
 
+    def forget(self, key: str) -> None:
+        if self._clones is not None:
+            self._clones.forget(key)
+        self._release()
+
     # -------------------------------------------------------------------------------------------- telling
 
     def voices(self) -> list[Voice]:

@@ -107,6 +107,12 @@ class QwenEngine(Engine):
     def prompts_for(self) -> tuple[str, str, str]:
         return super().prompts_for() if self._clones is None else self._models.default.made_for
 
+    def forget(self, key: str) -> None:
+        for model in self._models.all:
+            if model.clones is not None:
+                model.clones.forget(key)
+        self._release()
+
     @property
     def _clones(self) -> Clones[Any] | None:
         return self._models.default.clones

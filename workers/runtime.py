@@ -27,8 +27,9 @@ from ..bus.codec import decode_to_worker, encode, encode_checked
 from ..bus.errors import BadMessage
 from . import lifeline
 from .engine import Engine
-from .performer import Performer, Progressed, Report, Unusable, complain
-from .session import LEAVE_S, REFUSED_EXIT, Action, Allow, Begin, Exit, Fed, Halt, Identity, Load, Say, Session
+from .performer import Performer
+from .reports import Progressed, Report, Unusable, complain
+from .session import LEAVE_S, REFUSED_EXIT, Action, Allow, Begin, Drop, Exit, Fed, Halt, Identity, Load, Say, Session
 
 ROOM = 64
 """Messages of the engine that may wait for the socket."""
@@ -236,6 +237,8 @@ class Worker:
                     self._performer.halt(action.attempt)
                 case Fed():
                     self._performer.fetches.fed(action.message, action.body)
+                case Drop():
+                    self._performer.forget(action.prompt)
                 case Load():
                     self._performer.load(action.settings)
                 case Exit():

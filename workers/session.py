@@ -73,6 +73,13 @@ class Fed:
 
 
 @dataclass(slots=True)
+class Drop:
+    """Keep nothing of this voice prompt any more; "" stands for all of them."""
+
+    prompt: str
+
+
+@dataclass(slots=True)
 class Exit:
     """Leave the process. line: the last words, "" for none."""
 
@@ -80,7 +87,7 @@ class Exit:
     line: str = ""
 
 
-Action = Say | Load | Begin | Allow | Halt | Fed | Exit
+Action = Say | Load | Begin | Allow | Halt | Fed | Drop | Exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,9 @@ class Session:
                 return self._stop(message.attempt)
             case m.Feed():
                 return [Fed(message, body)]
+            case m.Forget():
+                kind, _, prompt = message.key.partition(":")
+                return [Drop(prompt)] if kind == "prompt" and prompt else []
             case m.Quit():
                 return self.leave()
 
@@ -204,13 +214,17 @@ class Session:
     def _greet(self, now: float) -> list[Action]:
         if not self._welcomed:
             return []
+        actions = self._void()
         self._welcomed = False
         self.next_at = now
-        return self._void()
+        return actions
 
     def _void(self) -> list[Action]:
-        """Drop all attempts: nothing more is said of them, their session being over."""
+        """Drop all attempts: nothing more is said of them, their session being over. Nor is what they were spoken with
+        kept: a daemon that wants it forgotten does not know any more that it is here."""
         dropped: list[Action] = [Halt(attempt) for attempt in self._running]
+        if self._welcomed:
+            dropped.append(Drop(""))
         self._running.clear()
         self._waiting.clear()
         return dropped + self._left()

@@ -84,7 +84,7 @@ def _provider(patient: Patient, name: str, row: dict[str, Any] | None, table: di
     mine = [worker for worker in patient.workers if worker["provider"] == name]
     ailing = row is not None and not row["ready"] and any(worker["state"] in BAD for worker in mine)
     if row is not None and row["state"] in WELL and not ailing and not trouble:
-        told = f"{row['state']}, {row['ready']} of {row['workers']} workers ready"
+        told = f"{row['state']}, {row['ready']} of {row['workers']} workers ready" + _on(mine)
         yield Finding(f"provider {name}", "note" if row["state"] == "starting" else "good", told)
     elif row is not None and not trouble:
         yield Finding(
@@ -96,6 +96,18 @@ def _provider(patient: Patient, name: str, row: dict[str, Any] | None, table: di
         yield Finding(f"provider {name}", "bad", "is not in force", "See what is wrong: voicebus config check")
     else:
         yield Finding(f"provider {name}", "good", "can be started")
+
+
+def _on(workers: list[dict[str, Any]]) -> str:
+    """What a neural engine computes on."""
+    about = [worker["device"] for worker in workers if worker.get("device")]
+    told = next((each for each in about if each.get("dtype") or each.get("compute_type")), None)
+    if told is None:
+        return ""
+    words = [str(told.get(name, "")) for name in ("name", "dtype", "compute_type", "attention")]
+    words.insert(0, str(told.get("id") or told.get("kind", "")))
+    free = f"{output.amount(told['free'])} free at its start" if told.get("free") else ""
+    return f", on {', '.join(word for word in (*words, free) if word)}"
 
 
 def _advice(row: dict[str, Any]) -> str:

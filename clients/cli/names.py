@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Any
@@ -67,6 +68,29 @@ class Factor(click.ParamType):  # type: ignore[type-arg]  # as above
         if not self.low <= number <= self.high:
             self.fail(f"{value} is out of range: {self.low:g} to {self.high:g}, where 1 is normal.", param, ctx)
         return number
+
+
+class Option(click.ParamType):  # type: ignore[type-arg]  # as above
+    """`NAME=VALUE`, the value a number where it is one, a yes or no as `true` or `false`, else a text."""
+
+    name = "option"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str | int | float | bool]:
+        name, given, text = str(value).partition("=")
+        if not given or not name.strip():
+            self.fail(f"{value!r} is not NAME=VALUE, such as temperature=0.7.", param, ctx)
+        return name.strip(), _read(text.strip())
+
+
+def _read(text: str) -> str | int | float | bool:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
 
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]

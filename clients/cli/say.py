@@ -12,7 +12,7 @@ from ...bus.messages import PRIORITIES
 from ..saving import FORMATS
 from . import hearing, hint, leaving, texts
 from .exits import USAGE, Failure
-from .names import Factor, Name, complete, format_for
+from .names import Factor, Name, Option, complete, format_for
 
 if TYPE_CHECKING:
     from ..sync import Speech
@@ -51,6 +51,9 @@ def to_where(command: Any) -> Any:
 @click.option("--punctuation", type=Name(["none", "some", "all"]), metavar="HOW", default=None,
               help="Read it aloud: none, some or all of it.")  # fmt: skip
 @click.option("--ssml", is_flag=True, help="The text is SSML.")
+@click.option("--instruct", metavar="TEXT", default=None, help="How to say it, in words, for engines that take such.")
+@click.option("-O", "--option", "options", metavar="NAME=VALUE", multiple=True, type=Option(),
+              help="What one engine alone understands: temperature=0.7; several times.")  # fmt: skip
 @click.option("--seed", type=click.INT, metavar="N", help="For engines that throw dice.")
 @click.option("--priority", type=Name(PRIORITIES), default="text", metavar="CLASS",
               help=f"Who goes first: {', '.join(PRIORITIES)}.")  # fmt: skip
@@ -86,6 +89,8 @@ def say(text: tuple[str, ...], file: str | None, output: str | None, form: str |
         "volume": how["volume"],
         "punctuation": how["punctuation"],
         "ssml": how["ssml"],
+        "instruct": how["instruct"],
+        "options": dict(how["options"]) or None,
         "seed": how["seed"],
         "priority": how["priority"],
         "keep": how["keep"] or "",

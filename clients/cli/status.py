@@ -64,7 +64,7 @@ def _jobs_line(daemon: dict[str, Any]) -> str:
 def _show_workers(workers: list[dict[str, Any]]) -> None:
     columns = (("WORKER", "<"), ("STATE", "<"), ("PID", ">"), ("JOBS DONE", ">"), ("RESTARTS", ">"),
                ("RECYCLED", ">"), ("RSS", ">"), ("VRAM", ">"), ("FACTOR", ">"), ("FIRST AUDIO", ">"),
-               ("NOW", "<"))  # fmt: skip
+               ("DEVICE", "<"), ("NOW", "<"))  # fmt: skip
     cells = [
         (
             row.get("worker") or row["provider"],
@@ -77,11 +77,18 @@ def _show_workers(workers: list[dict[str, Any]]) -> None:
             output.amount(row.get("vram")),
             f"{row['factor']:.3g}" if row["factor"] else "",
             output.duration(row["first_audio_s"]) if row["first_audio_s"] else "",
+            _device(row.get("device") or {}),
             now(row),
         )
         for row in workers
     ]
     output.emit_table(columns, cells, "No workers are configured; see: voicebus config path")
+
+
+def _device(told: dict[str, Any]) -> str:
+    """What a neural engine computes on: the device and its number type. Of the others nobody asks."""
+    numbers = told.get("dtype") or told.get("compute_type")
+    return f"{told.get('id') or told.get('kind', '')} {numbers}" if numbers else ""
 
 
 def now(row: dict[str, Any]) -> str:

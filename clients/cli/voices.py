@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from . import output, seam
+from . import voices_designing as designing
 from . import voices_making as making
 from . import voices_using as using
 from .exits import USAGE, Failure
@@ -107,5 +108,5 @@ def _tell_variants(rows: Iterable[dict[str, Any]]) -> None:
         click.echo(f"\n{provider}: a variant can be added, as in {voice}+{variants[0]} (of {shown})", err=True)
 
 
-for _command in (*making.COMMANDS, *using.COMMANDS):
+for _command in (*making.COMMANDS, *designing.COMMANDS, *using.COMMANDS):
     voices.add_command(_command)

@@ -1,4 +1,4 @@
-"""Voices of one's own, made and changed: `voices add`, `design`, `change`, `import`."""
+"""Voices of one's own, made and changed: `voices add`, `change`, `import`."""
 
 from __future__ import annotations
 
@@ -112,20 +112,6 @@ def add(context: click.Context, /, name: str, sample: tuple[str, ...], text: tup
             consent=said, who=getpass.getuser(),
         )  # fmt: skip
         tell(client, added, [path for path, _ in context.meta["samples"]])
-
-
-@click.command()
-@click.argument("name")
-@click.argument("description")
-@how_spoken
-def design(name: str, description: str, providers: tuple[str, ...], languages: tuple[str, ...], no_start: bool) -> None:
-    """Add voice NAME by DESCRIPTION, for providers that make a voice from words.
-
-    \b
-    voicebus voices design grandpa "An old man, hoarse and kind, who takes his time."
-    """  # noqa: D301 - the \b is for click
-    with seam.connect(start=not no_start) as client:
-        tell(client, client.add_voice(name, description=description, languages=languages, chain=providers), [])
 
 
 @click.command(cls=Samples)
@@ -244,4 +230,4 @@ def tell(client: Any, added: Added, paths: Sequence[str]) -> None:
         click.echo(f"{row['voice']} is kept, but nobody can speak it yet.")
 
 
-COMMANDS: tuple[click.Command, ...] = (add, design, change, import_)
+COMMANDS: tuple[click.Command, ...] = (add, change, import_)

@@ -55,6 +55,11 @@ def _sample_lines(number: int, sample: dict[str, Any]) -> list[str]:
              f"{output.amount(sample['bytes'])}, {sample['sample'][:12]}")  # fmt: skip
     lines = [f"recording {number}: {about}" + (" (missing from the disk)" if sample["missing"] else "")]
     lines.append(f"  says: {sample['text'] or '(not known)'}")
+    if (origin := sample.get("origin", {})).get("provider"):
+        lines.append(
+            f"  made from the description by {origin['provider']} ({origin['version']}) with the seed "
+            f"{origin.get('seed', 0)}: nobody's voice, so nobody has to allow it"
+        )
     if sample["heard"]:
         lines.append(f"  heard: {sample['heard']}")
     return [*lines, *(f"  {advice['text']}" for advice in sample["advice"])]

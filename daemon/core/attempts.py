@@ -161,7 +161,7 @@ def done(world: World, worker: Worker, message: Done, body: bytes, now: float) -
     failure = transcripts.flaw(attempt, message.samples) if hears else flaws.flaw(provider, attempt, message)
     if failure is not None:
         failing.fail(world, attempt, failure, now)
-        return ""
+        return str(failure) if failure.code == "unheard" else ""
     job, segment = attempt.job, attempt.segment
     _measured(attempt, message, now)
     _learn(provider, worker, attempt, message)

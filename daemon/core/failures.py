@@ -87,6 +87,12 @@ RULES: dict[str, Rule] = {
         reseeds=True,
         why="As with silence: an engine that goes round in circles is led out of them by another seed.",
     ),
+    "unheard": Rule(
+        action="again",
+        tries=1,
+        breaker="counts",
+        why="The worker is replaced; what it heard before stays. A second time it is the program that does so.",
+    ),
     "rate_limited": Rule(
         action="next",
         breaker="trips",

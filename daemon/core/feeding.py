@@ -34,11 +34,12 @@ NEEDS = 4
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where the bytes of a key are. size: of the whole. file: its name below the state directory; "" where they are in
-    memory, which `read` gives a range of."""
+    memory, which `read` gives a range of. sent: is told up to where a run of them goes that is sent now."""
 
     size: int
     file: str = ""
     read: Callable[[int, int], bytes] | None = None
+    sent: Callable[[int], None] | None = None
 
 
 Find = Callable[[World, Worker, str, int, float | None], "Source | str"]
@@ -88,6 +89,8 @@ def _send(world: World, worker: Worker) -> None:
         return
     at, end = need.at, min(need.up_to, need.at + PIECE_BYTES)
     need.at = end
+    if found.sent is not None:
+        found.sent(end)
     if end >= need.up_to:
         worker.needs.popleft()
     header = _header(world, Feed(session=worker.session, key=need.key, offset=at, size=found.size))

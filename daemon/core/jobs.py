@@ -78,7 +78,7 @@ def _create(world: World, client: Client, message: Submit, language: str, chain:
         order=world.order,
         language=language,
         chain=chain,
-        splitter=splitter(world, chain, language),
+        splitter=splitter(world, chain, language, message.pace),
         log=f"{world.epoch}-{world.order}",
         in_memory=message.keep == "nothing",
         rate=message.rate or world.providers[chain[0].provider].rate if message.kind == "speak" else 0,
@@ -89,12 +89,13 @@ def _create(world: World, client: Client, message: Submit, language: str, chain:
     return job
 
 
-def splitter(world: World, chain: list[Entry], language: str) -> Splitter:
-    """What cuts a job's text from its beginning on."""
+def splitter(world: World, chain: list[Entry], language: str, pace: str) -> Splitter:
+    """What cuts a job's text from its beginning on. Where somebody waits for the first sound of an engine that gives
+    out nothing before a segment is finished, that is a short one."""
     limits = world.settings.limits
     catalogue = world.providers[chain[0].provider].catalogue
     streams = catalogue is None or bool(catalogue.capabilities.get("streams", True))
-    first = None if streams else limits.first_segment_chars
+    first = None if streams or pace == "render" else limits.first_segment_chars
     return Splitter(language, limit=limits.segment_chars, first_limit=first)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from . import own, samples
 from .catalogue import Problem, Voice
 from .languages import language_matches
@@ -109,6 +111,7 @@ def _sample(world: World, voice: VoiceSaved, index: int) -> Row:
         "bytes": saved.bytes,
         "text": told.text,
         "heard": told.heard,
+        "origin": msgspec.to_builtins(told.origin),
         "missing": (voice.uid, saved.sample) not in world.uploads,
         **samples.told(saved.facts),
     }

@@ -27,7 +27,8 @@ def voice(world: World, uid: int, choice: Choice) -> VoiceSaved | None:
 
 def entries(world: World, own: VoiceSaved, provider: str) -> list[Entry] | Problem:
     """Whom a voice may be spoken by, best first: the provider that was named with it, else those of its chain, else
-    whoever can, first those of the daemon's own chain."""
+    whoever can, first those of the daemon's own chain, and last whoever made a voice out of words, who may know no
+    other way to speak it."""
     if provider:
         return [Entry(provider, own.name, own=own)]
     if own.spec.chain:
@@ -37,7 +38,9 @@ def entries(world: World, own: VoiceSaved, provider: str) -> list[Entry] | Probl
     if not able:
         what = "speak with a cloned voice" if own.spec.kind == "cloned" else "make a voice from a description"
         return Problem("unsupported", f"No provider here can {what}, which {own.name} is. {_SEE}")
-    return [Entry(name, own.name, own=own) for name in able]
+    made_by = {each.origin.provider for each in own.spec.samples}
+    able.sort(key=lambda name: name in made_by)
+    return [Entry(name, own.name, own=own, chosen=False) for name in able]
 
 
 def _chain(world: World, own: VoiceSaved) -> list[Entry] | Problem:
@@ -62,7 +65,9 @@ def ability(world: World, entry: Entry) -> bool | Problem | None:
     if catalogue is None:
         return None
     found = realize(entry.own, entry.provider, catalogue)
-    return found if isinstance(found, Problem) else True
+    if isinstance(found, Problem):
+        return found
+    return True if found[1] else stands_in(world, entry) or True
 
 
 def _may(world: World, own: VoiceSaved, provider: str) -> bool:
@@ -80,6 +85,17 @@ def realize(own: VoiceSaved, provider: str, catalogue: Catalogue) -> tuple[str, 
             return catalogue.capabilities["designs"], ""
         return Problem("unsupported", f"{provider} cannot make a voice from a description. {_SEE}")
     return Problem("unsupported", f"{provider} cannot speak with a cloned voice. {_SEE}")
+
+
+def stands_in(world: World, entry: Entry) -> Problem | None:
+    """Why an entry that can only describe a voice is not to speak it: nobody chose it, somebody clones, and what is
+    described is another speaker with each sentence. None where it is as good as anybody."""
+    if entry.chosen or entry.own is None or not entry.own.spec.samples:
+        return None
+    told = {name: provider.catalogue for name, provider in world.providers.items() if provider.catalogue is not None}
+    cloner = next((name for name, catalogue in told.items() if catalogue.capabilities["cloning"]), "")
+    why = f"{entry.provider} can only describe {entry.own.name}, which {cloner} clones"
+    return Problem("unsupported", why) if cloner else None
 
 
 def prompt_key(own: VoiceSaved, catalogue: Catalogue) -> str:

@@ -100,6 +100,11 @@ def prompt_file(spec: VoiceSpec, key: str) -> str:
     return f"{material(spec)}.{key}{PROMPT_SUFFIX}"
 
 
+def key_in(file: str) -> str:
+    """The key in the name of a voice prompt's file."""
+    return file.split(".")[1]
+
+
 def files_of(voices: Iterable[VoiceSaved], found: Collection[tuple[int, str]]) -> set[tuple[int, str]]:
     """Those files of users, of all that were found, that some voice of the same user has or was made from it."""
     samples = set()

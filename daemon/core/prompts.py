@@ -4,19 +4,20 @@ Owns: when one is made, by whom, what becomes of it, and who may have its bytes.
 prompt. Invariant: of what several jobs need one is made, once, and kept; a sentence is sent to a worker only when the
 prompt that it needs is there; a worker that dies of making one costs another try elsewhere, and recordings that bring
 down two are left alone; whoever makes one that is not wanted any more has been told to stop; nobody is sent a recording
-or a prompt but a worker that has just been given work with it.
+or a prompt but a worker that has just been given work with it; of a prompt that is not kept any more, whoever may hold
+it has been told to forget it.
 """
 
 from __future__ import annotations
 
 from ...bus.codec import encode
-from ...bus.messages import Prompt, Work
+from ...bus.messages import Forget, Prompt, Work
 from ...bus.prompts import PROMPT_BYTES, BadPrompt, check
 from . import failing, feeding, leases, own, waiting
 from .effects import DropVoiceFiles, StorePrompt
 from .failing import Failure
 from .failures import RULES
-from .personal import FOLDER, Making, prompt_file, sample_file
+from .personal import FOLDER, Making, key_in, prompt_file, sample_file
 from .pronunciations import Respelled
 from .records import VoiceSaved
 from .state import Attempt, Job, ProviderState, Take, Worker
@@ -40,6 +41,7 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, now: 
     attempt = Attempt(name, worker.id, None, None, take, 1, now, now, 1, 1, Respelled(""), making=key)
     making.attempt, making.data, making.size = name, bytearray(), 0
     worker.leases[name] = attempt
+    worker.prompts.add(key)
     worker.idle_since = now
     model, revision, mode = provider.catalogue.prompts
     asked = {
@@ -120,6 +122,7 @@ def _make_room(world: World, uid: int, voice: VoiceSaved) -> None:
     extra = tuple(name for name in mine if name not in needed)[: max(len(mine) - PROMPTS_OF_VOICE, 0)]
     for name in extra:
         del world.prompts[uid, name]
+        recall(world, uid, name)
     if extra:
         world.effects.append(DropVoiceFiles(uid, extra))
 
@@ -163,6 +166,7 @@ def _doubt(world: World, attempt: Attempt, failure: Failure) -> None:
         uid, name = own.prompt_of(entry)
         if world.prompts.pop((uid, name), None) is not None:
             world.effects.append(DropVoiceFiles(uid, (name,)))  # which nobody would find when the voice goes
+        recall(world, uid, name)
 
 
 def lost(world: World, attempt: Attempt, failure: Failure, now: float) -> None:
@@ -196,6 +200,15 @@ def forget(world: World, voice: VoiceSaved, now: float) -> None:
                 leases.stop(world, attempt, "the voice is gone", now)
 
 
+def recall(world: World, uid: int, begin: str) -> None:
+    """What is in files whose names begin so is not to be used any more: tell the workers that may hold it. Whoever
+    needs it after that asks for it again."""
+    for worker in world.workers.values():
+        for key in sorted(key for key in worker.prompts if key[0] == uid and key[1].startswith(begin)):
+            worker.prompts.discard(key)
+            world.to_worker(worker.peer, Forget(session=worker.session, key=f"prompt:{key_in(key[1])}"))
+
+
 # --------------------------------------------------------------------------------------------- bytes for workers
 
 
@@ -215,6 +228,7 @@ def _prompt(world: World, worker: Worker, key: str, offset: int, now: float | No
         if entry is not None and entry.prompt == key:
             place = own.prompt_of(entry)
             if place in world.prompts:
+                worker.prompts.add(place)
                 return feeding.Source(world.prompts[place], f"{FOLDER}{place[0]}/{place[1]}")
     return "No work of yours has that voice prompt."
 

@@ -131,6 +131,7 @@ def _worker(worker: Worker) -> Row:
         "jobs_done": worker.jobs_done,
         "rss": worker.rss,
         "vram": worker.vram,
+        "device": worker.told,
         "factor": worker.factor,
         "first_audio_s": worker.first_audio_s,
         "load_s": worker.load_s,

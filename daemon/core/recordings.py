@@ -9,6 +9,7 @@ another worker, or another daemon, can begin anew.
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import partial
 from zlib import crc32
 
 from ...bus.messages import Submit
@@ -18,7 +19,7 @@ from .contents import Recording
 from .effects import DropInput
 from .feeding import SOURCES, Source
 from .records import JobSaved, TextAdded
-from .state import Job, Segment, Worker
+from .state import Attempt, Job, Segment, Worker
 from .world import World
 
 SUFFIX = ".input"
@@ -156,10 +157,14 @@ def _find(world: World, worker: Worker, rest: str, offset: int, now: float | Non
         return "This attempt is over."
     if now is not None and offset > attempt.asked:
         attempt.asked, attempt.progress_at = offset, now
-    recording = job.recording
+    recording, sent = job.recording, partial(_sent, attempt)
     if not recording.in_memory:
-        return Source(recording.size, file_of(job.log))
-    return Source(recording.size, read=lambda at, end: _range(recording, at, end))
+        return Source(recording.size, file_of(job.log), sent=sent)
+    return Source(recording.size, read=lambda at, end: _range(recording, at, end), sent=sent)
+
+
+def _sent(attempt: Attempt, end: int) -> None:
+    attempt.fed = max(attempt.fed, end)
 
 
 def _range(recording: Recording, at: int, end: int) -> bytes:

@@ -42,7 +42,7 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
     chain = routing.chain_for(world, saved.uid, saved.submit.chain, saved.submit.kind)
     problem = chain if isinstance(chain, Problem) else None
     entries = [Entry("", "")] if isinstance(chain, Problem) else chain
-    cutter = splitter(world, entries, saved.language) if problem is None else NO_SPLITTER
+    cutter = splitter(world, entries, saved.language, saved.submit.pace) if problem is None else NO_SPLITTER
     job = _job(world, found.saved, entries, cutter, now)
     world.unfinished[job.key] = job
     job.committed = True

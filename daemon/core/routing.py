@@ -118,7 +118,8 @@ def _as_own(world: World, entry: Entry, mine: VoiceSaved, catalogue: Catalogue) 
         entry.refusal, entry.code = found.message, found.code
     else:
         entry.resolved, entry.prompt = found
-        if problem := own.refused(world, entry):
+        problem = own.refused(world, entry) if entry.prompt else own.stands_in(world, entry)
+        if problem is not None:
             entry.refusal, entry.code = problem.message, problem.code
 
 

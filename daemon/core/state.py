@@ -81,7 +81,8 @@ class Segment:
 class Entry:
     """One entry of a job's chain. voice: what was asked for; resolved: the provider's own name for it, "" until its
     catalogue is known. refusal: why this entry is out for this job, "" while it is not. own: the user's own voice that
-    it is, as it was when the job came; prompt: the key of the voice prompt that the provider needs for it."""
+    it is, as it was when the job came; prompt: the key of the voice prompt that the provider needs for it. chosen:
+    somebody named this provider, rather than that it can."""
 
     provider: str
     voice: str
@@ -90,6 +91,7 @@ class Entry:
     code: str = ""
     own: VoiceSaved | None = None
     prompt: str = ""
+    chosen: bool = True
 
     @property
     def spoken(self) -> str:
@@ -241,8 +243,8 @@ class Attempt:
 
     job: None for a probe, and where a voice prompt is made; making: which. granted: up to which sample its audio may
     come. said: the text as it was sent, with words respelled. rows: how many rows of a transcript it has brought;
-    asked: bytes of the recording that its worker has asked for. shared: it is its class's share, which nothing stops.
-    stopping: when STOP was sent, None before; why: what for.
+    asked: bytes of the recording that its worker has asked for; fed: up to where it was sent any. shared: it is its
+    class's share, which nothing stops. stopping: when STOP was sent, None before; why: what for.
     """
 
     name: str
@@ -262,6 +264,7 @@ class Attempt:
     first_at: float | None = None
     rows: int = 0
     asked: int = -1
+    fed: int = 0
     stopping: float | None = None
     why: str = ""
     making: JobKey | None = None
@@ -283,7 +286,9 @@ class Worker:
     ours: we killed the process, and why. gap_s: usual pause between chunks. idle_since: when it was last seen at work.
     replaces: the worker whose place it takes once it is ready, "" for none. recycled: how often that happened.
     jobs_before: of `jobs_done`, those of earlier processes. rss_ready, vram_ready: memory at the first beat after it
-    was ready. spared_until: not replaced before, since that went wrong. refusal: why its program cannot be a worker."""
+    was ready. spared_until: not replaced before, since that went wrong. refusal: why its program cannot be a worker.
+    told: of its device, as it says it: number type, attention, free memory. prompts: files of the voice prompts that it
+    has made or asked for in this session, with their users."""
 
     id: str
     provider: str
@@ -301,6 +306,7 @@ class Worker:
     slots: int = 1
     leases: dict[str, Attempt] = field(default_factory=dict)
     needs: deque[Need] = field(default_factory=deque)
+    prompts: set[JobKey] = field(default_factory=set)
     spawned_at: float = 0.0
     heard_at: float = 0.0
     ready_at: float | None = None
@@ -322,6 +328,7 @@ class Worker:
     rss_ready: int = 0
     vram_ready: int = 0
     device: str = ""
+    told: dict[str, Any] = field(default_factory=dict)
     percent: float = -1.0
     note: str = ""
     refusal: str = ""

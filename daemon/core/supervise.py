@@ -8,12 +8,10 @@ itself late judges nobody.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...bus.codec import decode_map
 from ...bus.errors import BadMessage
 from ...bus.messages import PROTOCOL, PROTOCOL_LOW, Beat, Quit, Ready, Refused, Register, Welcome
-from . import deadlines, diagnosis, fleet, leases
+from . import deadlines, diagnosis, engines, fleet, leases
 from .catalogue import Catalogue
 from .effects import Spawn
 from .failing import Failure
@@ -156,6 +154,7 @@ def drop_session(world: World, worker: Worker) -> None:
     world.by_peer.pop(worker.peer, None)
     worker.session, worker.peer = "", b""
     worker.needs.clear()
+    worker.prompts.clear()
 
 
 # ------------------------------------------------------------------------------------------------ what a worker says
@@ -271,13 +270,13 @@ def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float)
     provider = world.providers[worker.provider]
     move(WORKER, worker, "ready")
     first = provider.catalogue is None
-    provider.catalogue, provider.version = catalogue, worker.version
+    provider.catalogue, provider.version = catalogue, engines.version(told) or worker.version
     provider.rate = provider.rate or message.rate
     provider.reason = worker.reason = ""
     worker.slots, worker.load_s = message.slots, message.load_s
     worker.first_audio_s = worker.first_audio_s or message.first_audio_s
     worker.factor = worker.factor or message.factor
-    worker.device = _device(told)
+    worker.device, worker.told = engines.device(told), engines.about(told)
     worker.ready_at = worker.idle_since = now
     worker.restart.ready(now)
     if first:
@@ -285,14 +284,6 @@ def ready(world: World, worker: Worker, message: Ready, body: bytes, now: float)
     world.reroute.add(provider.name)
     world.unsettled.add(provider.name)
     return ""
-
-
-def _device(told: dict[str, Any]) -> str:
-    """Whose memory an engine uses, by the name that budgets go by."""
-    device = told.get("device")
-    if not isinstance(device, dict):
-        return ""
-    return str(device.get("id") or device.get("kind") or "")[:100]
 
 
 def misbehaved(world: World, worker: Worker, what: str, now: float) -> None:

@@ -181,9 +181,13 @@ def flaw(attempt: Attempt, rows: int) -> Failure | None:
     """What is wrong with an attempt that says that it is done, None if nothing is."""
     job = attempt.job
     assert job is not None and job.recording is not None
+    recording = job.recording
+    if attempt.fed < recording.size:
+        here = f"it was sent {attempt.fed} of {recording.size} bytes"
+        return Failure("unheard", f"done with a recording of which {here}")
     if rows != attempt.rows:
         return Failure("truncated", f"{attempt.rows} of {rows} rows of the transcript came")
-    if not job.recording.about:
+    if not recording.about:
         return Failure("truncated", "nothing was said about the recording")
     return None
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ...bus.codec import HEADER_BYTES, VOICE_NAME, encode
-from ...bus.messages import Voice, VoiceDone, VoiceSpec
+from ...bus.messages import SampleSpec, Voice, VoiceDone, VoiceSpec
 from ...bus.wording import counted
 from . import failing, prompts, samples, waiting
 from .catalogue import Problem
@@ -33,6 +33,11 @@ RECORD_BYTES = HEADER_BYTES // 2
 AGAIN_S = 0.5
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,16})*\Z")
+
+_OUTDATED = (
+    "Its reference was made from other words than these, and would go on sounding like them. "
+    "Make another of the new ones: voicebus voices design NAME --again --describe TEXT"
+)
 
 REMEMBERED = 1000
 """Names of removed voices that are known, so that a request whose answer was lost is answered the same."""
@@ -162,7 +167,9 @@ def _name_problem(world: World, uid: int, name: str) -> Problem | None:
 
 
 def _spec_problem(world: World, uid: int, spec: VoiceSpec, before: VoiceSaved | None) -> Problem | None:
-    texts = (spec.description, *(each.text for each in spec.samples), *(each.heard for each in spec.samples))
+    texts = [spec.description]
+    for each in spec.samples:
+        texts += [each.text, each.heard, each.origin.description]
     if any(len(text) > TEXT_CHARS for text in texts) or len(spec.consent.statement) > STATEMENT_CHARS:
         return Problem(
             "too_long", f"A description, or what is said in a recording, has at most {TEXT_CHARS} characters."
@@ -173,12 +180,26 @@ def _spec_problem(world: World, uid: int, spec: VoiceSpec, before: VoiceSaved | 
         return Problem("invalid", "A designed voice needs a description of how it sounds.")
     if spec.kind == "cloned" and not spec.samples:
         return Problem("invalid", "A cloned voice needs at least one recording.")
-    if spec.samples and not (spec.consent.statement.strip() or (before and before.spec.consent.statement)):
+    if _of_somebody(spec) and not (spec.consent.statement.strip() or (before and before.spec.consent.statement)):
         return Problem("invalid", "Recordings need the word of whoever is heard, or may speak for them (consent).")
+    if spec.kind == "designed" and any(
+        _made(each) and each.origin.description != spec.description for each in spec.samples
+    ):
+        return Problem("invalid", _OUTDATED)
     wrong = next((tag for tag in spec.languages if not _TAG.match(tag)), None)
     if wrong is not None:
         return Problem("unknown_language", f"{wrong!r} is no language tag, such as en or de-AT.")
     return _samples_problem(world, uid, spec)
+
+
+def _made(sample: SampleSpec) -> bool:
+    """Whether a recording is nobody's voice."""
+    return bool(sample.origin.provider)
+
+
+def _of_somebody(spec: VoiceSpec) -> bool:
+    """Whether somebody is heard in it who may not want to be cloned."""
+    return any(spec.kind == "cloned" or not _made(each) for each in spec.samples)
 
 
 def _samples_problem(world: World, uid: int, spec: VoiceSpec) -> Problem | None:
@@ -310,6 +331,7 @@ def _unneeded(world: World, before: VoiceSaved) -> tuple[str, ...]:
             world.uploads.pop((uid, each.sample), None)
             names.append(sample_file(each.sample))
     if material(before.spec) not in made:
+        prompts.recall(world, uid, material(before.spec))
         mine = [key for key in world.prompts if key[0] == uid and key[1].startswith(material(before.spec))]
         for key in sorted(mine):
             del world.prompts[key]

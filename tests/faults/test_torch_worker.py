@@ -243,3 +243,49 @@ def test_a_cloned_voice_is_fed_to_whoever_speaks_it(launch, tmp_path):
     assert prompt.stat().st_mtime_ns == made
     client.remove_voice("anna")
     assert not prompt.exists()
+
+
+def test_a_voice_is_made_of_words_and_then_cloned(launch, tmp_path):
+    """A VoiceDesign model makes one sentence of a description; a Base model speaks each sentence of a text from it, the
+    same with the same seed, and with what it has of the voice forgotten when that is removed."""
+    from ..workers.qwen.tiny import END, build
+
+    provider = (
+        '[providers.{name}]\nmodule = "voicebus.workers.qwen_torch"\nload_s = 120\nfirst_chunk_s = 60\nchunk_s = 30\n'
+        "settings = {settings}\n"
+    )
+    config = ""
+    for name, kind, odds in (("design", "voice_design", 2.0), ("base", "base", 1.0)):
+        build(tmp_path / name, kind, odds={END: odds})
+        told = {"model": str(tmp_path / name), "device": "cpu", "dtype": "float32", "threads": 1, "max_frames": 60}
+        config += provider.format(name=name, settings=toml(told))
+    service = launch(config)
+    client = service.client()
+    for name in ("design", "base"):
+        service.ready(client, name, within=LOADING_S)
+    added = designed(client)
+    row = client.voice(added)
+    assert row["speakers"] == ["base"], "whoever can only describe it is no speaker where somebody clones"
+    (sample,) = row["samples"]
+    assert (sample["origin"]["provider"], sample["origin"]["description"]) == ("design", "An old man.")
+    assert "/" in sample["origin"]["version"], "the model is named"
+    sounds = []
+    for _ in range(2):
+        speech = client.speak("Hello world. Good morning.", voice=added, seed=3, whole=True, keep="job")
+        sounds.append(b"".join(bytes(frame.pcm) for frame in speech.frames()))
+        assert [(who["provider"], who["segments"]) for who in speech.result.speakers] == [("base", 2)]
+    assert sounds[0] == sounds[1] != b""
+    client.remove_voice(added)
+    assert not list(service.state.glob("voices/*/*"))
+
+
+def designed(client):
+    """Make a voice: tried with seeds until the model finds an end, which random weights do by chance, and not too
+    soon."""
+    for seed in range(40):
+        try:
+            made = client.design_reference("An old man.", text="One two three four five.", seed=seed)
+            return client.add_voice("grandpa", [made], description="An old man.").voice
+        except VoicebusError:
+            continue
+    raise AssertionError("no sentence of 40 seeds is long enough")

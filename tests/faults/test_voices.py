@@ -13,6 +13,7 @@ import pytest
 from voicebus.bus.errors import Conflict, InvalidRequest, JobFailed, NotFound, VoicebusError
 from voicebus.bus.messages import Sample
 from voicebus.clients.aio import AsyncClient
+from voicebus.clients.designing import TEXTS
 from voicebus.clients.sync import Client
 from voicebus.clients.voicing import PIECE_BYTES
 from voicebus.workers import tone
@@ -185,6 +186,36 @@ def test_removal_leaves_nothing(service, client):
         client.remove_voice("never-there")
 
 
+TELLER = """
+import sys
+from voicebus.workers.tone import ToneEngine
+
+
+class Teller(ToneEngine):
+    def forget(self, key):
+        sys.stderr.write(f"forgot {key}\\n")
+"""
+
+
+def test_workers_forget_a_voice_that_is_removed(launch, tmp_path):
+    """The worker that made a voice's prompt and the one that fetched it are told to forget it when the voice is gone;
+    a voice of the same recordings that is made after that has to be fed to them again."""
+    script = tmp_path / "teller.py"
+    script.write_text(TELLER)
+    service = launch(f"[providers.teller]\nscript = '{script}'\nworkers = 2\n")
+    with service.client() as client:
+        service.ready(client, "teller", 2)
+        for _ in range(2):
+            client.add_voice("shade", [(wav(pitch=310), "Here.")], chain=["teller"], consent=MINE)
+            with ThreadPoolExecutor(2) as pool:
+                heard = list(pool.map(lambda _: said(client, LINES, voice="shade"), range(2)))
+            assert heard[0] == heard[1]
+            (key,) = {path.name.split(".")[1] for path in service.state.glob("voices/*/*.prompt")}
+            before = service.output().count(f"forgot {key}")
+            client.remove_voice("shade")
+            until(lambda: service.output().count(f"forgot {key}") - before == 2, "both workers to forget it")  # noqa: B023
+
+
 def test_a_file_brings_a_voice_elsewhere(client, anna, tmp_path):
     """A voice that was exported and imported under another name sounds the same, and its consent came with it."""
     client.export_voice("anna", tmp_path / "anna.voice")
@@ -221,6 +252,34 @@ def test_the_client_with_asyncio_does_the_same(service, tmp_path):
     assert (name, description, data) == ("ada", "calm", wav(pitch=240))
     assert audio == wanted("Hello.", tone.cloned((data, "Words.")))
     assert {"ada", "eva"} <= set(names)
+
+
+def test_programs_design_voices(launch):
+    """A reference is made, heard as bytes, kept and replaced by both clients, with the same results."""
+    service = launch('[providers.tone]\nmodule = "voicebus.workers.tone"\nsettings = { designs = true }\n')
+
+    async def otherwise() -> tuple[bytes, str]:
+        async with AsyncClient(endpoint=service.endpoint, start=False) as client:
+            again = await client.design_reference("An old man.", text="Hello there.", seed=4)
+            young = await client.design_reference("A young man.", language="de-AT", provider="tone")
+            added = await client.redesign_voice("grandpa", young)
+            return again.read(), added.voice
+
+    with service.client() as client:
+        service.ready(client, "tone")
+        one = client.design_reference("An old man.", text="Hello there.", seed=4)
+        client.add_voice("grandpa", [one], description="An old man.")
+        voice = tone.cloned((one.read(), "Hello there."))
+        assert said(client, "Hello.", voice="grandpa") == wanted("Hello.", voice)
+        same, name = asyncio.run(otherwise())
+        assert (same, name) == (one.read(), "grandpa")
+        row = client.voice("grandpa")
+        assert (row["description"], row["samples"][0]["text"]) == ("A young man.", TEXTS["de"])
+        client.add_voice("anna", [wav()], consent=MINE)
+        with pytest.raises(InvalidRequest, match="only a designed voice is made anew"):
+            client.redesign_voice("anna", one)
+        for name in ("anna", "grandpa"):
+            client.remove_voice(name)
 
 
 def test_a_designed_voice_needs_somebody_who_can(client):

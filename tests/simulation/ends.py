@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .plan import Order
 
 ENGINE_CODES = frozenset(
-    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "repeating",
+    {"crash", "killed", "hang", "out_of_memory", "load_failed", "silent", "truncated", "repeating", "unheard",
      "rate_limited", "quota", "auth", "unavailable", "invalid_input", "protocol", "quarantined", "failed"}
 )  # fmt: skip
 

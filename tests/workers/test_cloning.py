@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from voicebus.bus import messages as m
-from voicebus.bus import prompts
+from voicebus.bus import prompts, sockets
 from voicebus.bus.codec import decode_map, encode
 from voicebus.bus.prompts import Array, VoicePrompt
 from voicebus.workers import tone
@@ -179,3 +179,61 @@ def test_an_engine_without_voices_becomes_ready(broker):
         assert (told["voices"], told["prompts"]) == ([], MADE_FOR)
         broker.say(m.Work(attempt="p", kind="probe", credit=m.UNLIMITED))
         assert heard(broker)
+
+
+def speaking(broker: Broker, attempt: str, key: str = "k") -> bool:
+    """Have a sentence spoken with a prompt; whether the worker had to ask for it."""
+    broker.work(attempt, "One.", voice="", prompt=key)
+    began, _ = broker.wait(m.Need, m.Chunk, skip=(m.Beat, m.Begun, m.TakeMarks))
+    if isinstance(began, m.Need):
+        data = prompts.pack(VoicePrompt({"digest": Array("U8", (32,), bytes(32))}, {}, key, *MADE_FOR.values()))
+        broker.say(m.Feed(key=began.key, size=len(data)), data)
+    heard(broker)
+    return isinstance(began, m.Need)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_what_is_to_be_forgotten_has_to_be_asked_for_again(broker, slots):
+    """FORGET of a prompt that is at hand is obeyed before the next work; of one that is not, and of what is no prompt,
+    it changes nothing."""
+    with worker(broker):
+        broker.ready(settings={"slots": slots})
+        assert [speaking(broker, "a"), speaking(broker, "b"), speaking(broker, "c", "other")] == [True, False, True]
+        broker.say(m.Forget(key="prompt:nobody's"))
+        broker.say(m.Forget(key="sample:k"))
+        assert not speaking(broker, "d")
+        broker.say(m.Forget(key="prompt:k"))
+        assert [speaking(broker, "e"), speaking(broker, "f", "other")] == [True, False]
+
+
+def test_a_prompt_that_was_made_is_forgotten_as_well(broker):
+    """A worker that has made a prompt and is told to forget it must be fed it."""
+    with worker(broker):
+        broker.ready()
+        broker.say(m.Work(attempt="p", kind="prompt", prompt="k"), asked())
+        feed(broker, f"sample:{SAMPLE}", hum())
+        made(broker)
+        broker.say(m.Forget(key="prompt:k"))
+        assert speaking(broker, "a")
+
+
+def test_a_new_session_begins_without_prompts(broker):
+    """A worker whose connection broke keeps its model, and no voice of anybody: the daemon may have wanted one of them
+    forgotten meanwhile."""
+    with worker(broker):
+        broker.ready()
+        assert [speaking(broker, "a"), speaking(broker, "b")] == [True, False]
+        broker.say(m.Greet())
+        broker.ready()
+        assert speaking(broker, "c")
+
+
+def test_a_message_of_a_later_version_is_ignored(broker):
+    """What a worker does not know it passes over, and says so on its standard error."""
+    with worker(broker) as process:
+        broker.ready()
+        sockets.send(broker.router, broker.peer, encode(["unheard_of", 1, broker.epoch, broker.session, "prompt:k"]))
+        assert speaking(broker, "a")
+        broker.say(m.Quit())
+        assert process.exit() == 0
+        assert "not understood" in process.words()

@@ -99,6 +99,19 @@ class Strangers(Good):
     can = Capabilities(marks=("word",), default_voices={"de": "nobody"})
 
 
+class Elephant(ToneEngine):
+    """Has the voices of requests at hand by their key, and never lets go of one."""
+
+    def load(self, settings, progress):
+        super().load(settings, progress)
+        self.known = {}
+
+    def _voice(self, request):
+        if request.prompt is None or not request.prompt.key:
+            return super()._voice(request)
+        return self.known.setdefault(request.prompt.key, super()._voice(request))
+
+
 class Fails(Good):
     def load(self, settings, progress):
         raise EngineError("load_failed", "no model")
@@ -129,6 +142,7 @@ def test_a_good_engine_passes(engine):
         (Unmoved, "claims"),
         (Twins, "voices"),
         (Strangers, "default-voices"),
+        (Elephant, "forgetting"),
         (Fails, "load"),
     ],
 )
@@ -145,7 +159,7 @@ def test_a_failing_check_hides_no_other():
 def test_the_report_is_plain(capsys):
     """The command prints a line for each check and what is wrong, and exits with 0 only for a good engine."""
     assert main(["tone", "--settings", json.dumps({"sample_rate": 16000})]) == 0
-    assert "20 checks, 0 failed" in capsys.readouterr().out
+    assert "21 checks, 0 failed" in capsys.readouterr().out
     assert main(["tone", "--settings", '{"load_error": "no model"}']) == 1
     assert "no model" in capsys.readouterr().out
 

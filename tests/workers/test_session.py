@@ -11,6 +11,7 @@ from voicebus.workers.session import (
     REGISTER_S,
     Allow,
     Begin,
+    Drop,
     Exit,
     Halt,
     Identity,
@@ -96,7 +97,7 @@ def test_greet_makes_it_register_anew_without_loading_again():
     """After GREET attempts are void, the worker registers, and says READY under its new session."""
     session = ready_session()
     session.receive(work("a"), b"", 1.0)
-    assert session.receive(m.Greet(epoch="e2"), b"", 1.0) == [Halt("a")]
+    assert session.receive(m.Greet(epoch="e2"), b"", 1.0) == [Halt("a"), Drop("")]
     assert not session.current(done("a"))
     assert [type(message) for message in said(session.tick(1.0, 0))] == [m.Register]
     assert session.receive(m.Greet(epoch="e2"), b"", 1.0) == []
@@ -106,12 +107,20 @@ def test_greet_makes_it_register_anew_without_loading_again():
 
 
 def test_a_new_session_voids_the_one_before():
-    """A second WELCOME, answering a REGISTER that crossed the first, begins a new session."""
+    """A second WELCOME, answering a REGISTER that crossed the first, begins a new session, without the voices of the
+    one before."""
     session = ready_session()
     session.receive(work("a"), b"", 1.0)
     actions = session.receive(welcome("s2"), b"", 1.0)
-    assert actions[0] == Halt("a")
+    assert actions[:2] == [Halt("a"), Drop("")]
     assert said(actions)[0].session == "s2"
+
+
+def test_what_is_to_be_forgotten_is_dropped():
+    """FORGET of a voice prompt drops that one; of anything else, or without a name, it means nothing."""
+    session = ready_session()
+    told = [m.Forget(epoch="e1", session="s1", key=key) for key in ("prompt:k", "prompt:", "input:a", "")]
+    assert [session.receive(message, b"", 1.0) for message in told] == [[Drop("k")], [], [], []]
 
 
 @pytest.mark.parametrize(

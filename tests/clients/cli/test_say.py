@@ -27,14 +27,23 @@ def test_options_reach_the_library(client, run):
     """Each option of the voice goes into the request under the library's name; what was not said is left out."""
     run("say", "-v", "en-us+f3", "-p", "espeak", "--lang", "auto", "--rate", "150%", "--pitch", "1.2",
         "--volume", "0.5", "--punctuation", "all", "--ssml", "--seed", "7", "--priority", "important", "--keep",
-        "nothing", "--skip-bad", "<speak>hi</speak>")  # fmt: skip
+        "nothing", "--skip-bad", "--instruct", "softly", "-O", "top_k=5", "--option", "temperature=0.7", "-O",
+        "size=1.7B", "-Odry=TRUE", "<speak>hi</speak>")  # fmt: skip
     assert client.asked == {
         "voice": "en-us+f3", "provider": "espeak", "language": "auto", "rate": 1.5, "pitch": 1.2, "volume": 0.5,
         "punctuation": "all", "ssml": True, "seed": 7, "priority": "important", "keep": "nothing", "skip_bad": True,
-        "pace": "listen", "whole": False, "sample_rate": 0,
+        "pace": "listen", "whole": False, "sample_rate": 0, "instruct": "softly",
+        "options": {"top_k": 5, "temperature": 0.7, "size": "1.7B", "dry": True},
     }  # fmt: skip
     run("say", "plain")
-    assert not {"voice", "provider", "language", "seed", "punctuation"} & set(client.asked)
+    assert not {"voice", "provider", "language", "seed", "punctuation", "instruct", "options"} & set(client.asked)
+
+
+@pytest.mark.parametrize("option", ["size", "=1", " =1"])
+def test_an_option_has_a_name_and_a_value(run, option):
+    """What is no NAME=VALUE is refused, with an example."""
+    done = run("say", "-O", option, "hi")
+    assert (done.exit_code, "temperature=0.7" in done.output) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
+import wave
 import zipfile
 from types import SimpleNamespace
 
@@ -16,6 +19,7 @@ import pytest
 
 from voicebus.bus.errors import InvalidRequest
 from voicebus.clients.cli import voices_making
+from voicebus.clients.designing import TEXTS
 from voicebus.clients.voices import Added, Recording
 from voicebus.workers import tone
 
@@ -114,12 +118,120 @@ def test_a_voice_is_changed_and_given_away(run, short_dir, own_service):
     assert not (short_dir / "state" / "voices").exists()
 
 
-def test_a_designed_voice(run, own_service):
-    """A voice from words is there, and spoken by whoever can make one."""
-    until_ready(own_service)
-    assert run("design", "grandpa", "An old man.", "-p", "tone").stdout == "grandpa is there, spoken by tone.\n"
-    assert "grandpa: designed, An old man." in run("show", "grandpa").stdout
+def reference(text, seed, words="An old man."):
+    """The file that tone's reference is, with its half second of silence."""
+    pcm = tone.expected(text, voice=f"described: {words}", seed=seed)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(24000)
+        out.writeframes(pcm + bytes(24000))
+    return file.getvalue()
+
+
+def test_a_designed_voice_is_cloned_from_one_reference(run, short_dir, own_service):
+    """One sentence is made of the words and kept with who made it, of what and with which seed; whatever is said after
+    that is cloned from it, in every sentence. No consent is asked for."""
+    text = "A sentence that is long enough to know a voice by."
+    done = run("design", "grandpa", "--describe", "An old man.", "--text", text, "--seed", "7")
+    assert (done.returncode, done.stdout) == (0, "grandpa is there, spoken by tone.\n"), done.stderr
+    assert "made by tone (1) with the seed 7" in done.stderr
+    (row,) = json.loads(run("--mine", "--json").stdout)
+    assert (row["kind"], row["description"], row["consent"]["statement"]) == ("designed", "An old man.", "")
+    (sample,) = row["samples"]
+    assert (sample["text"], sample["origin"]) == (
+        text,
+        {"provider": "tone", "version": "1", "seed": 7, "description": "An old man."},
+    )
+    shown = run("show", "grandpa").stdout
+    assert "grandpa: designed, An old man." in shown
+    assert "made from the description by tone (1) with the seed 7: nobody's voice" in shown
+    run("play", "grandpa", "--recording", "1", "-o", "copy.wav")
+    assert (short_dir / "copy.wav").read_bytes() == reference(text, 7)
+    subprocess.run(command("say", "-v", "grandpa", "-o", "x.raw", "--seed", "3", "Hello. Goodbye."), env=own_service,
+                   cwd=short_dir, check=True, capture_output=True)  # fmt: skip
+    voice = tone.cloned((reference(text, 7), text))
+    said = [tone.expected(words, voice=voice, seed=3 + n) for n, words in enumerate(("Hello.", "Goodbye."))]
+    assert (short_dir / "x.raw").read_bytes() == b"".join(said)
+    assert run("export", "grandpa", "g.voice").returncode == 0
+    assert run("import", "g.voice", "--name", "opa").stdout == "opa is there, spoken by tone.\n"
+    assert json.loads(run("--mine", "--json").stdout)[1]["samples"][0]["origin"] == sample["origin"]
+    run("remove", "grandpa", "opa")
+
+
+def test_a_reference_can_be_heard_before_it_is_kept(run, short_dir):
+    """With -o it goes into a file and nothing is kept; the seed that is told makes the same again, another one another
+    voice. Without --text it says a sentence of ours in the voice's language."""
+    done = run("design", "gran", "An old woman.", "--lang", "de", "-o", "one.wav")
+    assert (done.returncode, "Nothing is kept" in done.stderr) == (0, True), done.stderr
+    assert run("--mine").stdout == ""
+    seed = re.search(r"--seed (\d+)", done.stderr)[1]
+    run("design", "gran", "An old woman.", "--lang", "de", "-o", "same.wav", "--seed", seed)
+    run("design", "gran", "An old woman.", "--lang", "de", "-o", "other.wav", "--seed", str(int(seed) ^ 1))
+    one, same, other = ((short_dir / f"{name}.wav").read_bytes() for name in ("one", "same", "other"))
+    assert one == same != other
+    assert one == reference(TEXTS["de"], int(seed), "An old woman.")
+
+
+@pytest.mark.parametrize(("answers", "kept"), [("ny", True), ("q", False)])
+def test_a_reference_is_kept_when_it_was_liked(run, own_service, short_dir, answers, kept):
+    """On a terminal it is played, and kept, made with another seed, or thrown away, as the answers say; what was thrown
+    away can be had again by its seed."""
+    ours, theirs = pty.openpty()
+    text = "A bit more than a second."
+    line = command("voices", "design", "gran", "An old woman.", "--text", text, "--seed", "5", "--listen")
+    environ = own_service | {"VOICEBUS_SOUND": "null"}
+    with subprocess.Popen(line, env=environ, cwd=short_dir, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said, asked = b"", 0
+        for number, answer in enumerate(answers):
+            while said.count(b"Keep it?") <= number:
+                said += os.read(ours, 4096)
+            asked = number
+            os.write(ours, f"{answer}\n".encode())
+        with contextlib.suppress(OSError):  # the other end is closed
+            while data := os.read(ours, 4096):
+                said += data
+        assert process.wait(20) == (0 if kept else 1), said
+    os.close(ours)
+    (short_dir / "run" / "players").rmdir()  # nobody plays any more
+    seeds = [int(seed) for seed in re.findall(rb"Seed (\d+)\. Keep it", said)]
+    assert (seeds[0], len(seeds), len(set(seeds))) == (5, asked + 1, asked + 1)
+    rows = json.loads(run("--mine", "--json").stdout)
+    assert [row["samples"][0]["origin"]["seed"] for row in rows] == ([seeds[-1]] if kept else [])
+    assert kept or b"had again: --seed 5" in said
+
+
+def test_a_designed_voice_can_be_made_anew(run):
+    """--again takes another seed, and other words where some are given; changing the words alone is refused."""
+    run("design", "grandpa", "An old man.", "--seed", "1", "--lang", "en")
+    refused = run("change", "grandpa", "--description", "A young man.")
+    assert (refused.returncode, "voices design NAME --again" in refused.stderr) == (2, True)
+    assert run("design", "grandpa", "--again", "--seed", "2").returncode == 0
+    assert run("design", "grandpa", "--again", "--seed", "3", "--describe", "A young man.").returncode == 0
+    (row,) = json.loads(run("--mine", "--json").stdout)
+    (sample,) = row["samples"]
+    assert (row["description"], sample["origin"]["seed"], sample["text"]) == ("A young man.", 3, TEXTS["en"])
     run("remove", "grandpa")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--describe TEXT"),
+        (["A man.", "--describe", "A man."], "the description once"),
+        (["A man.", "--by", "espeak"], "espeak cannot make a voice from words"),
+        (["A man.", "--by", "nobody"], "no provider 'nobody'"),
+        (["A man.", "--text", "One sentence. And another."], "in 2 parts"),
+    ],
+)
+def test_what_cannot_be_designed_is_refused(run, arguments, words):
+    """Without words, by whoever cannot, or of more than one sentence, nothing is made, and why is said."""
+    done = run("design", "grandpa", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert run("--mine").stdout == ""
 
 
 TOLD = {

@@ -16,6 +16,7 @@ EXPECTED = {
     "silent": ("again", 1, "counts", False, True),
     "truncated": ("again", 1, "counts", False, True),
     "repeating": ("again", 1, "counts", False, True),
+    "unheard": ("again", 1, "counts", False, False),
     "rate_limited": ("next", 0, "trips", False, False),
     "quota": ("next", 0, "trips", False, False),
     "auth": ("next", 0, "trips", False, False),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from voicebus.bus.messages import Choice, Error, Style, VoiceSpec
+from voicebus.bus.codec import decode_rows
+from voicebus.bus.messages import Choice, Error, Failed, Origin, Query, SampleSpec, Style, VoiceSpec
+from voicebus.daemon.core.settings import Breaking
 
-from .voicing import CLONES, add, ask, cloning, make, spec
+from .voicing import CLONES, add, ask, cloning, make, sample_of, spec, upload
 from .world_of_one import FakeWorker
 
 DESIGNS = {"designs": "en", "instruct": True}
@@ -203,3 +205,90 @@ def test_a_voice_that_is_removed_ends_what_was_to_be_spoken_with_it():
         second.speak(second.current)
     assert client.terminals["j"].speakers[0]["provider"] == "b"
     assert client.terminals["l"].state == "finished"
+
+
+def designed(client, **more):
+    """A voice made of words, with its reference; returns the answer."""
+    data = b"made" * 50
+    upload(client, data)
+    made = Origin("b", "1/design", 7, "An old man.")
+    of = VoiceSpec("designed", "An old man.", samples=[SampleSpec(sample_of(data), "Hello.", origin=made)], **more)
+    return ask(client, "add", "old", of)
+
+
+def test_a_designed_voice_is_cloned_from_its_reference():
+    """Whoever clones speaks it from its reference, without a description; nobody has to allow it; whoever can only
+    describe it is not among its speakers then, though the daemon's chain has it first."""
+    stage, client = cloning("b", "a")
+    stage.worker("b/0", capabilities=DESIGNS)
+    worker = stage.worker("a/0", capabilities=CLONES)
+    assert designed(client).name == "old"
+    client.say(Query(request="q", what="voices", where={"kind": "mine"}))
+    (row,) = decode_rows(client.inbox[-1][1])
+    assert (row["kind"], row["speakers"], row["problem"]) == ("designed", ["a"], "")
+    assert row["samples"][0]["origin"] == {
+        "provider": "b",
+        "version": "1/design",
+        "seed": 7,
+        "description": "An old man.",
+    }
+    client.submit("j", chain=[Choice("", "old")])
+    make(worker, worker.current)
+    assert (work(worker).prompt != "", work(worker).style.instruct) == (True, "")
+    worker.speak(worker.current)
+    assert client.terminals["j"].state == "finished"
+
+
+def test_a_designed_voice_is_described_where_nobody_clones():
+    """Without anybody who clones, its words are spoken to whoever makes a voice of them."""
+    stage, client = cloning("b", "a")
+    worker = stage.worker("b/0", capabilities=DESIGNS)
+    stage.worker("a/0")
+    designed(client)
+    client.submit("j", chain=[Choice("", "old")])
+    assert (work(worker).voice, work(worker).style.instruct, work(worker).prompt) == ("en", "An old man.", "")
+
+
+def test_a_cloner_that_fails_is_not_followed_by_a_description():
+    """In the middle of a text another speaker is not the same voice, unless the voice's own chain, or the caller's,
+    allows it."""
+    stage, client = cloning("b", "a", breaking=Breaking(failures=50))
+    other, worker = stage.worker("b/0", capabilities=DESIGNS), stage.worker("a/0", capabilities=CLONES)
+    designed(client)
+    client.submit("j", "One. Two.", chain=[Choice("", "old")])
+    client.submit("k", "One. Two.", chain=[Choice("a", "old"), Choice("b", "old")])
+    make(worker, worker.current)
+    for _ in range(2):
+        attempt = worker.current
+        worker.work.pop(attempt)
+        worker.say(Failed(attempt=attempt, code="unavailable", message="gone"))
+        stage.pass_time(0.5)
+    assert client.terminals["j"].state == "failed"
+    assert work(other).style.instruct == "An old man."
+
+
+def test_before_anybody_is_ready_a_designed_voice_waits_for_who_may_clone():
+    """A daemon that has just begun knows of nobody what he can: whoever made the reference comes last."""
+    stage, client = cloning("b", "a")
+    designed(client)
+    client.submit("j", chain=[Choice("", "old")])
+    stage.worker("b/0", capabilities=DESIGNS)
+    worker = stage.worker("a/0", capabilities=CLONES)
+    assert work(worker).kind == "prompt"
+
+
+def test_a_reference_follows_the_words_that_it_was_made_from():
+    """Other words need another reference; a recording of somebody in a designed voice needs somebody's word."""
+    _stage, client = cloning("b", "a")
+    designed(client)
+    data = b"made" * 50
+    kept = SampleSpec(sample_of(data), "Hello.", origin=Origin("b", "1/design", 7, "An old man."))
+    answer = ask(client, "change", "old", VoiceSpec("designed", "A young woman.", samples=[kept]), again="x")
+    assert "voicebus voices design" in answer.message
+    other = SampleSpec(sample_of(data), "Hello.", origin=Origin("b", "1/design", 8, "A young woman."))
+    assert (
+        ask(client, "change", "old", VoiceSpec("designed", "A young woman.", samples=[other]), again="y").name == "old"
+    )
+    somebody = VoiceSpec("designed", "A young woman.", samples=[SampleSpec(sample_of(data))])
+    assert "consent" in ask(client, "change", "old", somebody, again="z").message
+    assert "consent" in ask(client, "add", "new", VoiceSpec("cloned", samples=[kept]), again="w").message

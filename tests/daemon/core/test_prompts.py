@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicebus.bus.codec import decode_map
-from voicebus.bus.messages import Choice, Error, Failed, Feed, Need, Notice, Prompt
+from voicebus.bus.messages import Choice, Error, Failed, Feed, Forget, Need, Notice, Prompt, VoiceDone
 from voicebus.daemon.core.settings import Breaking
 
 from .voicing import CLONES, add, ask, cloning, make, sample_of, spec, upload
@@ -368,3 +368,94 @@ def test_removing_takes_the_prompts_along():
     assert any(name.endswith(".prompt") for name in stage.files)
     ask(client, "remove", "berta")
     assert not stage.files
+
+
+def forgotten(worker):
+    """The keys that a worker was told to forget."""
+    return [message.key for message, _ in worker.inbox if isinstance(message, Forget)]
+
+
+def spoken(client, *workers, job="j"):
+    """Have the voice's prompt made by the first worker and fetched by the others; returns its key."""
+    voiced(client, job)
+    key = decode_map(workers[0].bodies[workers[0].current])["key"]
+    make(workers[0], workers[0].current)
+    for worker in workers[1:]:
+        worker.say(Need(key=f"prompt:{key}", up_to=10_000))
+    for worker in workers:
+        while worker.current:
+            worker.speak(worker.current)
+    return f"prompt:{key}"
+
+
+def test_who_holds_the_prompt_of_a_voice_that_is_removed_is_told_to_forget_it():
+    """Whoever made it or asked for it is told, once, when the removal is written down and before the caller hears of
+    it; nobody else is, and nobody is told again."""
+    _stage, client, (first, second, third) = ready(3)
+    key = spoken(client, first, second)
+    order = []
+    first.receive = lambda message, body: order.append(message)
+    client.receive, heard = (lambda message, body: (order.append(message), heard(message, body))), client.receive
+    assert ask(client, "remove", "anna").found
+    assert [(type(each), getattr(each, "key", "")) for each in order] == [(Forget, key), (VoiceDone, "")]
+    assert (forgotten(second), forgotten(third)) == ([key], [])
+    ask(client, "remove", "anna", again="w")
+    assert forgotten(second) == [key]
+
+
+def test_a_voice_that_is_not_removed_after_all_is_not_forgotten():
+    """Where the removal cannot be written down, and where the voice is only renamed, its prompt stays where it is."""
+    stage, client, (worker,) = ready()
+    spoken(client, worker)
+    stage.commits_fail = "the disk is broken"
+    ask(client, "remove", "anna")
+    stage.commits_fail = ""
+    ask(client, "rename", "anna", to="berta", again="x")
+    assert forgotten(worker) == []
+
+
+def test_what_another_voice_has_as_well_is_not_forgotten():
+    """A prompt goes with the last voice that is made of the same recordings."""
+    _stage, client, (worker,) = ready()
+    add(client, "berta", chain=(Choice("a"),))
+    key = spoken(client, worker)
+    ask(client, "remove", "anna")
+    assert forgotten(worker) == []
+    ask(client, "remove", "berta", again="x")
+    assert forgotten(worker) == [key]
+
+
+def test_a_prompt_that_is_another_now_is_forgotten():
+    """When a transcript is corrected, and when a prompt is to be made anew since it cannot be had, the old one goes."""
+    stage, client, (worker,) = ready()
+    key = spoken(client, worker)
+    voiced(client, "k")
+    attempt = worker.current
+    worker.work.pop(attempt)
+    worker.say(Failed(attempt=attempt, code="unavailable", message="prompt cannot be had"))
+    assert forgotten(worker) == [key]
+    for _ in range(3):
+        worker.say(Need(key="x:y", up_to=0))
+        stage.pass_time(1.0)
+    make(worker, worker.current)
+    ask(client, "change", "anna", spec(DATA, texts=("Other words.",), chain=(Choice("a"),)))
+    assert forgotten(worker) == [key, key]
+
+
+def test_prompts_that_have_to_make_room_are_forgotten(monkeypatch):
+    """Whoever has a prompt for a model that is not here any more is told when its file goes."""
+    monkeypatch.setattr("voicebus.daemon.core.prompts.PROMPTS_OF_VOICE", 1)
+    _stage, client, (worker,) = ready()
+    key = spoken(client, worker)
+    worker.ready(capabilities=CLONES, prompts={"revision": "2"})
+    spoken(client, worker, job="k")
+    assert forgotten(worker) == [key]
+
+
+def test_a_session_that_is_over_is_told_nothing():
+    """What a worker held in an earlier session it does not hold any more."""
+    _stage, client, (worker,) = ready()
+    spoken(client, worker)
+    worker.register()
+    ask(client, "remove", "anna")
+    assert forgotten(worker) == []

@@ -722,3 +722,25 @@ def test_a_suspect_that_loses_its_connection_or_dies_is_replaced() -> None:
     stage.exit("a/0", None, 9)
     stage.exit("a/1", None, 9)
     assert (state(stage, "a/0"), state(stage, "a/1")) == ("spawned", "spawned")
+
+
+@pytest.mark.parametrize(
+    ("engine", "version"),
+    [
+        ({"name": "tone", "version": "0.1.1/qwen3-tts-0.6B"}, "0.1.1/qwen3-tts-0.6B"),
+        ({"version": "x" * 300}, "x" * 100),
+        ({"version": "two\nlines"}, "1"),
+        ({"version": 7}, "1"),
+        ({}, "1"),
+        ("tone", "1"),
+    ],
+)
+def test_the_version_in_a_jobs_record_is_the_engines(engine: object, version: str) -> None:
+    """A job says which engine, with which model, made it; where that is not told, or is nothing to show, which
+    program."""
+    stage = Stage(settings("a"))
+    worker, client = stage.worker("a/0"), stage.client()
+    worker.say(Ready(rate=1000), codec.encode({**READY_BODY, "engine": engine}))
+    client.submit("j", "One.")
+    worker.speak(worker.current)
+    assert client.terminals["j"].speakers[0]["version"] == version

@@ -14,6 +14,7 @@ from voicebus.bus.messages import (
     Failed,
     Heard,
     HeardRow,
+    Need,
     Notice,
     Query,
     Rewind,
@@ -264,6 +265,31 @@ def test_an_attempt_that_says_too_little_is_truncated(about: bool, rows: int) ->
     worker.heard(worker.current, samples=rows)
     assert "truncated" in stage.core.world.workers["a/0"].last_failure
     assert "j" not in client.terminals
+
+
+@pytest.mark.parametrize("keep", ["job", "nothing"])
+def test_an_attempt_is_not_done_before_it_was_sent_the_whole_recording(keep: str) -> None:
+    """DONE before the recording's end was sent is no success, whatever was heard: its worker is replaced, and the next
+    goes on behind the rows that it brought. One that does so again ends the job by that name."""
+    stage = Stage(settings("a", transcribe=(Choice("a"),), breaking=Breaking(failures=100)), durable=True)
+    worker, client = stage.worker(hears=True), stage.client()
+    client.record("j", DATA, keep=keep)
+    worker.about(worker.current, 9.0)
+    worker.hear(worker.current, 0.0, 1.0, " One.")
+    worker.say(Need(key=f"input:{worker.current}", up_to=len(DATA) - 1))
+    worker.say(Done(attempt=worker.current, samples=2))
+    assert stage.killed == ["a/0"]
+    assert stage.core.world.workers["a/0"].last_failure == (
+        f"protocol: done with a recording of which it was sent {len(DATA) - 1} of {len(DATA)} bytes"
+    )
+    stage.exit("a/0", signal=9)
+    worker = again(stage)
+    assert worker.work[worker.current].from_s == 1.0
+    worker.about(worker.current, 9.0)
+    worker.say(Done(attempt=worker.current, samples=1))
+    assert client.terminals["j"].code == "unheard"
+    assert "0 of 14 bytes" in client.terminals["j"].message
+    assert client.text("j") == " One."
 
 
 def test_an_attempt_that_says_nothing_is_hung() -> None:

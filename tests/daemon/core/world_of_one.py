@@ -31,6 +31,7 @@ from voicebus.bus.messages import (
     HeardRow,
     Hello,
     Marks,
+    Need,
     Quit,
     Ready,
     Register,
@@ -70,6 +71,7 @@ from voicebus.daemon.core.effects import (
     WriteSample,
     WriteTake,
 )
+from voicebus.daemon.core.feeding import WINDOW_BYTES
 from voicebus.daemon.core.personal import voice_key
 from voicebus.daemon.core.records import (
     Found,
@@ -259,8 +261,15 @@ class FakeWorker:
         """Say how far it has come."""
         self.say(Heard(attempt=attempt, n=self.rows.get(attempt, 0), at_s=at_s))
 
+    def fetch(self, attempt: str) -> None:
+        """Have all of a recording sent."""
+        work = self.work.get(attempt)
+        for at in range(0, work.size if work is not None else 0, WINDOW_BYTES):
+            self.say(Need(key=f"input:{attempt}", offset=at, up_to=at + WINDOW_BYTES))
+
     def heard(self, attempt: str, **changes: Any) -> None:
         """All of a recording is dealt with."""
+        self.fetch(attempt)
         self.work.pop(attempt, None)
         self.say(Done(attempt=attempt, **{"samples": self.rows.get(attempt, 0), "work_s": 0.5, **changes}))
 

@@ -130,6 +130,19 @@ def test_only_the_last_few_prompts_stay_on_the_device(bare):
     assert item is bare._clones._recent["k5"]
 
 
+def test_a_prompt_that_is_forgotten_is_off_the_device(bare):
+    """Of one key that one goes, of none all; one that is not there is no mistake."""
+    one = kept(bare, Sample(hum(2.0)), key="k0")
+    bare.forget("")
+    for number in range(3):
+        bare._clones.of(Request(TEXT, "", prompt=VoicePrompt(one.arrays, one.words, f"k{number}")))
+    bare.forget("k1")
+    bare.forget("another")
+    assert list(bare._clones._recent) == ["k0", "k2"]
+    bare.forget("")
+    assert not bare._clones._recent
+
+
 def test_other_weights_need_other_prompts(checkpoint, tmp_path):
     """What a prompt is for follows the weights, not the folder's name."""
     from voicebus.workers._qwen_cloning import made_for

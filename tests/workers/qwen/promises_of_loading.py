@@ -19,12 +19,14 @@ from .hub import LARGE, REVISION, Hub
 
 @pytest.fixture
 def refused(engine_class):
-    """`refused(settings)`: what loading with these settings says."""
+    """`refused(settings)`: what loading with these settings says. lasting: and whether that is so until somebody
+    changes something, so that the worker is left alone at once."""
 
-    def get(settings):
+    def get(settings, *, lasting=None):
         with pytest.raises(EngineError) as caught:
             engine_class().load(settings, lambda _percent, _note: None)
         assert caught.value.code == "load_failed"
+        assert lasting in (None, caught.value.lasting)
         return caught.value.message
 
     return get
@@ -53,8 +55,8 @@ def test_loading_tells_how_far_it_is(settings, engine_class):
     ],
 )
 def test_a_wrong_setting_is_named(refused, settings, wrong, words):
-    """Each setting that cannot be is refused by its name and value."""
-    assert words in refused({**settings(), **wrong})
+    """Each setting that cannot be is refused by its name and value, and not tried again as it is."""
+    assert words in refused({**settings(), **wrong}, lasting=True)
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "speech_tokenizer/config.json", "generation_config.json"])
@@ -62,7 +64,7 @@ def test_half_a_model_is_no_model(refused, settings, checkpoint, tmp_path, file)
     """A folder that lacks a file is refused with the file's name and the command that gets the whole."""
     folder = shutil.copytree(checkpoint(), tmp_path / "half")
     (folder / file).unlink()
-    said = refused(settings(model=str(folder)))
+    said = refused(settings(model=str(folder)), lasting=True)
     assert file.removesuffix(".safetensors") in said
     assert "hf download Qwen/" in said
 
@@ -72,7 +74,7 @@ def test_another_model_is_refused(refused, settings, checkpoint, tmp_path):
     folder = shutil.copytree(checkpoint(), tmp_path / "other")
     told = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(told | {"tokenizer_type": "qwen3_tts_tokenizer_25hz"}))
-    assert "is no Qwen3-TTS model of 12 Hz" in refused(settings(model=str(folder)))
+    assert "is no Qwen3-TTS model of 12 Hz" in refused(settings(model=str(folder)), lasting=True)
 
 
 def test_broken_weights_are_an_error(refused, settings, checkpoint, tmp_path):
@@ -94,7 +96,7 @@ def hub(tmp_path, monkeypatch):
 def test_a_model_that_was_not_downloaded_is_named_with_the_command(refused, settings, tmp_path, monkeypatch):
     """Offline, which is the default, nothing is downloaded; the published model's name and the command are said."""
     hub(tmp_path, monkeypatch)
-    said = refused({**settings(), "model": "", "size": "1.7B", "kind": "base"})
+    said = refused({**settings(), "model": "", "size": "1.7B", "kind": "base"}, lasting=True)
     assert "Qwen/Qwen3-TTS-12Hz-1.7B-Base is not on this machine, and offline is set" in said
     assert "hf download Qwen/Qwen3-TTS-12Hz-1.7B-Base" in said
 
