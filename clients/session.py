@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from ..bus import codec
 from ..bus.errors import BadMessage, Disconnected, VersionMismatch, VoicebusError, error_for
 from ..bus.messages import (
+    Accepted,
+    Attached,
     Bye,
     Cancel,
     CancelledAll,
@@ -155,6 +157,8 @@ class Session:
         if self.outbox:  # until the socket takes it, only the end of patience is left to wait for
             if self._lost_at is not None:
                 return self._lost_at + self.reconnect_s
+            if not self.waiting:  # nobody's patience ends: the socket says when it takes something
+                return float("inf")
             # When it began to wait is noted in the next `tick`.
             return self._said + BLOCKED_S if self._blocked_since is None else self._blocked_since + BLOCKED_S
         times = [self._greet_at if not self.ready else self._said + self._beat()]
@@ -326,6 +330,9 @@ class Session:
         if isinstance(message, OfJobAnswer):
             self._answer_of_job(message)
         reading = self.readings.get(message.job)
+        if isinstance(message, Accepted | Attached) and (reading is None or reading.over):
+            # Said again before the first answer came, and heard when all was over: it would be read to nobody for ever.
+            self._put(Detach(job=message.job))
         if reading is not None:
             reading.receive(message, body, now)
             if reading.over and message.job in self._dropped:

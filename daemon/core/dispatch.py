@@ -77,9 +77,8 @@ def start(world: World, provider: ProviderState, worker: Worker, job: Job, segme
 def _to_speak(world: World, provider: ProviderState, worker: Worker, job: Job, segment: Segment, now: float) -> Attempt:
     source = job.text.slice(segment.start, segment.end)
     said = Respelled(source) if job.submit.ssml else world.pronunciations.respell(source)
-    take = Take(
-        world.attempt_name(), provider.name, provider.version, job.entry.spoken, seed=keeping.seed(job, segment)
-    )
+    take = Take(world.attempt_name(), provider.name, provider.version, job.entry.spoken)
+    take.seed, take.origin = keeping.seed(job, segment), own.origin(job.entry)
     expected = int((segment.end - segment.start) * provider.char_s / job.submit.style.rate * job.rate) + 1
     granted = leases.window(job.rate)
     return Attempt(take.name, worker.id, job, segment, take, job.rate, now, now, granted, expected, said)

@@ -87,6 +87,7 @@ def take_meta(job: Job, segment: Segment, take: Take) -> dict[str, object]:
         "provider": take.provider,
         "version": take.version,
         "voice": take.voice,
+        "origin": take.origin,
         "samples": take.samples,
         "seed": take.seed,
         "peak": take.peak,

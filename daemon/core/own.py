@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from ...bus.messages import Choice, Style
+from . import personal
 from .catalogue import Catalogue, Problem
 from .personal import digest, prompt_file, voice_key
 from .records import VoiceSaved
@@ -108,6 +109,11 @@ def prompt_of(entry: Entry) -> tuple[int, str]:
     """Which voice prompt an entry needs: of whom, and in which file."""
     assert entry.own is not None
     return entry.own.uid, prompt_file(entry.own.spec, entry.prompt)
+
+
+def origin(entry: Entry) -> str:
+    """What the voice of an entry sounds like, in short; "" for a provider's own."""
+    return personal.origin(entry.own.spec) if entry.own is not None else ""
 
 
 def equipped(world: World, entry: Entry) -> bool:

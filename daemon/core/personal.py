@@ -90,6 +90,11 @@ def material(spec: VoiceSpec) -> str:
     return digest(word for each in spec.samples for word in (each.sample, each.text))[:_MATERIAL]
 
 
+def origin(spec: VoiceSpec) -> str:
+    """What makes a voice sound as it does, in short: its material, or how it is described."""
+    return material(spec) if spec.samples else digest([spec.description])[:_MATERIAL]
+
+
 def prompt_file(spec: VoiceSpec, key: str) -> str:
     """The file of a voice prompt: the voice's material, so that what is left of a voice is found, and the key."""
     return f"{material(spec)}.{key}{PROMPT_SUFFIX}"

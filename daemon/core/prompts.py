@@ -163,8 +163,10 @@ def _doubt(world: World, attempt: Attempt, failure: Failure) -> None:
     has it made anew, which costs little where it was something else."""
     entry = attempt.job.entry if attempt.job is not None else None
     if entry is not None and entry.prompt and failure.told and failure.code == "unavailable":
-        world.prompts.pop(own.prompt_of(entry), None)
-        recall(world, *own.prompt_of(entry))
+        uid, name = own.prompt_of(entry)
+        if world.prompts.pop((uid, name), None) is not None:
+            world.effects.append(DropVoiceFiles(uid, (name,)))  # which nobody would find when the voice goes
+        recall(world, uid, name)
 
 
 def lost(world: World, attempt: Attempt, failure: Failure, now: float) -> None:

@@ -180,8 +180,12 @@ class VoiceSaved:
     created: float = 0.0
 
     def is_same(self, other: VoiceSaved) -> bool:
-        """Whether this is a voice as that one is, whatever it is called."""
-        return self.uid == other.uid and self.spec == other.spec and self.created == other.created
+        """Whether this is a voice as that one is, cloned from the same, whatever it is called and said to be."""
+        return self._origin() == other._origin()
+
+    def _origin(self) -> tuple[object, ...]:
+        cloned_from = [(each.sample, each.text) for each in self.spec.samples]
+        return self.uid, self.created, self.spec.kind, cloned_from
 
     def dated(self, now: float) -> VoiceSaved:
         """The same with the date put to what happens now."""

@@ -14,10 +14,11 @@ from typing import Any
 
 from ...bus.codec import encode
 from ...bus.messages import Terminal
-from . import cutting, ending, keeping, log, recordings, routing, schedule
+from . import cutting, ending, keeping, log, own, recordings, routing, schedule
 from .catalogue import Problem
 from .contents import Recording
 from .jobs import splitter
+from .personal import voice_key
 from .records import Found, JobEnded, SavedJob, SegmentSaved, TakeFound, Unfinished
 from .segmentation import Splitter
 from .state import Entry, Job, Segment, Take
@@ -63,12 +64,13 @@ def _restore(world: World, found: Unfinished, now: float) -> None:
         _place_rows(world, job, job.recording, found.records)
     else:
         _place(world, job, found.records)
+        _no_other_voice(job)
     job.alone_since = now
     ending.finish_if_done(world, job, now)
     if not job.over:
         nobody = routing.route(world, job, now)
         if nobody:
-            ending.end(world, job, "failed", "unavailable", nobody, now)
+            ending.end(world, job, "failed", job.entry.code or "unavailable", nobody, now)
         else:
             schedule.update(world, job)
 
@@ -156,6 +158,17 @@ def _place(world: World, job: Job, records: Sequence[TakeFound]) -> None:
     log.advance(world, job)
 
 
+def _no_other_voice(job: Job) -> None:
+    """What was begun with a voice of the user's own is not finished with another that has its name by now."""
+    took = [segment.take for segment in job.segments if segment.take is not None]
+    began = {voice_key(job.key[0], take.voice): take.origin for take in took if take.origin}
+    for entry in job.chain:
+        before = began.get(voice_key(job.key[0], entry.spoken), "")
+        if entry.own is not None and before not in ("", own.origin(entry)):
+            entry.refusal = f"{entry.spoken} is another voice now than the one that began to speak"
+            entry.code = "unknown_voice"
+
+
 def _ranges(job: Job, records: Sequence[TakeFound]) -> list[Segment]:
     """The segments of which the journal has a take, or the word that they were left out, in the order of the text."""
     known: list[Segment] = []
@@ -237,6 +250,7 @@ def _take(record: TakeFound) -> Take:
     take = Take(meta["take"], meta["provider"], meta["version"], meta["voice"], meta["samples"], seed=meta["seed"])
     take.peak, take.rms = meta["peak"], meta["rms"]
     take.first_audio_s, take.work_s, take.made_s = meta["first_audio_s"], meta["work_s"], meta["made_s"]
+    take.origin = meta.get("origin", "")  # an earlier version did not say
     take.whole = take.stored = True
     take.pcm_at, take.marks_at, take.marks_bytes = record.pcm_at, record.marks_at, record.marks_bytes
     return take

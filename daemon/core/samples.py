@@ -16,7 +16,7 @@ from ...bus.messages import Fetch, Fetched, Sample, SampleHeld
 from . import judging
 from .effects import CheckSample, DropVoiceFiles, Filed, WriteSample
 from .personal import DIGEST, Upload, sample_file
-from .records import SampleFacts
+from .records import SampleFacts, VoiceRemoved
 from .state import Client
 from .world import World
 
@@ -82,8 +82,10 @@ def taken(world: World, uid: int | None = None) -> int:
 
 
 def in_voices(world: World, uid: int) -> set[str]:
-    """The recordings that some voice of a user has."""
-    return {each.sample for key, voice in world.voices.items() if key[0] == uid for each in voice.samples}
+    """The recordings that some voice of a user has, or is about to have: it is being written down with them."""
+    coming = [pending.voice for pending in world.changing.values() if not isinstance(pending.record, VoiceRemoved)]
+    voices = [*world.voices.values(), *(voice for voice in coming if voice is not None)]
+    return {each.sample for voice in voices if voice.uid == uid for each in voice.samples}
 
 
 def written(world: World, uid: int, sample: str, have: int, reason: str, now: float) -> None:

@@ -31,7 +31,8 @@ ClientKey = tuple[int, int]
 class Take:
     """The audio of one attempt; or one row of a transcript, which counts as one sample. chunks, starts: the PCM in
     memory and each chunk's first sample; empty once the take is in a journal, at pcm_at and marks_at there.
-    first_audio_s, made_s: from WORK to the first sound, and to DONE; work_s: of the engine's own work."""
+    first_audio_s, made_s: from WORK to the first sound, and to DONE; work_s: of the engine's own work. origin: of what
+    the user's own voice is made that it is spoken with, "" for none and where nobody knows."""
 
     name: str
     provider: str
@@ -52,6 +53,7 @@ class Take:
     first_audio_s: float = 0.0
     work_s: float = 0.0
     made_s: float = 0.0
+    origin: str = ""
 
 
 @dataclass(slots=True)

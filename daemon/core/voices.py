@@ -8,8 +8,10 @@ same request again is answered again.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...bus.codec import HEADER_BYTES, VOICE_NAME, encode
 from ...bus.messages import SampleSpec, Voice, VoiceDone, VoiceSpec
@@ -44,7 +46,7 @@ REMEMBERED = 1000
 def restore(world: World, found: Sequence[VoiceSaved], files: Mapping[tuple[int, str], int], now: float) -> None:
     """Take up the voices of an earlier daemon. files: what is there beside them, with its size."""
     for voice in found:
-        world.voices[voice_key(voice.uid, voice.name)] = voice
+        world.voices[voice_key(voice.uid, voice.name)] = _unlike(world, voice)
         for each in voice.samples:
             if files.get((voice.uid, sample_file(each.sample))) == each.bytes:
                 recording = Upload(each.bytes, each.bytes, "ready", each.facts, touched=now)
@@ -52,12 +54,22 @@ def restore(world: World, found: Sequence[VoiceSaved], files: Mapping[tuple[int,
     world.prompts.update({key: size for key, size in files.items() if key[1].endswith(PROMPT_SUFFIX)})
 
 
+def _unlike(world: World, voice: VoiceSaved) -> VoiceSaved:
+    """The voice, told from all others of its user by the moment at which it was made: two may have been written down
+    at one."""
+    created = {other.created for other in world.voices.values() if other.uid == voice.uid}
+    while voice.created in created:
+        voice = replace(voice, created=math.nextafter(voice.created, math.inf))
+    return voice
+
+
 def do(world: World, client: Client, said: Voice, body: bytes, now: float) -> None:
     """A client wants something done with a voice of its own."""
-    key = voice_key(client.uid, said.name)
-    if key in world.changing:
-        _meanwhile(world, client, said, world.changing[key])
-        return
+    names = (said.name, said.to) if said.action == "rename" else (said.name,)
+    for key in (voice_key(client.uid, name) for name in names):
+        if key in world.changing:
+            _meanwhile(world, client, said, world.changing[key])
+            return
     if not world.durable:
         text = "This daemon keeps nothing on the disk, and so no voices; see: voicebus daemon status"
         world.error(client.peer, "storage", text, request=said.request)
@@ -66,11 +78,13 @@ def do(world: World, client: Client, said: Voice, body: bytes, now: float) -> No
 
 
 def _meanwhile(world: World, client: Client, said: Voice, pending: Pending) -> None:
-    """The voice is being changed: the same once more waits for the same answer, anything else has to come again."""
-    if (said.action, said.to, said.spec) == pending.said:
+    """A voice with this name is being changed, or gets it: the same once more waits for the same answer, anything else
+    has to come again."""
+    same = voice_key(client.uid, said.name) == pending.old
+    if same and (said.action, said.to, said.spec) == pending.said:
         pending.askers[client.peer, said.request] = None
     else:
-        text = f"The voice {said.name!r} is just being changed; try again in a moment."
+        text = f"The voice {said.name!r}, or the name it is to have, is just being changed; try again in a moment."
         world.error(client.peer, "queue_full", text, request=said.request, retry_after=AGAIN_S)
 
 
@@ -260,8 +274,20 @@ def _commit(
     pending.voice, pending.old = voice, voice_key(client.uid, said.name)
     pending.said = (said.action, said.to, said.spec)
     pending.askers[client.peer, said.request] = None
-    world.changing[pending.old] = pending
+    for key in _names(pending):
+        world.changing[key] = pending
     world.commit(pending)
+
+
+def _names(pending: Pending) -> set[tuple[int, str]]:
+    """The keys that are taken while a voice changes: its own, and the one that it gets."""
+    assert pending.voice is not None
+    return {pending.old, voice_key(pending.voice.uid, pending.voice.name)}
+
+
+def _settle(world: World, pending: Pending) -> None:
+    for key in _names(pending):
+        del world.changing[key]
 
 
 def settled(world: World, pending: Pending, outcome: Outcome, now: float) -> None:
@@ -273,7 +299,7 @@ def settled(world: World, pending: Pending, outcome: Outcome, now: float) -> Non
         world.count("commits that failed", outcome.reason)
         if removed:
             world.voices[pending.old] = voice
-        del world.changing[pending.old]
+        _settle(world, pending)
         for peer, request in pending.askers:
             text = f"The voice {voice.name} could not be written down: {outcome.reason}"
             world.error(peer, "storage", text, request=request)
@@ -284,7 +310,7 @@ def settled(world: World, pending: Pending, outcome: Outcome, now: float) -> Non
         if not removed:
             _unspoken(world, before, f"the voice {before.name} was changed", now)
     if not removed:
-        world.voices[voice_key(voice.uid, voice.name)] = voice.dated(outcome.at)
+        world.voices[voice_key(voice.uid, voice.name)] = _unlike(world, voice.dated(outcome.at))
     names = _unneeded(world, before) if before is not None else ()
     if names:
         world.ticket += 1
@@ -320,14 +346,14 @@ def files_dropped(world: World, ticket: int, reason: str, now: float) -> None:
         _answer(world, pending)
         return
     world.count("files of voices that could not be removed", reason)
-    del world.changing[pending.old]
+    _settle(world, pending)
     for peer, request in pending.askers:
         world.error(peer, "storage", f"The voice is gone, but not all of its files: {reason}", request=request)
 
 
 def _answer(world: World, pending: Pending) -> None:
     assert pending.voice is not None
-    del world.changing[pending.old]
+    _settle(world, pending)
     if isinstance(pending.record, VoiceRemoved):
         world.removed[pending.old] = None
         while len(world.removed) > REMEMBERED:

@@ -207,6 +207,41 @@ def test_nothing_is_repeated_into_a_full_pipe() -> None:
     assert play.session.sleep_until() == pytest.approx(play.now + 0.4 + 0.5)
 
 
+def test_who_waits_for_nothing_sleeps_while_nothing_can_be_sent() -> None:
+    """A sign of life that the socket does not take wakes nobody again and again; it goes when the socket takes it. When
+    something is asked meanwhile, patience ends as ever."""
+    play = Play()
+    play.now += 10
+    play.session.tick(play.now)
+    play.now += 1
+    play.session.tick(play.now)
+    assert [type(message) for message, _ in play.session.outbox] == [Hello]
+    assert play.session.sleep_until() == float("inf")
+    play.session.ask(Query(what="status"), play.now)
+    assert play.session.sleep_until() == play.now + 0.5
+    play.now += 1
+    play.session.tick(play.now)
+    assert play.session.lost
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_was_asked_twice_is_not_read_to_nobody(dropped: bool) -> None:
+    """A request that was said again before it was answered is heard when the reading is over; the daemon, which reads
+    it once more, is told that nobody listens."""
+    play = Play()
+    reading = Reading("j", now=play.now)
+    play.session.add(reading)
+    assert play.kinds() == [Attach]
+    play.say(Attached(job="j", rate=1000))
+    play.say(Terminal(job="j", state="finished"))
+    assert reading.over
+    if dropped:
+        play.session.drop("j")
+    assert play.kinds() == []
+    play.say(Attached(job="j", rate=1000))
+    assert play.kinds() == [Detach]
+
+
 def test_questions_and_answers() -> None:
     """Each question gets the answer that names it, an ERROR becomes the exception of its code."""
     play = Play()

@@ -24,8 +24,22 @@ from pathlib import Path
 from shim import Files, Shim
 from stores import Desk, ended, saved, segment
 
+from voicebus.bus.messages import Consent, SampleSpec, VoiceSpec
 from voicebus.daemon import store_purge, store_upkeep
-from voicebus.daemon.core.records import JobDeleted, JobImported, JobPinned, Retention, TextAdded, TextClosed, Wanted
+from voicebus.daemon.core.records import (
+    JobDeleted,
+    JobImported,
+    JobPinned,
+    Retention,
+    SampleFacts,
+    SampleSaved,
+    TextAdded,
+    TextClosed,
+    VoiceRemoved,
+    VoiceRenamed,
+    VoiceSaved,
+    Wanted,
+)
 from voicebus.daemon.store import open_store
 from voicebus.daemon.store_schema import connect
 
@@ -33,7 +47,16 @@ SECRET = "Xylophon"
 LONG = " ".join(f"word{number}" for number in range(3000))
 BURST = 5
 
+
+def voice(name: str, words: str) -> VoiceSaved:
+    """A user's own voice, which says this in its recording."""
+    sample = f"{len(words):064x}"
+    spec = VoiceSpec(samples=[SampleSpec(sample, words)], consent=Consent("me", "It is my own voice."))
+    return VoiceSaved(1000, name, spec, (SampleSaved(sample, 5, SampleFacts(5.0, 24_000, 1)),))
+
+
 SESSION = (
+    voice("anna", f"{SECRET}4"),
     saved(1, "Alpha", complete=False),
     TextAdded(1, 1, b" and beta"),
     TextClosed(1, 2),
@@ -47,6 +70,9 @@ SESSION = (
     ended(4),
     JobDeleted(1000, "job-4"),
     saved(5, f"{SECRET}3", keep="job"),
+    voice("berta", "Words of hers."),
+    VoiceRenamed("berta", voice("clara", "Words of hers.")),
+    voice("anna", "Other words."),
     # From here on, five at once: the first waits for its journal while the others gather.
     ended(5),
     saved(6, "Gamma"),
@@ -60,8 +86,13 @@ SESSION = (
     saved(8, "Omega"),
     JobImported(saved(9, "Sigma"), (b"Sigma", LONG.encode()), ended(9), pinned=True),
     JobImported(saved(10, "Sigma", job="job-9"), (b"Sigma",), ended(10), pinned=False),
+    voice("dora", f"{SECRET}5"),
+    VoiceRemoved(1000, "Dora"),
 )
-FIRST_OF_BURST = 13
+FIRST_OF_BURST = 17
+GONE = {1: "job-3", 2: "job-4", 3: "job-5"}
+"""Which job says which of the secret words; the rest voices do, in their recordings."""
+
 NAMES = [f"job-{number}" for number in range(1, 10)]
 
 
@@ -116,7 +147,7 @@ def observed(desk: Desk) -> object:
         desk.history(text="word2999"),
         desk.ask(Wanted("text", 1000, "job-7")),
     ]
-    return jobs, [each.rows for each in found], desk.store.load(), desk.store.logs()
+    return jobs, [each.rows for each in found], desk.store.load(), desk.store.logs(), desk.store.voices()
 
 
 def expected(folder: Path) -> list[object]:
@@ -161,9 +192,10 @@ def check(path: Path, begun: int, told: int, states: list[object]) -> None:
     seen = observed(desk)
     assert seen in states[told : begun + 1], f"told {told}, begun {begun}: {seen}"
     assert desk.commit(saved(50), ended(50), JobDeleted(1000, "job-50")) == ["done"] * 3
-    for number in (1, 2, 3):
+    said = [each.text for voice in desk.store.voices() for each in voice.spec.samples]
+    for number in (1, 2, 3, 4, 5):
         word = f"{SECRET}{number}".encode()
-        gone = desk.job({1: "job-3", 2: "job-4", 3: "job-5"}[number]).saved is None
+        gone = desk.job(GONE[number]).saved is None if number in GONE else word.decode() not in said
         holding = [name for name, data in desk.files().items() if word in data or word.lower() in data]
         assert not (gone and holding), f"{word!r} is in {holding}"
     desk.store.close()

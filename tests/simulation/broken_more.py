@@ -161,3 +161,10 @@ def heard_from_the_beginning() -> list[Swap]:
 
 def recording_left_behind() -> list[Swap]:
     return [(recordings, "DropInput", lambda log: effects.DropInput(f"{log}x"))]
+
+
+# Found in the core by this simulation, and put back in.
+
+
+def deleted_and_past_its_time() -> list[Swap]:
+    return [(aging, "_used", lambda job: bool(job.readers or job.openers))]

@@ -6,21 +6,22 @@ person's `Heard` of a job is what a file would hold that is cut back where the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicebus.bus import codec
 from voicebus.bus.errors import Disconnected
 from voicebus.bus.messages import Choice, Hello, Submit
-from voicebus.clients.events import About, Frame, Passage, Result, Rewound
+from voicebus.clients.events import About, Frame, Passage, Rewound
 from voicebus.clients.reading import Reading
 from voicebus.clients.session import Session
 from voicebus.clients.speech import SpeechBase
 
 from .clock import Clock
+from .doings import Doing, Doings
+from .hearing import Heard
 from .network import Network, Plug
 from .oracle import RATE, Oracle, Wrong
-from .plan import USERS, Order, Wish
+from .plan import USERS, Act, Order, Wish
 from .wishes import Wished, Wishes
 
 if TYPE_CHECKING:
@@ -36,67 +37,9 @@ PASSING = frozenset({"storage", "queue_full", "unavailable"})
 """Refusals that are no fault of the caller's."""
 
 
-@dataclass
-class Heard:
-    """One job for one person. new: they asked for it. pcm: what they have. takes: where each take in it begins. rows:
-    of a transcript, whose rows have a place in `pcm` as samples have.
-    kept: the daemon has all of the text. over: the result is known; lost: there will be none,
-    and that is as it should be."""
-
-    order: Order
-    uid: int
-    new: bool
-    whole: bool
-    speed: float
-    share: float = 0.0
-    pcm: bytearray = field(default_factory=bytearray)
-    takes: list[tuple[int, str]] = field(default_factory=list)
-    rows: list[str] = field(default_factory=list)
-    accepted: bool = False
-    kept: bool = False
-    waits: bool = False
-    asked: bool = False
-    cancelled: bool = False
-    result: Result | None = None
-    lost: str = ""
-    speech: SpeechBase | None = None
-    reading: Reading | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is waited for any more."""
-        return self.result is not None or bool(self.lost)
-
-    @property
-    def read(self) -> str:
-        """How it is read."""
-        return "whole" if self.whole else str(self.order.options["read"]) if self.new else "live"
-
-    def frame(self, frame: Frame, oracle: Oracle) -> None:
-        """Keep a frame. Raises Wrong."""
-        if 2 * frame.offset != len(self.pcm):
-            raise Wrong(f"{self.order.name}: {len(self.pcm) // 2} samples are here, {frame.offset} came")
-        if not self.takes or self.takes[-1][1] != frame.take:
-            self.takes.append((frame.offset, frame.take))
-        oracle.frame(frame.pcm, frame.take, frame.offset - self.takes[-1][0])
-        self.pcm += frame.pcm
-
-    def row(self, event: About | Passage) -> int:
-        """Keep a row of a transcript; its number. What was heard begins with the name of the attempt."""
-        number, text = (0, event.language) if isinstance(event, About) else (event.number, event.text)
-        if number != len(self.rows):
-            raise Wrong(f"{self.order.name}: {len(self.rows)} rows are here, {number} came")
-        self.takes.append((number, f"{text.partition(' ')[0]}:{number}"))
-        self.rows.append(text)
-        self.pcm += b"rr"
-        return number
-
-    def rewound(self, offset: int) -> None:
-        """Forget what came from there on."""
-        del self.rows[offset:]
-        del self.pcm[2 * offset :]
-        while self.takes and self.takes[-1][0] >= offset:
-            self.takes.pop()
+NO_VOICE = frozenset({"unknown_voice"})
+PATIENCE = 12
+"""So often somebody asks again who is told that there is no such voice: it may come."""
 
 
 class Person:
@@ -108,6 +51,7 @@ class Person:
         self.lives = 0
         self.jobs: dict[str, Heard] = {}
         self.wishes = Wishes(number)
+        self.doings = Doings(number, self.uid)
         self.stalled_until = 0.0
         self.paused_until = 0.0
         self.plug: Plug | None = None
@@ -153,6 +97,7 @@ class Person:
                 self._note(heard, heard.reading)
             heard.speech = heard.reading = None
         self.wishes.forget()
+        self.doings.forget()
         return lost
 
     def _note(self, heard: Heard, reading: Reading) -> None:
@@ -171,7 +116,8 @@ class Person:
 
     def _wake(self, at: float) -> None:
         self._wakes += 1
-        self._clock.at(max(at, self._clock.now + 0.001), self._woken, self._wakes)
+        if at < float("inf"):
+            self._clock.at(max(at, self._clock.now + 0.001), self._woken, self._wakes)
 
     def _woken(self, number: int) -> None:
         if number == self._wakes:
@@ -182,7 +128,7 @@ class Person:
         session, plug, now = self.session, self.plug, self._clock.now
         if session is None or plug is None or now < self.stalled_until:
             return
-        look = self.wishes.put(session, now)
+        look = self._put(session, now)
         while True:
             session.tick(now)
             self._send(session, plug)
@@ -195,9 +141,12 @@ class Person:
         if session.error is not None:
             self._lost(session)
         else:
-            look = min(look, self.wishes.put(session, now))
+            look = min(look, self._put(session, now))
             self._send(session, plug)
             self._wake(min(session.sleep_until(), look))
+
+    def _put(self, session: Session, now: float) -> float:
+        return min(self.wishes.put(session, now), self.doings.put(session, now))
 
     def _send(self, session: Session, plug: Plug) -> None:
         while session.outbox and plug.up:
@@ -230,6 +179,11 @@ class Person:
     def want(self, wish: Wish) -> None:
         """Have something done with a job."""
         self.wishes.all.append(Wished(wish))
+        self._step()
+
+    def act(self, act: Act) -> None:
+        """Have something done with a voice."""
+        self.doings.all.append(Doing(act))
         self._step()
 
     def hear(self, heard: Heard) -> None:
@@ -270,7 +224,7 @@ class Person:
         self._clock.after(order.gap, self._feed, heard, reading, 1)
 
     def _submit(self, order: Order, now: float) -> Reading:
-        submit = Submit(job=order.name, chain=[Choice("a"), Choice("b")], **order.options)
+        submit = Submit(job=order.name, chain=[Choice("a", order.voice), Choice("b", order.voice)], **order.options)
         text = order.pieces[0].encode()
         return Reading(
             order.name, now=now, read=order.options["read"], window_s=order.window_s, submit=submit, text=text
@@ -364,11 +318,15 @@ class Person:
         self._note(heard, reading)
         if isinstance(error, Disconnected) and error is (self.session.error if self.session else None):
             return  # all of them are lost, and go on with the next program
-        code = getattr(error, "code", "")
-        if heard.order.options["keep"] == "nothing" and (
-            code in ("not_found", "gone") or isinstance(error, Disconnected)
-        ):
+        code, lost = getattr(error, "code", ""), heard.order.options["keep"] == "nothing"
+        if lost and (code in ("not_found", "gone") or isinstance(error, Disconnected)):
             heard.lost = str(error)
+        elif code in NO_VOICE and heard.order.voice and (not heard.accepted or lost):
+            heard.refused += 1
+            if heard.refused == PATIENCE:
+                heard.lost = str(error)
+            else:
+                self._clock.after(AGAIN_S, self._again, heard)
         elif code == "ended" and heard.read == "none":
             heard.accepted = heard.kept = True  # its text can no longer be kept; how it ended can be asked
             self._clock.after(AGAIN_S, self._again, heard)

@@ -44,9 +44,9 @@ class Clock:
 
     def run(self, until: float, most: int) -> None:
         """Let everything happen up to a moment; most: so many steps at most, since a world may run hot."""
-        heap = self._heap
+        heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= until:
-            self.now, _, do, args = heapq.heappop(heap)
+            self.now, _, do, args = pop(heap)
             self.steps += 1
             if self.steps > most:
                 raise AssertionError(f"still busy after {most} steps, at {self.now:.3f}")
@@ -55,9 +55,7 @@ class Clock:
 
     def trace(self, what: str, data: bytes = b"", peer: bytes = b"", told: object = None) -> None:
         """Put down that something happened. told: what `data` means, for people."""
-        self._digest.update(f"{self.now!r} {what} ".encode())
-        self._digest.update(peer)
-        self._digest.update(data)
+        self._digest.update(b"%a %b %b%b" % (self.now, what.encode(), peer, data))
         if self._keep:
             self.lines.append(f"{self.now:10.4f}  {what}{peer.decode():5} {'' if told is None else told}".rstrip())
 

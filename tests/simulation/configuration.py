@@ -42,6 +42,7 @@ def settings(plan: Plan) -> Settings:
             first_chunk_s=3.0,
             chunk_s=2.0,
             stop_s=2.0,
+            prompt_s=5.0,
             key=KEY if plan.outsiders else "",
             recycle_jobs=plan.recycle,
             idle_unload_s=plan.unload,

@@ -14,6 +14,8 @@ from typing import Any
 from voicebus.daemon.core.effects import Stored, WriteNote, WriteTake
 from voicebus.daemon.core.records import TakeFound
 
+from .voice_disk import VoiceDisk
+
 HEADER_BYTES = 300
 """Header and metadata of a record, roughly."""
 
@@ -33,13 +35,22 @@ class Disk:
     of jobs can, into room that was taken before; not so where the file system promises none."""
 
     def __init__(self, chance: Random) -> None:
-        self.full = False
+        self.voices = VoiceDisk(chance)
         self.ends = False
         self.files: dict[str, File] = {}
         self.packed: dict[str, File] = {}
         self.inputs: dict[str, bytearray] = {}
         self._removed: dict[str, File] = {}
         self._chance = chance
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room."""
+        return self.voices.full
+
+    @full.setter
+    def full(self, full: bool) -> None:
+        self.voices.full = full
 
     def write_take(self, effect: WriteTake) -> tuple[int, int]:
         """Write a take; where its PCM and its marks are. Raises OSError."""
@@ -74,7 +85,12 @@ class Disk:
 
     def read_file(self, name: str, at: int, length: int) -> bytes:
         """A range of another file. Raises OSError."""
-        data = bytes(self.inputs.get(name, b"")[at : at + length])
+        folder, _, rest = name.partition("/")
+        if folder == "voices":
+            uid, _, name = rest.partition("/")
+            data = self.voices.read(int(uid), name)[at : at + length]
+        else:
+            data = bytes(self.inputs.get(name, b"")[at : at + length])
         if len(data) != length:
             raise OSError(f"{name} ends too soon")
         return data
@@ -129,6 +145,7 @@ class Disk:
             # The torn tail is cut off when the journal is taken up.
             del file.data[file.ends[-1] if file.ends else 0 :]
             file.synced = len(file.data)
+        self.voices.power_cut()
 
     def keep_only(self, kept: dict[str, bool]) -> None:
         """Remove what belongs to no job. kept: the logs that do, and whether they are packed."""

@@ -47,6 +47,8 @@ def allowed(order: Order, end: Terminal, asked: Asked, befell: Counter[str]) -> 
         bad = _of_engines(order, befell) > 0 or _brought_down(befell) >= 2
         return end.skipped == 0 or (order.options["skip_bad"] and bad)
     match end.code:
+        case "unknown_voice":
+            return bool(order.voice)
         case "cancelled":
             return asked.cancelled
         case "deleted":

@@ -37,6 +37,7 @@ from voicebus.daemon.core.records import Outcome
 from .disk import Disk
 from .network import Full, Network, Unreachable
 from .store import Store
+from .voice_hands import VoiceHands
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -50,7 +51,7 @@ class Died(Exception):
     """The daemon's process is gone, in the middle of whatever it was doing."""
 
 
-class Hands:
+class Hands(VoiceHands):
     """The part of a daemon that does things."""
 
     core: Core | None
@@ -85,6 +86,7 @@ class Hands:
             Expire: self._store.expire,
             Report: self._report,
             Leave: self._leave,
+            **self._voice_table(),
         }
 
     def _to_client(self, effect: ToClient) -> None:
@@ -164,7 +166,7 @@ class Hands:
             full = True
         if full:
             self.core.worker_gone(effect.peer, self._clock.now)
-        told = self._judge.to_worker(effect.peer, effect.header, data)
+        told = self._judge.workers.to_worker(effect.peer, effect.header, data)
         self._clock.trace(">", effect.header, effect.peer, told)
 
     def _feed_worker(self, effect: FeedWorker) -> None:
@@ -178,14 +180,14 @@ class Hands:
     def _spawn(self, effect: Spawn) -> None:
         assert self.core is not None
         self._clock.trace(f"spawn {effect.worker}")
-        self._judge.spawned(effect.worker)
+        self._judge.workers.spawned(effect.worker)
         pid = self._processes.spawn(effect.worker, effect.provider, effect.ticket)
         self.core.spawned(effect.worker, pid, self._clock.now)
 
     def _kill(self, effect: Kill) -> None:
         assert self.core is not None
         self._clock.trace(f"kill {effect.worker}")
-        self._judge.kills(effect.worker, self.core.world.workers[effect.worker].ours)
+        self._judge.workers.kills(effect.worker, self.core.world.workers[effect.worker].ours)
         self._processes.kill(effect.worker)
 
     def _write_take(self, effect: WriteTake) -> None:

@@ -8,36 +8,25 @@ which it happens, with what is wrong.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicebus.bus import messages as m
-from voicebus.bus.codec import decode_to_client, decode_to_worker
+from voicebus.bus.codec import decode_to_client
 from voicebus.daemon.core.core import Core
 from voicebus.daemon.core.settings import Limits
 
 from . import ends, sums
 from .ends import Asked
 from .oracle import RATE, Oracle, Wrong, check_text, passages
+from .voice_judge import VoiceJudge
+from .worker_judge import WINDOW, WorkerJudge
 
 if TYPE_CHECKING:
-    from .clients import Heard
+    from .hearing import Heard
     from .plan import Order
     from .store import Store
 
-WINDOW = 8 * RATE
-"""Samples that a worker may be ahead of the daemon's consent."""
-
 Key = tuple[int, str]
-
-
-@dataclass(slots=True)
-class Lease:
-    """A slot that is taken. samples: that have come; allowed: how far it was let."""
-
-    session: str
-    samples: int
-    allowed: int
 
 
 class Judge:
@@ -54,12 +43,11 @@ class Judge:
         self.befell: Counter[str] = Counter()
         self.samples_compared = 0
         self.audio: dict[Key, bytes] = {}
-        self.leaving = lambda: False
         self.held = lambda: 0
-        self.sick = lambda name: ""
-        self.alive = lambda name: False
         self.who = lambda peer: (0, 0)
         self.now = lambda: 0.0
+        self.voices = VoiceJudge(store)
+        self.workers = WorkerJudge(self.voices, slots)
         self._oracle = oracle
         self._store = store
         self._limits = limits
@@ -69,11 +57,7 @@ class Judge:
         self._looks = 0
         self._credit: dict[tuple[bytes, str], int] = {}
         self._near: dict[Key, float] = {}
-        self._leases: dict[str, Lease] = {}
-        self._sessions: dict[bytes, str] = {}
-        self._worked: set[str] = set()
-        self._before_reload: set[str] = set()
-        self.idle = lambda name: False
+        self._asked_at: dict[Key, float] = {}
         self._to_client = {
             m.Accepted: self._accepted_told,
             m.Appended: self._appended_told,
@@ -99,15 +83,11 @@ class Judge:
     def died(self) -> None:
         """It is gone, and with it all readings and sessions."""
         self._core = None
-        self._leases.clear()
-        self._sessions.clear()
+        self.voices.died()
+        self.workers.gone()
         self._credit.clear()
         for key in self._near:
             self._near[key] = self.now()
-
-    def reloaded(self) -> None:
-        """It is about to take over another configuration; whoever works for it now may have to leave for that."""
-        self._before_reload.update(self._sessions.values())
 
     # ------------------------------------------------------------------------------------------------------- clients
 
@@ -116,9 +96,12 @@ class Judge:
         credit = message.up_to if isinstance(message, m.Credit) else getattr(message, "credit", None)
         if credit is not None:
             self._credit[peer, message.job] = max(credit, self._credit.get((peer, message.job), 0))
+        self.voices.from_client(peer, uid, message)
         job = getattr(message, "job", None)
         if job is not None:
             self._near[uid, job] = self.now()
+        if isinstance(message, m.Submit):
+            self._asked_at.setdefault((uid, message.job), self.now())
         if isinstance(message, m.Cancel):
             self.cancelled.add((uid, message.job))
         elif isinstance(message, m.Delete):
@@ -128,7 +111,13 @@ class Judge:
         """The daemon says something to a client: this."""
         message = decode_to_client(header)
         check = self._to_client.get(type(message))
-        if check is not None:
+        if isinstance(message, m.SampleHeld):
+            self.voices.held(self.who(peer)[0], message)
+        elif isinstance(message, m.VoiceDone):
+            self.voices.done(peer, self.who(peer)[0], message)
+        elif isinstance(message, m.Error) and message.request:
+            self.voices.refused(peer, message)
+        elif check is not None:
             key = (self.who(peer)[0], message.job)  # type: ignore[union-attr]
             self._near[key] = self.now()
             check(peer, key, message, body)
@@ -250,7 +239,10 @@ class Judge:
 
     def _check_end(self, key: Key, end: m.Terminal) -> None:
         asked = Asked(self._kept(key), key in self.cancelled, key in self.deleting)
-        if not ends.allowed(self.orders[key], end, asked, self.befell):
+        order = self.orders[key]
+        if end.code == "unknown_voice" and self.voices.steady(key[0], order.voice, self._asked_at.get(key, 0.0)):
+            raise Wrong(f"{key} ended for want of the voice {order.voice}, which is there")
+        if not ends.allowed(order, end, asked, self.befell):
             alone = self.now() - self._near.get(key, 0.0)
             raise Wrong(
                 f"{key} ended as {end.state} ({end.code}: {end.message}) without a reason, alone for {alone:.1f} s"
@@ -267,7 +259,9 @@ class Judge:
             if said != whole:
                 raise Wrong(f"{heard.order.name}: heard was {said}, the recording says {whole}")
         else:
-            check_text(self._oracle.decode(bytes(heard.pcm)), heard.order.text, result.skipped)
+            takes = self._oracle.decode(bytes(heard.pcm))
+            check_text(takes, heard.order.text, result.skipped)
+            self.voices.spoken(heard.uid, heard.order.voice, {made.voice for made in takes})
         if len(heard.pcm) != 2 * result.samples:
             raise Wrong(f"{heard.order.name} has {result.samples} samples, {len(heard.pcm) // 2} came")
         self.samples_compared += result.samples
@@ -276,72 +270,10 @@ class Judge:
         if self._kept(key) and self.audio.setdefault(key, what) != what:
             raise Wrong(f"two clients have different audio of {key}")
 
-    # ------------------------------------------------------------------------------------------------------- workers
-
-    def to_worker(self, peer: bytes, header: bytes, body: bytes) -> object:
-        """The daemon says something to a worker: this."""
-        message = decode_to_worker(header)
-        if isinstance(message, m.Welcome):
-            if self._sessions.get(peer) != message.session:
-                self._over(peer)
-            self._sessions[peer] = message.session
-        elif isinstance(message, m.Work):
-            self._given_out(message)
-        elif isinstance(message, m.Grant):
-            lease = self._leases.get(message.attempt)
-            if lease is not None:
-                lease.allowed = message.up_to
-                if message.up_to > lease.samples + WINDOW:
-                    raise Wrong(f"{message.attempt} may send {message.up_to - lease.samples} samples ahead")
-        elif isinstance(message, m.Quit):
-            busy = any(lease.session == message.session for lease in self._leases.values())
-            if busy and not self.leaving() and message.session not in self._before_reload:
-                raise Wrong(f"{peer!r} is told to leave, with work in hand")
-        return message
-
-    def _given_out(self, work: m.Work) -> None:
-        if work.attempt in self._worked:
-            raise Wrong(f"the attempt {work.attempt} was given out twice")
-        self._worked.add(work.attempt)
-        if work.credit > WINDOW:
-            raise Wrong(f"{work.attempt} may send {work.credit} samples ahead")
-        taken = sum(lease.session == work.session for lease in self._leases.values())
-        if taken >= self._slots:
-            raise Wrong(f"session {work.session} has {taken} attempts for {self._slots} slots and gets {work.attempt}")
-        self._leases[work.attempt] = Lease(work.session, 0, work.credit)
-
-    def _over(self, peer: bytes) -> None:
-        session = self._sessions.pop(peer, None)
-        for attempt in [name for name, lease in self._leases.items() if lease.session == session]:
-            del self._leases[attempt]
-
-    def from_worker(self, peer: bytes, message: Any, body: bytes) -> None:
-        """A worker said something, and the daemon is about to hear it."""
-        lease = self._leases.get(getattr(message, "attempt", ""))
-        if lease is None or self._sessions.get(peer) != message.session:
-            return
-        if isinstance(message, m.Chunk):
-            lease.samples += len(body) >> 1
-            if lease.samples > lease.allowed:
-                raise Wrong(f"{message.attempt} sent more than it was allowed: the simulation is wrong")
-        elif isinstance(message, m.Done | m.Failed | m.Stopped):
-            del self._leases[message.attempt]
-
     def noted(self, meta: dict[str, Any]) -> None:
         """Something is about to be written down in a journal."""
         if meta["note"] == "renamed":
             self._oracle.made[meta["new"]] = self._oracle.made[meta["old"]]
-
-    def spawned(self, name: str) -> None:
-        """A process is about to be started."""
-        if self.alive(name):
-            raise Wrong(f"there is a process in {name} already")
-
-    def kills(self, name: str, why: str) -> None:
-        """A process is about to be killed."""
-        excess = why == "it is not needed any more" and self.idle(name)
-        if not self.sick(name) and not self.leaving() and self.alive(name) and not excess:
-            raise Wrong(f"{name} is well, and was killed: {why}")
 
     # ----------------------------------------------------------------------------------------------------- the whole
 
@@ -380,6 +312,7 @@ class Judge:
             raise Wrong(f"{key} was pinned, and was removed for its age")
         for key in self.deleted & self._store.jobs.keys():
             raise Wrong(f"{key} was deleted, and is there")
+        self.voices.at_the_end()
         if self._store.disk.inputs:
             raise Wrong(f"recordings that nobody listens to: {sorted(self._store.disk.inputs)}")
         orphans = self._journals() - self._store.logs().keys() - world.logs.keys()

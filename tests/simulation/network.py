@@ -16,6 +16,9 @@ from .clock import Clock
 PIPE = 24
 """Messages that a client's pipe takes before it is full."""
 
+AGAIN_S = 0.1
+"""So often whoever finds nobody looks again."""
+
 Parts = tuple[bytes, bytes]
 Deliver = Callable[[bytes, bytes, bytes], None]
 
@@ -106,13 +109,14 @@ class Plug:
     def connect(self) -> None:
         """Try to connect soon."""
         self._tries += 1
-        self._network.clock.after(self._network.delay(), self._connect, self._tries)
+        self._network.clock.after(self._network.delay(), self.connect_to, self._tries)
 
-    def _connect(self, number: int) -> None:
+    def connect_to(self, number: int) -> None:
+        """The try of that number: if nobody listens, as soon as somebody does."""
         if self.closed or self.wire is not None or number != self._tries:
             return
         if not self._network.listening:
-            self._network.clock.after(0.1, self._connect, number)
+            self._network.patient.append((self, number))
             return
         self.wire = self._network.open(self, self._kind)
         self._arrived()
@@ -140,7 +144,7 @@ class Plug:
             lost = self._network.break_wire(self.wire)
             self.wire = None
         self._tries += 1
-        self._network.clock.after(away_s, self._connect, self._tries)
+        self._network.clock.after(away_s, self.connect_to, self._tries)
         return lost
 
     def close(self) -> int:
@@ -160,6 +164,7 @@ class Network:
     def __init__(self, clock: Clock, deliver: Deliver) -> None:
         self.clock = clock
         self.listening = False
+        self.patient: list[tuple[Plug, int]] = []
         self.wires: dict[bytes, Wire] = {}
         self.known: dict[bytes, tuple[int, int]] = {}
         self.lost = 0
@@ -175,6 +180,13 @@ class Network:
         if draw < 0.7:
             return 0.0001 + 0.0002 * chance.random()
         return chance.random() * (0.005 if draw < 0.97 else 0.15)
+
+    def listen(self) -> None:
+        """There are sockets: whoever looks for them, ten times a second, finds them at his next look."""
+        self.listening = True
+        patient, self.patient = self.patient, []
+        for plug, number in patient:
+            self.clock.after(AGAIN_S * self._chance.random(), plug.connect_to, number)
 
     def open(self, end: Plug, kind: str) -> Wire:
         """A connection is there."""

@@ -18,26 +18,35 @@ CHAR_SAMPLES = 30
 """Samples for a character of text."""
 
 
+PAIRS = 1 << 13
+"""Pairs of a number and an index in the longest take."""
+
+_RUNNING = struct.pack(f"<{2 * PAIRS}H", *(cell for index in range(PAIRS) for cell in (0, index)))
+
+
 class Wrong(AssertionError):
     """A promise was broken."""
 
 
 @dataclass(slots=True)
 class Made:
-    """One attempt: what it was to say, and its audio."""
+    """One attempt: what it was to say, and its audio. voice: which recordings it sounds like, "" for a preset."""
 
     number: int
     attempt: str
     text: str
     pcm: bytes
+    voice: str = ""
 
 
 def samples(number: int, count: int) -> bytes:
     """The audio of the take of that number."""
     pairs = (count + 1) // 2
-    cells = [number, 0] * pairs
-    cells[1::2] = range(pairs)
-    return struct.pack(f"<{count}H", *cells[:count])
+    assert pairs <= PAIRS
+    data = bytearray(_RUNNING[: 4 * pairs])
+    data[0::4] = bytes([number & 0xFF]) * pairs
+    data[1::4] = bytes([number >> 8]) * pairs
+    return bytes(data[: 2 * count])
 
 
 class Oracle:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicebus.bus.codec import decode_from_client, decode_from_worker
 from voicebus.daemon.core.core import Core
+from voicebus.daemon.core.personal import files_of
 from voicebus.daemon.core.records import Found, Outcome
 from voicebus.daemon.core.settings import Settings
 
@@ -34,7 +35,7 @@ DRAIN = 256
 
 
 class Daemon(Hands):
-    """One daemon after the other. run: the how manieth; core: None while there is none."""
+    """One daemon after the other. run: the how manieth; core: None while there is none. killed: told when one is."""
 
     def __init__(
         self,
@@ -63,12 +64,14 @@ class Daemon(Hands):
         self._workers: deque[tuple[bytes, bytes, bytes]] = deque()
         self._others: deque[Callable[[], None]] = deque()
         self._lanes: dict[bytes, deque[tuple[bytes, bytes]]] = {}
+        self._checking: deque[tuple[int, str]] = deque()
         self._passes = 0
         self._due = float("inf")
         self._last = self._wait = 0.0
         self._die_in: int | None = None
         self._die_before = ""
         self._power = False
+        self.killed: Callable[..., None] = lambda *, power: None
         self._chance = clock.chance("loop")
         store.applied = self._applied
         self._do = self._table()
@@ -101,7 +104,8 @@ class Daemon(Hands):
         heard = {f"logs/{found.saved.job.log}.input" for found in self._store.unfinished()}
         self._disk.inputs = {name: data for name, data in self._disk.inputs.items() if name in heard}
         self._disk.keep_only(self._store.logs())
-        self._network.listening = True
+        self._restore_voices(core, now)
+        self._network.listen()
         self._last, self._wait = now, 0.0
         try:
             core.start(now)
@@ -109,6 +113,14 @@ class Daemon(Hands):
         except Died:
             return
         self._schedule()
+
+    def _restore_voices(self, core: Core, now: float) -> None:
+        """As `taking_up.take_up_voices` and `tidy` do it."""
+        saved, found = list(self._store.voices.values()), self._disk.voices.found()
+        owned = files_of(saved, found)
+        core.restore_voices(saved, {key: found[key] for key in owned}, now)
+        self._disk.voices.keep_only(owned)
+        self._judge.voices.restored(core)
 
     def die(self, *, power: bool) -> None:
         """The process is gone; with `power`, the machine was, too."""
@@ -124,6 +136,7 @@ class Daemon(Hands):
         self._workers.clear()
         self._others.clear()
         self._lanes.clear()
+        self._checking.clear()
         self._store.shut()
         self._network.daemon_gone()
         if power:
@@ -148,6 +161,7 @@ class Daemon(Hands):
             self._die_in -= 1
             return
         self._die_in = None
+        self.killed(power=self._power)
         self.die(power=self._power)
         raise Died
 
@@ -161,11 +175,13 @@ class Daemon(Hands):
         if self.core is not None:
             self._want(self.stalled_until)
 
-    def stop(self) -> None:
-        """TERM."""
-        if self.core is not None and not self.leaving:
-            self.leaving = True
-            self._other(lambda: self.core is not None and self.core.terminate(self._clock.now))
+    def stop(self) -> bool:
+        """TERM; whether there is a daemon that does not leave already."""
+        if self.core is None or self.leaving:
+            return False
+        self.leaving = True
+        self._other(lambda: self.core is not None and self.core.terminate(self._clock.now))
+        return True
 
     def reload(self, settings: Settings) -> None:
         """The file is another now, and there is a HUP; who is not there finds it when he begins."""
@@ -175,7 +191,7 @@ class Daemon(Hands):
 
     def _reload(self, settings: Settings) -> None:
         if self.core is not None:
-            self._judge.reloaded()
+            self._judge.workers.reloaded()
             self.core.reload(settings, self._clock.now)
 
     @property
@@ -267,7 +283,7 @@ class Daemon(Hands):
 
     def _from_worker(self, core: Core, peer: bytes, header: bytes, body: bytes, now: float) -> None:
         message = decode_from_worker(header)
-        self._judge.from_worker(peer, message, body)
+        self._judge.workers.from_worker(peer, message, body)
         self._clock.trace("<", header, peer, message)
         core.worker_message(peer, 0, 0, message, body, now)
         self._carry_out()

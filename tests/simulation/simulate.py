@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from .plan import draw
+from .drawing import draw
 from .shrink import shrink
 from .simulation import Outcome, simulate
 

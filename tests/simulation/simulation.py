@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from .clients import Heard, Person
+from .clients import Person
 from .clock import Clock
-from .configuration import KEY, LIMITS, changed, settings
+from .configuration import LIMITS, settings
 from .disk import Disk
+from .faults import Faults
+from .hearing import Heard
 from .judge import Judge
 from .network import Network
 from .oracle import Oracle, Wrong
-from .plan import FAULTS_END, USERS, Fault, Listener, Plan, Wish
+from .plan import FAULTS_END, USERS, Listener, Plan, Wish
 from .shell import Daemon
 from .store import Store
 from .workers import Processes
@@ -55,7 +56,7 @@ class Outcome:
     lines: list[str] = field(default_factory=list)
 
 
-class Simulation:
+class Simulation(Faults):
     """A world in which a plan happens."""
 
     def __init__(self, plan: Plan, *, keep: int = 0) -> None:
@@ -79,13 +80,14 @@ class Simulation:
     def _wire_up(self) -> None:
         judge, processes = self.judge, self.processes
         processes.exited = self.daemon.exited
-        judge.now = lambda: self.clock.now
-        judge.leaving = lambda: self.daemon.leaving
+        self.daemon.killed = self.died
+        judge.now = judge.voices.now = lambda: self.clock.now
+        judge.workers.leaving = lambda: self.daemon.leaving
         judge.held = lambda: self.daemon.held
         judge.who = self._who
-        judge.sick = lambda name: processes.by_name[name].sick if name in processes.by_name else "gone"
-        judge.idle = lambda name: name in processes.by_name and processes.by_name[name].idle
-        judge.alive = lambda name: name in processes.by_name and processes.by_name[name].alive
+        judge.workers.sick = lambda name: processes.by_name[name].sick if name in processes.by_name else "gone"
+        judge.workers.idle = lambda name: name in processes.by_name and processes.by_name[name].idle
+        judge.workers.alive = lambda name: name in processes.by_name and processes.by_name[name].alive
         for order in self.plan.orders:
             judge.orders[1000 + order.client % USERS, order.name] = order
         for person in self.people:
@@ -136,8 +138,10 @@ class Simulation:
             clock.at(begin + listener.at, self._listen, listener)
         for wish in self.plan.wishes:
             clock.at(begin + wish.at, self._want, wish)
+        for act in self.plan.acts:
+            clock.at(begin + act.at, self.people[act.client].act, act)
         for fault in self.plan.faults:
-            clock.at(begin + fault.at, self._befall, fault)
+            clock.at(begin + fault.at, self.befall, fault)
         clock.run(begin + HEALED_S, STEPS)
         self._heal()
         until = clock.now + LIVELY_S
@@ -162,14 +166,14 @@ class Simulation:
         self.daemon.doom(0, "never", power=False)
         self.processes.next_load, self.processes.next_load_dies = 0.0, False
         for process in self.processes.living():
-            process.next_end = None  # who hangs goes on hanging: that is for the daemon to find out
+            process.engine.next_end = None  # who hangs goes on hanging: that is for the daemon to find out
         for person in self.people:
             person.begin()
 
     def _all_over(self) -> bool:
         heard = [one for person in self.people for one in person.jobs.values() if one.asked]
         core = self.daemon.core
-        wished = all(person.wishes.over for person in self.people)
+        wished = all(person.wishes.over and person.doings.over for person in self.people)
         return wished and all(one.over for one in heard) and core is not None and not core.world.unfinished
 
     def _check_alive(self) -> None:
@@ -180,6 +184,9 @@ class Simulation:
             for wished in person.wishes.all:
                 if not wished.answer:
                     raise Wrong(f"client {person.number} waits in vain for {wished.wish}")
+            for doing in person.doings.all:
+                if not doing.answer:
+                    raise Wrong(f"client {person.number} waits in vain for {doing.act}")
         core = self.daemon.core
         if core is None or core.world.unfinished:
             raise Wrong(f"jobs do not end: {core and list(core.world.unfinished)}")
@@ -235,148 +242,6 @@ class Simulation:
             heard.pcm, heard.takes = bytearray(first.pcm), list(first.takes)
         heard.rows = first.rows[: len(heard.pcm) // 2]
         person.hear(heard)
-
-    # ------------------------------------------------------------------------------------------------------- faults
-
-    def _befall(self, fault: Fault) -> None:
-        if _BEFALL[fault.kind](self, fault):
-            self.faults[fault.kind] += 1
-            self.judge.befell[fault.kind] += 1
-            self.clock.trace(f"!! {fault.kind} ({fault.target}, {fault.length:.2f} s)")
-
-    def _daemon_dies(self, fault: Fault) -> bool:
-        self.daemon.doom(fault.number, fault.before, power=fault.kind == "power cut")
-        return self.daemon.core is not None
-
-    def _daemon_stalls(self, fault: Fault) -> bool:
-        self.daemon.stall(fault.length)
-        if fault.target % 3 == 0:  # the machine slept, and everybody with it
-            for process in self.processes.living():
-                process.frozen_until = max(process.frozen_until, self.clock.now + fault.length)
-            for person in self.people:
-                person.stall(fault.length)
-        return self.daemon.core is not None
-
-    def _daemon_stops(self, fault: Fault) -> bool:
-        self.daemon.stop()
-        return True
-
-    def _worker(self, fault: Fault) -> bool:
-        living = self.processes.living()
-        if not living:
-            return False
-        process = living[fault.target % len(living)]
-        match fault.kind:
-            case "worker is killed":
-                process.exit(None, 9)
-            case "worker loses its connection":
-                process.lose(min(fault.length, 0.5) if fault.number % 2 else fault.length)
-                self.judge.befell["a worker is away"] += bool(process.sick)
-            case "worker stalls":
-                process.freeze(fault.length)
-            case "worker's pipe is full":
-                process.pipe_full = True
-            case "engine crashes":
-                process.exit(*((1, None) if fault.number % 2 else (None, 11)))
-            case "engine hangs":
-                process.hang()
-            case _:
-                code = ("unavailable", "out_of_memory", "invalid_input", "rate_limited")[fault.target % 4]
-                process.next_end = (fault.kind, code)
-        return True
-
-    def _load(self, fault: Fault) -> bool:
-        if fault.kind == "worker dies loading":
-            self.processes.next_load_dies = True
-        else:
-            self.processes.next_load = 2.0 + 2.0 * fault.length
-        return True
-
-    def _client(self, fault: Fault) -> bool:
-        person = self.people[fault.target % len(self.people)]
-        if person.session is None or person.plug is None:
-            return False
-        match fault.kind:
-            case "client vanishes":
-                person.vanish()
-                self.clock.after(fault.length, person.begin)
-            case "client stalls":
-                person.stall(fault.length)
-            case "client loses its connection":
-                person.plug.lose(0.0005)
-            case "client is cut off":
-                person.plug.lose(fault.length)
-            case _:
-                person.pause(fault.length)
-        return True
-
-    def _disk_full(self, fault: Fault) -> bool:
-        self.disk.full, self.disk.ends = True, fault.target % 2 == 0
-
-        def room() -> None:
-            self.disk.full = False
-
-        self.clock.after(min(fault.length, 5.0), room)
-        return True
-
-    def _commits(self, fault: Fault) -> bool:
-        until = self.clock.now + min(fault.length, 6.0)
-        if fault.kind == "commits fail":
-            self.store.failing_until = until
-        else:
-            self.store.slow_until = until
-        return True
-
-    def _reload(self, fault: Fault) -> bool:
-        self.daemon.reload(changed(self.daemon.settings, fault.target, fault.number))
-        return True
-
-    def _outsider(self, fault: Fault) -> bool:
-        if fault.kind == "an outsider goes":
-            return self.processes.outsider_goes(fault.target)
-        self.processes.outsider("ab"[fault.target % 2], KEY)
-        return True
-
-    def _retention(self, fault: Fault) -> bool:
-        self.daemon.expire()
-        return self.daemon.core is not None
-
-    def _jump(self, fault: Fault) -> bool:
-        self.store.wall += (fault.length - 3.0) * 1e6
-        return True
-
-
-_BEFALL: dict[str, Callable[[Simulation, Fault], bool]] = {
-    "daemon dies": Simulation._daemon_dies,
-    "power cut": Simulation._daemon_dies,
-    "daemon stalls": Simulation._daemon_stalls,
-    "daemon is stopped": Simulation._daemon_stops,
-    "worker is killed": Simulation._worker,
-    "worker loses its connection": Simulation._worker,
-    "worker stalls": Simulation._worker,
-    "worker's pipe is full": Simulation._worker,
-    "engine crashes": Simulation._worker,
-    "engine hangs": Simulation._worker,
-    "engine is silent": Simulation._worker,
-    "engine lies": Simulation._worker,
-    "engine fails": Simulation._worker,
-    "engine breaks the protocol": Simulation._worker,
-    "worker loads slowly": Simulation._load,
-    "worker dies loading": Simulation._load,
-    "client vanishes": Simulation._client,
-    "client stalls": Simulation._client,
-    "client loses its connection": Simulation._client,
-    "client is cut off": Simulation._client,
-    "client pauses": Simulation._client,
-    "disk is full": Simulation._disk_full,
-    "commits fail": Simulation._commits,
-    "commits are slow": Simulation._commits,
-    "wall clock jumps": Simulation._jump,
-    "configuration is read again": Simulation._reload,
-    "an outsider comes": Simulation._outsider,
-    "an outsider goes": Simulation._outsider,
-    "retention is due": Simulation._retention,
-}
 
 
 def simulate(plan: Plan, *, keep: int = 0) -> Outcome:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from voicebus.daemon.core.effects import Ask, Commit, Expire
+from voicebus.daemon.core.personal import sample_file, voice_key
 from voicebus.daemon.core.records import (
     Found,
     JobDeleted,
@@ -25,6 +26,9 @@ from voicebus.daemon.core.records import (
     TextAdded,
     TextClosed,
     Unfinished,
+    VoiceRemoved,
+    VoiceRenamed,
+    VoiceSaved,
 )
 
 from .clock import Clock
@@ -39,6 +43,11 @@ class Store:
     def __init__(self, clock: Clock, disk: Disk) -> None:
         self.jobs: dict[Key, SavedJob] = {}
         self.by_order: dict[int, Key] = {}
+        self.voices: dict[Key, VoiceSaved] = {}
+        self.voices_removed: dict[Key, VoiceSaved] = {}
+        """Voices as they were when they were last removed, changed or renamed."""
+        self.voices_gone: dict[tuple[int, str], float] = {}
+        """When a voice with a recording was last removed or changed, by user and recording."""
         self.removed: dict[Key, SavedJob] = {}
         """Jobs that were there and are there no more, as they were last; their names are not free."""
         self.expired: set[Key] = set()
@@ -52,6 +61,8 @@ class Store:
         self.disk = disk
         self._chance = clock.chance("store")
         self._queue: deque[Commit] = deque()
+        self._gaps: set[int] = set()
+        """Jobs of whose text a piece could not be written."""
         self._told_at = 0.0
         self._busy = False
         self._run = 0
@@ -135,15 +146,48 @@ class Store:
         assert effect.record is not None
         no_room = self.disk.full and not (self.disk.ends and isinstance(effect.record, JobEnded))
         if self._clock.now < self.failing_until or no_room:
+            if isinstance(effect.record, TextAdded):
+                self._gaps.add(effect.record.order)
             return Outcome(effect.ticket, "failed", "the database could not be written")
         if isinstance(effect.record, JobEnded):
             self.disk.sync(effect.record.log)
+        if isinstance(effect.record, VoiceSaved | VoiceRenamed | VoiceRemoved):
+            return self._voice(effect.ticket, effect.record)
         state = self._keep(effect.record)
         recorded = getattr(effect.record, "recorded", None)
         if state == "done" and recorded is not None:
             file = self.disk.inputs.setdefault(f"logs/{effect.record.log}.input", bytearray())
             file[getattr(effect.record, "at", 0) :] = recorded
         return Outcome(effect.ticket, state)
+
+    def _voice(self, ticket: int, record: VoiceSaved | VoiceRenamed | VoiceRemoved) -> Outcome:
+        """A voice's recordings reach the disk before it does."""
+        at = self.wall + self._clock.now
+        if isinstance(record, VoiceSaved):
+            try:
+                self.disk.voices.sync(record.uid, tuple(sample_file(each.sample) for each in record.samples))
+            except OSError as error:
+                return Outcome(ticket, "failed", f"its recordings cannot be brought to the disk: {error}")
+            self._go(voice_key(record.uid, record.name))
+            self.voices[voice_key(record.uid, record.name)] = record.dated(at)
+            return Outcome(ticket, "done", at=at)
+        uid, name = (record.uid, record.name) if isinstance(record, VoiceRemoved) else (record.voice.uid, record.old)
+        if not self._go(voice_key(uid, name)):
+            return Outcome(ticket, "missing")
+        if isinstance(record, VoiceRenamed):
+            if voice_key(uid, record.voice.name) in self.voices:
+                raise AssertionError(f"{record.voice.name} of {uid} is there, and {name} is to be called so too")
+            self.voices[voice_key(uid, record.voice.name)] = record.voice.dated(at)
+        return Outcome(ticket, "done", at=at)
+
+    def _go(self, key: Key) -> bool:
+        """A voice is not any more what it was; whether there was one."""
+        before = self.voices.pop(key, None)
+        if before is not None:
+            self.voices_removed[key] = before
+        for each in before.samples if before is not None else ():
+            self.voices_gone[key[0], each.sample] = self._clock.now
+        return before is not None
 
     def _keep(self, record: Record) -> str:
         if isinstance(record, JobSaved):
@@ -155,6 +199,8 @@ class Store:
         if isinstance(record, TextAdded):
             if record.n < len(saved.texts):
                 return "done"
+            if record.n > len(saved.texts) and record.order in self._gaps:
+                return "failed"  # it was asked for before anybody knew that the one before it had failed
             if record.n > len(saved.texts) or saved.complete or saved.ended is not None:
                 raise AssertionError(f"piece {record.n} of {key} does not follow: {saved}")
             self.jobs[key] = replace(saved, texts=(*saved.texts, record.text))

@@ -33,6 +33,7 @@ def check(world: World) -> None:
         expect(bool(worker.session) == (world.by_peer.get(worker.peer) is worker), f"{worker.id} and its session")
     for job in world.unfinished.values():
         expect(set(job.attempts) <= leased, f"{job.id} has attempts that nobody has")
+    _makings(world)
     queued = {
         key
         for provider in world.providers.values()
@@ -42,6 +43,18 @@ def check(world: World) -> None:
     }
     said = {job.key for job in world.jobs.values() if job.queued_at_provider}
     expect(queued == said, f"queues hold {sorted(queued)}, jobs say {sorted(said)}")
+
+
+def _makings(world: World) -> None:
+    """Of each voice prompt one worker makes one, unless it was told to stop."""
+    made = [
+        (attempt.making, attempt.name)
+        for worker in world.workers.values()
+        for attempt in worker.leases.values()
+        if attempt.making is not None and attempt.stopping is None
+    ]
+    said = [(key, making.attempt) for key, making in world.makings.items() if making.attempt]
+    expect(sorted(made) == sorted(said), f"prompts are being made by {made}, and are said to be by {said}")
 
 
 def _job(job: Job) -> int:
@@ -65,6 +78,8 @@ def nothing_left(world: World) -> None:
     expect(not world.unfinished, f"jobs that never ended: {[(j.key, j.state) for j in world.unfinished.values()]}")
     for what in ("commits", "again", "questions", "lookups", "hungry", "late_commits", "effects", "feeding"):
         expect(not getattr(world, what), f"{what} is not empty: {getattr(world, what)}")
+    expect(not any(making.attempt or making.storing for making in world.makings.values()), "prompts are being made")
+    expect(not (world.changing or world.removing), f"voices are being changed: {list(world.changing)}")
     for worker in world.workers.values():
         # A provider that is being probed just now has a lease for it, which is nobody's work.
         held = [name for name, lease in worker.leases.items() if lease.job is not None or lease.making is not None]

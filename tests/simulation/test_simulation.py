@@ -13,13 +13,15 @@ from voicebus.bus.messages import Ready
 from .clock import Clock
 from .configuration import settings
 from .disk import Disk
+from .drawing import draw
+from .faults import BEFALL
 from .mutants import MUTANTS
 from .network import Network
 from .oracle import Oracle, Wrong, check_text
-from .plan import OF_DISK, OF_ENGINE, OF_WORLD, OUTSIDE, draw
+from .plan import OF_DISK, OF_ENGINE, OF_WORLD, OUTSIDE
 from .shrink import shrink
 from .simulate import Tally, seeds
-from .simulation import _BEFALL, simulate
+from .simulation import simulate
 from .workers import Processes
 
 QUICK = range(12)
@@ -39,7 +41,7 @@ def test_every_promise_holds(seed: int) -> None:
 def test_a_seed_replays_exactly() -> None:
     """The same seed gives the same trace, also in another process with another order of sets."""
     code = (
-        "from voicebus.tests.simulation.plan import draw\n"
+        "from voicebus.tests.simulation.drawing import draw\n"
         "from voicebus.tests.simulation.simulation import simulate\n"
         "print(simulate(draw(4, 8)).mark)"
     )
@@ -58,9 +60,9 @@ def test_a_seed_replays_exactly() -> None:
 
 def test_every_kind_of_fault_is_carried_out() -> None:
     """What a plan may hold is what a simulation knows to do."""
-    assert set(OUTSIDE + OF_ENGINE + OF_DISK + OF_WORLD) == set(_BEFALL)
+    assert set(OUTSIDE + OF_ENGINE + OF_DISK + OF_WORLD) == set(BEFALL)
     drawn = {fault.kind for seed in range(60) for fault in draw(seed).faults}
-    assert drawn == set(_BEFALL)
+    assert drawn == set(BEFALL)
 
 
 @pytest.mark.slow

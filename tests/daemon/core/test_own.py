@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from voicebus.bus.codec import decode_rows
 from voicebus.bus.messages import Choice, Error, Failed, Origin, Query, SampleSpec, Style, VoiceSpec
 from voicebus.daemon.core.settings import Breaking
 
-from .voicing import CLONES, add, ask, cloning, make, sample_of, upload
+from .voicing import CLONES, add, ask, cloning, make, sample_of, spec, upload
+from .world_of_one import FakeWorker
 
 DESIGNS = {"designs": "en", "instruct": True}
 
@@ -116,6 +119,74 @@ def test_a_provider_without_voices_needs_one_to_be_named():
     make(worker, worker.current)
     worker.speak(worker.current)
     assert client.terminals["k"].state == "finished"
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("designed", [False, True])
+def test_nobody_hears_half_of_two_voices_that_had_one_name(designed, renamed):
+    """Where a voice was renamed and another has its name now, the next daemon does not finish with that one what was
+    begun with the other: it ends by name. A job of which nothing was said yet means what the name means now."""
+    stage, client = cloning("a")
+    worker = stage.worker("a/0", capabilities=CLONES | DESIGNS)
+
+    def voice(sound):
+        if designed:
+            return ask(client, "add", "anna", VoiceSpec("designed", sound))
+        return add(client, "anna", sound.encode() * 50)
+
+    def make_all():
+        while worker.current:
+            (make if worker.work[worker.current].kind == "prompt" else FakeWorker.speak)(worker, worker.current)
+
+    voice("deep")
+    client.submit("j", "One. Two.", chain=[Choice("a", "anna")])
+    if not designed:
+        make(worker, worker.current)
+    worker.speak(worker.current)
+    client.submit("k", "One. Two.", chain=[Choice("a", "anna")])
+    if renamed:
+        ask(client, "rename", "anna", to="berta")
+        voice("high")
+    stage = stage.reborn()
+    client, worker = stage.client(), stage.worker("a/0", capabilities=CLONES | DESIGNS)
+    client.attach("j")
+    client.attach("k")
+    make_all()
+    ends = {name: (end.state, end.code, end.message) for name, end in client.terminals.items()}
+    why = "anna is another voice now than the one that began to speak"
+    assert ends["j"] == (("failed", "unknown_voice", why) if renamed else ("finished", "", ""))
+    assert ends["k"][0] == "finished"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_two_voices_of_one_moment_are_two(again):
+    """When two voices were made of the same recordings at the same moment and one is removed, the other goes on."""
+    stage, client = cloning("a")
+    worker = stage.worker("a/0", capabilities=CLONES)
+    add(client, "anna")
+    add(client, "berta")
+    if again:
+        stage = stage.reborn()
+        client, worker = stage.client(), stage.worker("a/0", capabilities=CLONES)
+    client.submit("j", chain=[Choice("a", "berta")])
+    make(worker, worker.current)
+    ask(client, "remove", "anna")
+    worker.speak(worker.current)
+    assert client.terminals["j"].state == "finished"
+
+
+def test_a_voice_that_was_changed_and_is_removed_is_not_used_any_more():
+    """A job that began before somebody changed what its voice is called to be ends with the voice as any other."""
+    stage, client = cloning("a")
+    worker = stage.worker("a/0", capabilities=CLONES)
+    add(client)
+    client.submit("j", "One. Two. Three.", chain=[Choice("a", "anna")])
+    make(worker, worker.current)
+    stage.now += 60
+    assert ask(client, "change", "anna", spec(b"anna" * 50, description="Deep.")).action == "change"
+    ask(client, "remove", "anna")
+    worker.answer_stops()
+    assert "the voice anna was removed" in client.terminals["j"].message
 
 
 def test_a_voice_that_is_removed_ends_what_was_to_be_spoken_with_it():

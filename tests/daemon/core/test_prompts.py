@@ -265,6 +265,23 @@ def test_a_prompt_that_cannot_be_had_is_made_anew():
     assert client.terminals["j"].state == "finished"
 
 
+def test_a_prompt_that_is_doubted_is_not_left_behind():
+    """A prompt that a worker could not use is removed at once: when its voice goes before it is made again, nothing of
+    the voice is left. Another worker may say the same of it."""
+    stage, client, workers = ready(2)
+    voiced(client, "j")
+    voiced(client, "k")
+    make(workers[0], workers[0].current)
+    assert any(name.endswith(".prompt") for name in stage.files)
+    speaking = [(worker, worker.current) for worker in workers]
+    assert [worker.work.pop(attempt).kind for worker, attempt in speaking] == ["speak", "speak"]
+    for worker, attempt in speaking:
+        worker.say(Failed(attempt=attempt, code="unavailable", message="prompt cannot be had"))
+        assert not any(name.endswith(".prompt") for name in stage.files)
+    ask(client, "remove", "anna")
+    assert stage.files == {}
+
+
 def test_a_full_disk_ends_the_job_by_name():
     """A prompt that cannot be kept cannot be used."""
     stage, client, (worker,) = ready()

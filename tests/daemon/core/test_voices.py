@@ -50,6 +50,30 @@ def test_something_else_has_to_wait():
     assert client.last(Error).retry_after > 0
 
 
+def test_a_name_is_taken_as_soon_as_somebody_wants_it():
+    """While one voice gets a name, by being added or renamed, no other can get it: neither is lost."""
+    stage, client = cloning()
+    add(client, "anna", DATA)
+    stage.hold_commits = True
+    client.say(Voice(request="v", action="add", name="berta", spec=spec(DATA)))
+    client.say(Voice(request="w", action="rename", name="anna", to="Berta"))
+    assert (client.last(Error).code, client.last(Error).request) == ("queue_full", "w")
+    stage.let_go()
+    assert ask(client, "rename", "anna", to="berta").code == "conflict"
+    stage.hold_commits = True
+    client.say(Voice(request="x", action="rename", name="anna", to="clara"))
+    for action, name, to in (("add", "clara", ""), ("rename", "berta", "clara"), ("rename", "clara", "clara")):
+        client.say(
+            Voice(request="y", action=action, name=name, to=to, spec=spec(DATA) if action == "add" else VoiceSpec())
+        )
+        assert (client.last(Error).code, client.last(Error).request) == ("queue_full", "y")
+        client.inbox.clear()
+    stage.let_go()
+    assert [done.request for done in client.got(VoiceDone)] == ["x"]
+    assert {row["voice"] for row in rows(client, kind="mine")} == {"berta", "clara"}
+    assert ask(client, "remove", "clara").found and ask(client, "remove", "berta").found
+
+
 def test_the_same_again_is_answered_again():
     """An answer that was lost is given again: to adding, renaming and removing."""
     _, client = cloning()
@@ -84,6 +108,20 @@ def test_a_recording_stays_as_long_as_some_voice_has_it():
     assert stage.files
     ask(client, "remove", "berta")
     assert not stage.files
+
+
+def test_a_recording_stays_for_a_voice_that_is_being_written_down():
+    """A recording does not go with one voice while another that has it too is on its way to the disk."""
+    stage, client = cloning()
+    add(client, "anna", DATA)
+    stage.hold_commits = True
+    client.say(Voice(request="v", action="remove", name="anna"))
+    client.say(Voice(request="w", action="add", name="berta", spec=spec(DATA)))
+    stage.let_go()
+    assert [done.request for done in client.got(VoiceDone)][-2:] == ["v", "w"]
+    assert list(stage.files) == [f"voices/1000/{sample_of(DATA)}.sample"]
+    (row,) = rows(client, kind="mine")
+    assert not row["samples"][0]["missing"]
 
 
 def test_a_voice_of_words_only_leaves_no_file():
