@@ -19,6 +19,7 @@ from .records import VoiceSaved
 from .restart import RestartPolicy
 from .segmentation import Splitter
 from .settings import Provider
+from .share import Share
 
 JobKey = tuple[int, str]
 """A job's real name: the uid of its owner and the id that the owner chose."""
@@ -341,23 +342,6 @@ class Worker:
     def free(self) -> int:
         """How many slots can be given out now."""
         return self.slots - len(self.leases) if self.state == "ready" and self.wanted == "up" else 0
-
-
-@dataclass(slots=True)
-class Share:
-    """Equal shares: who has spent least is next. Whoever comes anew begins where the one served last began."""
-
-    virtual: float = 0.0
-    spent: dict[Any, float] = field(default_factory=dict)
-
-    def of(self, key: Any) -> float:
-        """How much `key` has spent."""
-        return self.spent.get(key, self.virtual)
-
-    def charge(self, key: Any, seconds: float) -> None:
-        """It spends more."""
-        self.virtual = max(self.of(key), self.virtual)
-        self.spent[key] = self.virtual + seconds
 
 
 @dataclass(slots=True)
