@@ -2,7 +2,7 @@
 
 Owns: child processes, their pipes and process groups. Must not know: why one is started or killed. Invariant:
 each process that was started is reported as ended exactly once, after its whole group was killed and it was
-reaped; until then its pid cannot mean anybody else.
+reaped; until then its pid cannot mean anybody else. (A helper that somebody else killed is started again instead.)
 
 Standard input is the lifeline: it brings the ticket and stays open, so that its end tells a worker that the
 daemon is gone, however it went. Spawning is from the main thread, by exec, into a session of its own, without
@@ -22,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ..bus.endpoints import PROVIDER_VARIABLE, WORKERS_VARIABLE
 from .core.settings import Provider
@@ -34,6 +35,12 @@ TAIL_LINES = 50
 LINE_CHARS = 500
 LINES_A_SECOND = 100
 """What of a worker's standard error goes to the log. The tail has the last lines in any case."""
+
+HELPER_TRIES = 3
+"""How often a helper is started that somebody keeps killing."""
+
+_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM})
+"""What a process dies of through no fault of its own: an administrator, or want of memory."""
 
 _READ_BYTES = 64 * 1024
 _PASSED_ON = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "USER", "LOGNAME"})
@@ -136,6 +143,7 @@ class Child:
         assert process.stderr is not None
         self.worker = worker
         self.process = process
+        self.condemned = False  # it was killed by us
         fd = os.dup(process.stderr.fileno())
         process.stderr.close()
         os.set_blocking(fd, False)
@@ -159,6 +167,15 @@ class Child:
 Exited = Callable[[str, int | None, int | None, list[str]], None]
 
 
+@dataclass
+class Helper:
+    """What is started for a task, and who hears of its end. tries: how often it may still be started."""
+
+    line: list[str]
+    ended: Exited
+    tries: int
+
+
 class Processes:
     """All workers started by this daemon. `exited` is called from the selector's callbacks, once for each.
 
@@ -170,7 +187,7 @@ class Processes:
         self._endpoint = endpoint
         self._exited = exited
         self._children: dict[str, Child] = {}
-        self._ended: dict[str, Exited] = {}
+        self._helpers: dict[str, Helper] = {}
 
     def __len__(self) -> int:
         return len(self._children)
@@ -185,9 +202,14 @@ class Processes:
 
     def run(self, name: str, line: list[str], ended: Exited) -> None:
         """Start a helper, which lives no longer than its standard input is open; `ended` is called at its end, instead
-        of `exited`. Raises OSError."""
-        self._start(name, line, basic_environment(os.environ))
-        self._ended[name] = ended
+        of `exited`. One that is killed from outside is started again, so what it does has to stand being done anew.
+        Raises OSError."""
+        self._help(name, Helper(line, ended, HELPER_TRIES))
+
+    def _help(self, name: str, helper: Helper) -> None:
+        self._start(name, helper.line, basic_environment(os.environ))
+        helper.tries -= 1
+        self._helpers[name] = helper
 
     def _start(self, name: str, line: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -209,6 +231,7 @@ class Processes:
     def kill(self, worker: str) -> None:
         """SIGKILL to a worker's group, if it is still there."""
         if child := self._children.get(worker):
+            child.condemned = True
             child.kill()
 
     def kill_all(self) -> None:
@@ -227,8 +250,22 @@ class Processes:
         self._forget(child)
         code, number = child.reap()
         child.stderr.close()
-        ended = self._ended.pop(child.worker, self._exited)
+        helper = self._helpers.pop(child.worker, None)
+        if helper is not None and number in _OUTSIDE and not child.condemned and self._again(child.worker, helper):
+            return
+        ended = helper.ended if helper is not None else self._exited
         ended(child.worker, code, number, list(child.stderr.tail))
+
+    def _again(self, name: str, helper: Helper) -> bool:
+        """Start a helper once more that did not deserve its end; False if that is not to be."""
+        if not helper.tries:
+            return False
+        try:
+            self._help(name, helper)
+        except OSError:
+            return False
+        log.info("%s: the helper was killed, and another one started", name)
+        return True
 
     def _forget(self, child: Child) -> None:
         self._selector.unregister(child.watch)

@@ -188,3 +188,48 @@ def test_a_provider_cannot_change_where_its_worker_registers():
         "PYTHONSAFEPATH": "1",
     }
     assert module.command(provider) == [sys.executable, "-m", "m"]
+
+
+DYING = "import os, sys; n = os.open(sys.argv[1], os.O_CREAT | os.O_APPEND | os.O_WRONLY); os.write(n, b'x'); "
+"""A helper that leaves a mark in a file each time it is started."""
+
+
+@pytest.mark.parametrize(
+    ("fate", "runs", "end"),
+    [
+        ("os.path.getsize(sys.argv[1]) < 3 and os.kill(os.getpid(), 9)", 3, (0, None)),
+        ("os.kill(os.getpid(), 15)", 3, (None, 15)),
+        ("os.kill(os.getpid(), 11)", 1, (None, 11)),
+        ("sys.exit(1)", 1, (1, None)),
+    ],
+)
+def test_a_helper_that_somebody_kills_is_started_again(fleet, tmp_path, fate, runs, end):
+    """Twice at most, and its end is told once; one that ends by itself, or crashes, is not tried again."""
+    marks, ends = tmp_path / "marks", []
+    fleet.run("help", [sys.executable, "-c", DYING + fate, str(marks)], lambda *told: ends.append(told))
+    fleet.turn(lambda: ends)
+    assert ends == [("help", *end, [])]
+    assert (marks.stat().st_size, len(fleet), fleet.ends) == (runs, 0, [])
+
+
+def test_a_helper_that_we_kill_stays_dead(fleet):
+    """What the daemon itself ends is over at once."""
+    ends = []
+    fleet.run("help", [sys.executable, "-c", "input()"], lambda *told: ends.append(told))
+    fleet.kill("help")
+    fleet.turn(lambda: ends)
+    assert ends == [("help", None, 9, [])]
+    assert len(fleet) == 0
+
+
+def test_a_helper_that_cannot_be_started_again(fleet, monkeypatch):
+    """Where there is no room for another process, its end is told as it was."""
+    ends = []
+    fleet.run("help", [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], lambda *told: ends.append(told))
+
+    def refuse(*_, **__):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(module.subprocess, "Popen", refuse)
+    fleet.turn(lambda: ends)
+    assert ends == [("help", None, 9, [])]
