@@ -43,10 +43,10 @@ class Voiced:
         its description.
 
         recordings: paths or bytes, each alone or as ``(it, what is said in it)``; 3 to 30 s of clear speech of one
-        person. chain: who speaks it, best first; left out, whoever can. consent: the statement that this voice may be
-        cloned, which is needed for a cloned one and kept with it; who: whose statement it is. Returns the voice's name
-        and advice on its recordings. Raises InvalidRequest for what cannot be used, Conflict for a name that is taken,
-        StorageError, QueueFull where your share of the disk is used up, OSError.
+        person, in the formats of `Recording`. chain: who speaks it, best first; left out, whoever can. consent: the
+        statement that this voice may be cloned, which is needed for a cloned one and kept with it; who: whose statement
+        it is. Returns the voice's name and advice on its recordings. Raises InvalidRequest for what cannot be used,
+        Conflict for a name that is taken, StorageError, QueueFull where your share of the disk is used up, OSError.
         """
         given = list(recordings)
         cloned = voicing.of_somebody(given)
@@ -131,14 +131,14 @@ class Voiced:
 
 
 class AsyncVoiced:
-    """Voices of this user's own, for `AsyncClient`; see `Voiced`. Files are read in the loop's thread."""
+    """Voices of this user's own, for `AsyncClient`; see `Voiced`. Recordings are read in other threads."""
 
     if TYPE_CHECKING:
 
         async def _ask(self, message: Any, body: bytes = b"") -> Any: ...
 
-    async def _run(self, work: steps.Steps[Any]) -> Any:
-        return await steps.run_async(work, self._ask)
+    async def _run(self, work: steps.Steps[Any], *, in_threads: bool = False) -> Any:
+        return await steps.run_async(work, self._ask, in_threads=in_threads)
 
     async def add_voice(
         self,
@@ -155,7 +155,7 @@ class AsyncVoiced:
         given = list(recordings)
         cloned = voicing.of_somebody(given)
         spec = asking.voice_spec(cloned, description, languages, chain, voicing.consent_of(consent, who))
-        added: Added = await self._run(voicing.add(name, spec, given))
+        added: Added = await self._run(voicing.add(name, spec, given), in_threads=True)
         return added
 
     async def design_reference(
@@ -171,7 +171,7 @@ class AsyncVoiced:
 
     async def redesign_voice(self, name: str, reference: Recording) -> Added:
         """Put another reference in the place of a designed voice's; see `Client.redesign_voice`."""
-        added: Added = await self._run(voicing.redesign(name, reference))
+        added: Added = await self._run(voicing.redesign(name, reference), in_threads=True)
         return added
 
     async def change_voice(
@@ -187,7 +187,7 @@ class AsyncVoiced:
     ) -> Added:
         """Change some of a voice; see `Client.change_voice`."""
         new = asking.voice_changes(keep, description, languages, chain)
-        added: Added = await self._run(voicing.change(name, recordings, texts, **new))
+        added: Added = await self._run(voicing.change(name, recordings, texts, **new), in_threads=True)
         return added
 
     async def rename_voice(self, name: str, to: str) -> str:
@@ -217,5 +217,5 @@ class AsyncVoiced:
         """Add a voice from such a file; see `Client.import_voice`."""
         from . import voice_file
 
-        added: Added = await self._run(voice_file.bring_in(Path(source), name))
+        added: Added = await self._run(voice_file.bring_in(Path(source), name), in_threads=True)
         return added

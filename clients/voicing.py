@@ -18,7 +18,7 @@ import msgspec
 from ..bus.codec import decode_map, decode_rows
 from ..bus.errors import CallerError, InvalidRequest, NotFound, QueueFull, StorageError
 from ..bus.messages import Choice, Consent, Fetch, Origin, Query, Sample, SampleSpec, Voice, VoiceSpec
-from . import asking
+from . import asking, converting
 from .steps import Steps
 
 PIECE_BYTES = 256 * 1024
@@ -30,10 +30,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording to clone a voice from: a file's bytes in any common format (wav, flac, ogg, opus, mp3, aiff), or the
-    path of one. text: what is said in it; "" where you do not know. heard: what a recogniser made of it. name: what an
-    error is to call it; by its path, or its number, if left out. origin: of one that is nobody's voice
-    (`design_reference`), how it was made."""
+    """A recording to clone a voice from: a file's bytes in any common format, or the path of one. wav, flac, ogg, opus,
+    mp3 and aiff are sent as they are; m4a, mp4, aac, webm, amr and wma are made into FLAC first, for which PyAV
+    (``voicebus[formats]``) or an ffmpeg on the PATH is needed. text: what is said in it; "" where you do not know.
+    heard: what a recogniser made of it. name: what an error is to call it; by its path, or its number, if left out.
+    origin: of one that is nobody's voice (`design_reference`), how it was made."""
 
     data: bytes | str | Path
     text: str = ""
@@ -46,8 +47,15 @@ class Recording:
         path = "" if isinstance(self.data, bytes) else str(self.data)
         return self.name or path or f"Recording {number}"
 
-    def read(self) -> bytes:
-        """The bytes. Raises OSError, InvalidRequest."""
+    def read(self, number: int = 1) -> bytes:
+        """The bytes that are sent. number: its place among those that were given. Raises OSError, InvalidRequest."""
+        data = self._bytes()
+        try:
+            return converting.readable(data)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{self.called(number)}: {error.message}") from None
+
+    def _bytes(self) -> bytes:
         if isinstance(self.data, bytes):
             return self.data
         path = Path(self.data)
@@ -114,7 +122,7 @@ def add(name: str, spec: VoiceSpec, recordings: Iterable[Given] = (), *, action:
     samples, advice = list(spec.samples), []
     for number, given in enumerate(recordings, 1):
         one = recording(given)
-        data = one.read()
+        data = one.read(number)
         try:
             sample, found = yield from upload(data)
         except (CallerError, QueueFull, StorageError) as error:

@@ -25,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 import soundfile
 
+from ..bus.recordings import BEGIN, foreign
 from .core.records import SampleFacts
 
 LONGEST_S = 600.0
@@ -55,7 +56,7 @@ def look(path: Path, digest: str) -> SampleFacts:
 
 def _decoded(file: IO[bytes]) -> tuple[Any, int, str]:
     """Samples as float32 (frames, channels), their rate, and what kind of file it is."""
-    begin = file.read(16)
+    begin = file.read(BEGIN)
     file.seek(0)
     try:
         with soundfile.SoundFile(file) as sound:
@@ -66,8 +67,8 @@ def _decoded(file: IO[bytes]) -> tuple[Any, int, str]:
 
 
 def _unreadable(begin: bytes, error: Exception) -> str:
-    if begin[4:8] == b"ftyp" or begin[:4] in (b"\x1aE\xdf\xa3", b"\xff\xf1", b"\xff\xf9"):
-        return "It is an AAC, M4A, MP4 or WebM file, which is not read here; convert it: ffmpeg -i IT voice.flac"
+    if form := foreign(begin):
+        return f"It is {form.name}, which is not read here; convert it: ffmpeg -i IT voice.flac"
     # Whatever libsndfile says begins with the name of the file, which is ours and tells nobody anything.
     why = str(error).rpartition(">: ")[2].rstrip(".")[:120]
     return f"It is not read as audio ({why}); wav, flac, ogg, opus, mp3 and aiff are."

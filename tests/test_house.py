@@ -35,6 +35,7 @@ HEAVY = {
     "_cffi_backend",
     "_miniaudio",
     "_soundfile",
+    "av",
     "espeakng_loader",
     "miniaudio",
     "numpy",

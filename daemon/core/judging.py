@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...bus.recordings import LONGEST_S
 from .records import SampleFacts
 
-SHORTEST_S, SHORT_S, LONG_S, LONGEST_S = 1.0, 3.0, 30.0, 120.0
+SHORTEST_S, SHORT_S, LONG_S = 1.0, 3.0, 30.0
 SILENT_DB, QUIET_DB = -50.0, -35.0
 CLIPPED = 0.0002
 NOISE_DB = 20.0

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import apsw
 import msgspec
+import numpy as np  # noqa: F401 - begins threads when it is first imported, which are no test's
 
 T = TypeVar("T")
 

@@ -314,7 +314,7 @@ def test_a_voice_is_renamed_with_all_it_has(service, client, anna):
 
 UNUSABLE = {
     "garbage": (b"this is no audio at all " * 100, "not read as audio"),
-    "m4a": (b"\0\0\0\x20ftypM4A " + bytes(1000), "ffmpeg"),
+    "m4a": (b"\0\0\0\x20ftypM4A " + bytes(1000), "begins as an M4A or MP4 file does"),
     "short": (wav(0.5, lead=0.1, tail=0.1), "3 to 30 s"),
     "silent": (wav(4.0, height=0.0, noise=0.0), "no sound"),
     "torn": (wav()[:30], "not read as audio"),

@@ -23,6 +23,7 @@ from voicebus.clients.designing import TEXTS
 from voicebus.clients.voices import Added, Recording
 from voicebus.workers import tone
 
+from ...faults.foreign import encoded, sound
 from ...faults.recordings import wav
 
 CONFIG = """
@@ -261,6 +262,20 @@ def test_no_consent_no_voice(run):
     assert done.returncode == 2
     assert "only with the word of whoever is heard" in done.stderr
     assert "--consent" in done.stderr
+
+
+def test_a_voice_memo_is_taken(run, short_dir, own_service):
+    """A phone's m4a makes a voice like any other recording, and what is told of it is told under its name."""
+    (short_dir / "memo.m4a").write_bytes(encoded("m4a", sound(2.0)))
+    (short_dir / "torn.m4a").write_bytes(encoded("m4a", sound(2.0))[:9000])
+    until_ready(own_service)
+    done = run("add", "anna", "--sample", "memo.m4a", "--consent", "It is mine.", "-p", "tone")
+    assert (done.returncode, done.stdout) == (0, "anna is there, spoken by tone.\n")
+    assert re.search(r"^memo\.m4a: It has 2\.\d s", done.stderr, re.MULTILINE)
+    assert re.search(r"2\.\d s, 48000 Hz, FLAC", run("show", "anna").stdout)
+    done = run("add", "berta", "--sample", "torn.m4a", "--consent", "It is mine.")
+    assert "torn.m4a: It begins as an M4A or MP4 file does" in done.stderr
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"It is my own.\n", 0), (b"\n", 2)])
