@@ -22,7 +22,7 @@ from ..bus.errors import InvalidRequest
 from ..bus.recordings import LONGEST_S, Foreign, foreign
 
 LIMIT_S = 30.0
-"""How long converting one may take. Two minutes of AAC take a quarter of a second."""
+"""How long converting one may take. Two minutes of AAC take half a second."""
 
 _DECODED_S = LONGEST_S + 1
 """So much is decoded: enough to see that there is more than may be."""
