@@ -3,6 +3,9 @@
 Owns: the lock file beside the data, and what it says of the daemon that holds it. Must not know: sockets.
 Invariant: whoever holds a `Lock` is the only daemon that writes to that state directory; it is taken before
 anything else there is touched, and the kernel gives it back when the process ends, however it ends.
+
+A daemon that is killed at the moment when it starts a child leaves the lock to that child until it has become another
+program: so a lock whose holder is gone is waited for.
 """
 
 from __future__ import annotations
@@ -11,10 +14,16 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 LOCK_FILE = "daemon.lock"
+
+BEQUEATHED_S = 5.0
+"""How long a lock is waited for whose holder is gone. Nothing tells when it is free, so one looks again and again."""
+
+_LOOK_S = 0.005
 
 
 class AlreadyRunning(Exception):
@@ -35,16 +44,24 @@ class Lock:
         # Never removed: two daemons could then hold locks on two files of the same name.
         # No link is followed: what it points at would be overwritten.
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until = time.monotonic() + BEQUEATHED_S
+        while not self._free():
             holder = self._read()
-            os.close(self._fd)
-            raise AlreadyRunning(self.path, holder) from None
+            if time.monotonic() >= until or not _gone(holder.get("pid")):
+                os.close(self._fd)
+                raise AlreadyRunning(self.path, holder)
+            time.sleep(_LOOK_S)
         os.ftruncate(self._fd, 0)
         # A full disk must not keep the daemon from starting: journals of an earlier run, removed next, may fill it.
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, json.dumps({"pid": os.getpid(), **about}).encode() + b"\n", 0)
+
+    def _free(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -57,3 +74,16 @@ class Lock:
         """Let the next daemon in."""
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
+
+
+def _gone(pid: Any) -> bool:
+    """Whether there is a number and nobody has it."""
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False

@@ -17,6 +17,7 @@ from voicebus.bus import endpoints, sockets
 from voicebus.bus.endpoints import EndpointError
 from voicebus.bus.places import Places
 from voicebus.daemon import doors as module
+from voicebus.daemon import lock as lock_module
 from voicebus.daemon.doors import Door, Doors
 from voicebus.daemon.lock import AlreadyRunning, Lock
 
@@ -303,6 +304,33 @@ lock = Lock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
+
+
+BEQUEATH = """
+import os, sys
+from pathlib import Path
+from voicebus.daemon.lock import Lock
+lock = Lock(Path(sys.argv[1]))
+if os.fork():
+    os._exit(0)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_lock_that_a_child_was_left_with_is_waited_for(tmp_path, monkeypatch, patient):
+    """A daemon that was killed while it started a child: its child has the lock for a moment more. If it is not let go,
+    that is told."""
+    with subprocess.Popen([sys.executable, "-c", BEQUEATH, tmp_path], stdin=subprocess.PIPE) as holder:
+        assert holder.wait(10) == 0
+        if patient:
+            pause = lock_module.time.sleep
+            monkeypatch.setattr(lock_module.time, "sleep", lambda s: (holder.stdin.close(), pause(s)))
+            Lock(tmp_path).release()
+        else:
+            monkeypatch.setattr(lock_module, "BEQUEATHED_S", 0.02)
+            with pytest.raises(AlreadyRunning, match=f"process {holder.pid} "):
+                Lock(tmp_path)
 
 
 def test_a_killed_holder_lets_go(tmp_path):
