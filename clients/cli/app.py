@@ -74,8 +74,13 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit):
             raise
+        except click.Abort as abort:  # a question that got no answer: click makes the same of Ctrl-C as of a no
+            if not isinstance(abort.__context__, KeyboardInterrupt):
+                raise
+            click.echo(err=True)
+            raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except KeyboardInterrupt:
             raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except BrokenPipeError:
