@@ -1,5 +1,6 @@
 """Audio into files: what is written decodes to what was heard, and nothing half-done is left."""
 
+import errno
 import io
 import math
 import os
@@ -161,6 +162,31 @@ def test_a_pipe_by_name(tmp_path) -> None:
     reader.join(5.0)
     assert got == [sound(events)]
     assert path.is_fifo()
+
+
+class Full(io.BytesIO):
+    """A stream that takes so many bytes and no more."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def write(self, data):
+        if self.tell() + len(data) > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("room", [0, 1000])
+@pytest.mark.parametrize("form", saving.FORMATS)
+def test_a_stream_that_takes_no_more_is_no_success(form, room, capfd) -> None:
+    """When what is written into ends (a full disk, a pipe that nobody reads), that error is raised, in every format and
+    wherever the encoder notices, without a word on standard error; nothing is written behind it."""
+    stream = Full(room)
+    with pytest.raises(OSError, match="No space left"):
+        saving.save(Said(frames(*[24000] * 4)), stream, form)
+    assert stream.tell() <= room
+    assert capfd.readouterr() == ("", "")
 
 
 def test_nothing_half_done_is_left(tmp_path) -> None:
