@@ -4,6 +4,7 @@ import errno
 import io
 import math
 import os
+import resource
 import struct
 import threading
 
@@ -187,6 +188,23 @@ def test_a_stream_that_takes_no_more_is_no_success(form, room, capfd) -> None:
         saving.save(Said(frames(*[24000] * 4)), stream, form)
     assert stream.tell() <= room
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("form", saving.FORMATS)
+def test_a_file_that_cannot_grow_is_named_and_leaves_no_draft(form, tmp_path) -> None:
+    """When there is no more room for a file, the error names it, and what was there before is untouched."""
+    path = tmp_path / f"x.{form}"
+    path.write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(OSError, match="File too large") as raised:
+            saving.save(Said(frames(*[24000] * 8)), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(path)
+    assert names(tmp_path) == [path.name]
+    assert path.read_bytes() == b"old"
 
 
 def test_nothing_half_done_is_left(tmp_path) -> None:
