@@ -295,7 +295,7 @@ class AsyncClient(AsyncKept, AsyncHears, AsyncAligns, AsyncVoiced, ClientBase):
             self._timer.cancel()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(min(max(0.0, wake - time.monotonic()), 3600.0), self._serve)
-        lost = link.session.lost and link.session.welcome is not None
+        lost = link.session.missing
         if lost and not self._was_lost and self._start and self._looking is None:
             self._looking = asyncio.create_task(self._look_for_daemon())
         self._was_lost = lost

@@ -114,7 +114,7 @@ class Link:
 
 class Service(threading.Thread):
     """Serves a link. changed: called in this thread after each step, to wake up whoever waits. lost: called once when
-    the daemon has gone, in a thread of its own, and may start another; it may take its time."""
+    the daemon has gone, or never greeted, in a thread of its own, and may start another; it may take its time."""
 
     def __init__(self, link: Link, changed: Callable[[], None], lost: Callable[[], None]) -> None:
         super().__init__(name="voicebus-client", daemon=True)
@@ -176,7 +176,7 @@ class Service(threading.Thread):
             self._posted.popleft()(self._link.session, now)
         wake = self._link.step(now)
         self._changed()
-        lost = self._link.session.lost and self._link.session.welcome is not None
+        lost = self._link.session.missing
         if lost and not self._was_lost:
             threading.Thread(target=self._lost, name="voicebus-looking", daemon=True).start()
         self._was_lost = lost

@@ -98,15 +98,30 @@ class Resampled:
 
 class _Forward:
     """What libsndfile takes for a file: passes on what is added at the end, keeps nothing. Going back to correct a
-    header is possible only if the stream underneath can; elsewhere it is let go (players do without)."""
+    header is possible only if the stream underneath can; elsewhere it is let go (players do without).
+
+    failed: what the stream raised. It cannot go through libsndfile, which would print it, in some formats go on as if
+    nothing had been, and in others fail by another name; so it is kept for `Compressed`, and the rest goes nowhere."""
 
     def __init__(self, stream: IO[bytes], *, rewrites: bool) -> None:
         self._stream = stream
         self._rewrites = rewrites
         self._at = 0
         self._size = 0
+        self.failed: BaseException | None = None
 
     def write(self, data: bytes) -> int:
+        if self.failed is None:
+            try:
+                self._put(data)
+            except BaseException as error:  # noqa: BLE001 - a signal may be raised here too
+                # Its traceback would keep libsndfile's caller alive, with a buffer that must not be collected late:
+                # CPython dies of that at its end.
+                self.failed = error.with_traceback(None)
+        self._at += len(data)
+        return len(data)
+
+    def _put(self, data: bytes) -> None:
         if self._at == self._size:
             self._stream.write(data)
             self._size += len(data)
@@ -115,8 +130,6 @@ class _Forward:
             self._stream.write(data)
             self._size = max(self._size, self._at + len(data))
             self._stream.seek(self._size)
-        self._at += len(data)
-        return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
@@ -147,10 +160,17 @@ class Compressed:
         self._file: Any = soundfile.SoundFile(
             self._forward, "w", samplerate=rate, channels=1, format=container, subtype=subtype, **more
         )
+        self._look()
+
+    def _look(self) -> None:
+        """Raise what the stream has raised meanwhile."""
+        if self._forward.failed is not None:
+            raise self._forward.failed
 
     def write(self, pcm: memoryview) -> None:
         """Add samples."""
         self._file.buffer_write(pcm, dtype="int16")
+        self._look()
         self._stream.flush()
 
     def cut(self, samples: int) -> None:
@@ -160,4 +180,5 @@ class Compressed:
     def close(self) -> None:
         """Encode what the encoder held back."""
         self._file.close()
+        self._look()
         self._stream.flush()

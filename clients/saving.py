@@ -224,8 +224,18 @@ class Saving:
             if self._encoder is not None:  # a stream gets a proper end where that is possible
                 with contextlib.suppress(Exception):
                     self._encoder.close()
+            self._let_go(failed=error is not None)
+
+    def _let_go(self, *, failed: bool) -> None:
+        """Close what we opened, and remove what did not become a file. failed: an error is under way, behind which one
+        of closing (what could not be written before cannot be written then) would only hide it."""
+        try:
             if self._ours and self._stream is not None:
                 self._stream.close()
+        except OSError:
+            if not failed:
+                raise
+        finally:
             if self._draft is not None:
                 self._draft.unlink(missing_ok=True)
 

@@ -45,6 +45,9 @@ BEAT_S = 10.0
 BLOCKED_S = 0.5
 """After so long without a way to send what has to be said, there is no connection."""
 
+UNGREETED_S = 1.0
+"""After so long without a first WELCOME, the daemon that could be connected to may have died in between."""
+
 SILENCE_S = 3.0
 """After so long without any answer that is owed, the daemon counts as gone."""
 
@@ -64,6 +67,8 @@ class Session:
         """Why this session is over."""
         self.ready = False
         """Greeted, and not lost since."""
+        self.missing = False
+        """It is time to look whether a daemon is there at all, and to start one where that is for us to do."""
         self.reconnect_s = reconnect_s
         self._hello = Hello(name=name[:256], version=version[:256], pid=os.getpid())
         self._asked: dict[str, Asked] = {}
@@ -156,7 +161,7 @@ class Session:
         """When `tick` has something to do at the latest."""
         if self.outbox:  # until the socket takes it, only the end of patience is left to wait for
             if self._lost_at is not None:
-                return self._lost_at + self.reconnect_s
+                return self._lost_at + (self.reconnect_s if self.missing else min(UNGREETED_S, self.reconnect_s))
             if not self.waiting:  # nobody's patience ends: the socket says when it takes something
                 return float("inf")
             # When it began to wait is noted in the next `tick`.
@@ -242,7 +247,9 @@ class Session:
             silent = self._said > self._heard and now - max(self._heard, self._owed_since) >= SILENCE_S
             if (stuck or silent) and self.waiting:
                 self._look_again(now)
-        elif now - self._lost_at >= self.reconnect_s:
+            return
+        self.missing = self.missing or now - self._lost_at >= UNGREETED_S
+        if now - self._lost_at >= self.reconnect_s:
             self.close(
                 Disconnected(
                     f"The daemon went away and did not come back within {self.reconnect_s:g} s."
@@ -255,6 +262,7 @@ class Session:
         """The connection counts as lost: greet until somebody answers."""
         if self._lost_at is None:
             self._lost_at = now
+        self.missing = True
         self.ready = False
         self.outbox.clear()
         self._greet_at = now
@@ -274,6 +282,7 @@ class Session:
         before = self.welcome
         self.welcome = message
         self._lost_at = None
+        self.missing = False
         reborn = before is not None and before.epoch != message.epoch
         if self.ready and not reborn:
             return

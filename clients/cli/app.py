@@ -6,6 +6,7 @@ Invariant: `voicebus --help` and `voicebus say` import no module of any other co
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -74,8 +75,13 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit):
             raise
+        except click.Abort as abort:  # a question that got no answer: click makes the same of Ctrl-C as of a no
+            if not isinstance(abort.__context__, KeyboardInterrupt):
+                raise
+            click.echo(err=True)
+            raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except KeyboardInterrupt:
             raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except BrokenPipeError:
@@ -87,12 +93,17 @@ class LazyGroup(click.Group):
             if isinstance(error, VoicebusError):
                 raise exits.explain(error) from None
             if isinstance(error, OSError):
+                _give_up_output(unless_taken=True)
                 raise exits.os_fault(error) from None
             raise exits.fault(error) from None
 
 
-def _give_up_output() -> None:
-    """Nobody reads our output any more: let what is still buffered go nowhere instead of failing at exit."""
+def _give_up_output(*, unless_taken: bool = False) -> None:
+    """Nobody takes our output any more: let what is still buffered go nowhere instead of failing at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        if unless_taken:
+            sys.stdout.flush()
+            return
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -118,6 +129,20 @@ def cli(debug: bool) -> None:
     """  # noqa: D301 - the \b is for click
 
 
+def _complete_streams() -> None:
+    """Whoever started us may have closed a standard stream. Its number would go to the next file or socket of ours, and
+    what is meant for the stream into that: nothing is to be read from it then, and writing to it fails, but for
+    standard error, which is silent."""
+    for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, flags)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
+
+
 def main() -> None:
     """Run the command. Never returns: leaves with one of the exit codes in `exits`."""
+    _complete_streams()
     cli(prog_name="voicebus")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from voicebus.clients import requests, session
+from voicebus.clients import requests, session, starting
 
 from ..faults.leaks import Gate, left_in_order
 from .scripted import Daemon
@@ -46,6 +47,31 @@ def daemon(short_dir):
     found = Daemon(short_dir / "bus.sock")
     yield found
     found.stop()
+
+
+@pytest.fixture
+def dying(short_dir, monkeypatch):
+    """Our own daemon is one that can be connected to and dies before it greets; gives a function that says for which
+    endpoints one was brought back, which is then there."""
+    monkeypatch.setenv("VOICEBUS_RUNTIME_DIR", str(short_dir))
+    path = short_dir / "bus.sock"
+    came: list[Daemon] = []
+    asked: list[str] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def bring_back(endpoint):
+            asked.append(endpoint)
+            listener.close()
+            path.unlink()
+            came.append(Daemon(path))
+
+        monkeypatch.setattr(starting, "bring_back", bring_back)
+        monkeypatch.setattr(session, "UNGREETED_S", 0.1)
+        yield lambda: asked
+    for each in came:
+        each.stop()
 
 
 @pytest.fixture

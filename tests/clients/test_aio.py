@@ -135,6 +135,17 @@ def test_a_daemon_that_starts_anew_in_the_middle(daemon) -> None:
     run(daemon, body)
 
 
+def test_a_daemon_that_dies_before_it_greets(dying) -> None:
+    """One that was alive when it was looked for, and is killed before its WELCOME, is started again, once."""
+
+    async def main():
+        async with AsyncClient() as client:
+            assert (await (await client.speak("Hello.")).wait()).state == "finished"
+
+    asyncio.run(main())
+    assert len(dying()) == 1
+
+
 def test_a_daemon_that_goes_away_for_good(daemon, impatient) -> None:
     """A reader is told after `reconnect_s`."""
     daemon.segments = [(100 * RATE, "t1")]

@@ -1,8 +1,10 @@
 """Audio into files: what is written decodes to what was heard, and nothing half-done is left."""
 
+import errno
 import io
 import math
 import os
+import resource
 import struct
 import threading
 
@@ -161,6 +163,48 @@ def test_a_pipe_by_name(tmp_path) -> None:
     reader.join(5.0)
     assert got == [sound(events)]
     assert path.is_fifo()
+
+
+class Full(io.BytesIO):
+    """A stream that takes so many bytes and no more."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def write(self, data):
+        if self.tell() + len(data) > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("room", [0, 1000])
+@pytest.mark.parametrize("form", saving.FORMATS)
+def test_a_stream_that_takes_no_more_is_no_success(form, room, capfd) -> None:
+    """When what is written into ends (a full disk, a pipe that nobody reads), that error is raised, in every format and
+    wherever the encoder notices, without a word on standard error; nothing is written behind it."""
+    stream = Full(room)
+    with pytest.raises(OSError, match="No space left"):
+        saving.save(Said(frames(*[24000] * 4)), stream, form)
+    assert stream.tell() <= room
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("form", saving.FORMATS)
+def test_a_file_that_cannot_grow_is_named_and_leaves_no_draft(form, tmp_path) -> None:
+    """When there is no more room for a file, the error names it, and what was there before is untouched."""
+    path = tmp_path / f"x.{form}"
+    path.write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(OSError, match="File too large") as raised:
+            saving.save(Said(frames(*[24000] * 8)), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(path)
+    assert names(tmp_path) == [path.name]
+    assert path.read_bytes() == b"old"
 
 
 def test_nothing_half_done_is_left(tmp_path) -> None:

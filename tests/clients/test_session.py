@@ -196,6 +196,29 @@ def test_a_daemon_that_never_was() -> None:
     assert "did not answer" in str(play.session.error)
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_daemon_that_died_before_it_greeted(taken: bool) -> None:
+    """Who could connect, and hears nothing for a second, wakes up to look for the daemon, whether or not the socket
+    takes his HELLO; one that went away later is looked for at once."""
+    play = Play(greeted=False)
+    play.session.tick(play.now)
+    while not play.session.missing:
+        if taken:
+            play.session.outbox.clear()
+        before, play.now = play.now, play.session.sleep_until()
+        assert before < play.now <= 51.0
+        play.session.tick(play.now)
+    assert play.now == 51.0
+    assert play.session.sleep_until() > play.now
+    play.say(Welcome(epoch="e1"))
+    assert not play.session.missing
+    play.read()
+    for _ in range(40):
+        play.after(0.1)
+    assert play.session.lost
+    assert play.session.missing
+
+
 def test_nothing_is_repeated_into_a_full_pipe() -> None:
     """While the socket takes nothing, nothing is added to what waits for it, and nobody is woken for repeats."""
     play = Play()

@@ -324,6 +324,13 @@ def test_a_daemon_that_goes_away_for_good(daemon, impatient) -> None:
             client.status()
 
 
+def test_a_daemon_that_dies_before_it_greets(dying) -> None:
+    """One that was alive when it was looked for, and is killed before its WELCOME, is started again, once."""
+    with Client() as client:
+        assert client.speak("Hello.").wait().state == "finished"
+    assert len(dying()) == 1
+
+
 def test_lists_come_whole(client, daemon) -> None:
     """A list is fetched page by page, narrowed as asked, and `status` is one row."""
     rows = client.voices(provider="p", language="de")

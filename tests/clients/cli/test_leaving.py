@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import click
@@ -173,3 +175,26 @@ def test_only_the_main_thread_is_meant(daemon):
         assert called == []
         client.status()
     assert called == [threading.main_thread()]
+
+
+IMPATIENT = """
+import signal, sys
+
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Impatient())
+from voicebus.clients.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["click", "voicebus.clients.cli.logs"])
+def test_ctrl_c_while_the_command_is_still_loaded(name):
+    """Whoever is faster than the imports, of the command or of one subcommand, gets the same exit code, and no
+    traceback."""
+    line = [sys.executable, "-c", IMPATIENT.format(name=name), "logs", "--path"]
+    done = subprocess.run(line, capture_output=True, timeout=25, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

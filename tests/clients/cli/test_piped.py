@@ -42,6 +42,27 @@ def test_a_terminal_is_refused(arguments, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "told"),
+    [
+        (0, ["say", "-o", "x.wav"], 3, b"ended while starting"),
+        (1, ["config", "path"], 7, b"Bad file descriptor"),
+        (1, ["history", "export", "-"], 3, b"ended while starting"),
+        (2, ["config", "path"], 0, b""),
+    ],
+)
+def test_a_standard_stream_that_is_closed(closed, arguments, code, told, tmp_path):
+    """Started with `<&-`, `>&-` or `2>&-` it reads nothing, cannot write, or stays silent: no internal error."""
+    (tmp_path / "file").touch()  # where a daemon would have its state: none can be started
+    environment = {**os.environ, "VOICEBUS_RUNTIME_DIR": str(tmp_path), "VOICEBUS_STATE_DIR": str(tmp_path / "file")}
+    line = ["sh", "-c", f'exec "$@" {closed}{"<" if closed == 0 else ">"}&-', "sh", *command(*arguments)]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, env=environment, timeout=25, check=False)
+    assert done.returncode == code, done
+    assert told in done.stderr
+    assert b"internal error" not in done.stderr
+    assert b"Exception" not in done.stderr
+
+
 def test_standard_output_may_be_a_file_that_is_added_to(tmp_path, monkeypatch):
     """What stands in a file before stays, as with any command whose output a shell appends."""
     path = tmp_path / "all"

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -299,6 +300,23 @@ def test_consent_is_asked_for_on_a_terminal(run, own_service, short_dir, answer,
     if not code:
         assert "It is my own." in run("show", "anna").stdout
         run("remove", "anna")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGHUP, -1)])
+def test_who_leaves_at_a_question_leaves_with_his_signal(run, own_service, short_dir, number, code):
+    """Ctrl-C at a question is 130, as anywhere else, and nothing is added; TERM and HUP end it as they end any
+    program."""
+    ours, theirs = pty.openpty()
+    line = command("voices", "add", "anna", "--sample", "anna.wav")
+    with subprocess.Popen(line, env=own_service, cwd=short_dir, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        while b"Nothing cancels: " not in said:
+            said += os.read(ours, 4096)
+        process.send_signal(number)
+        assert process.wait(20) == code
+    os.close(ours)
+    assert json.loads(run("list", "--mine", "--json").stdout) == []
 
 
 WRONG = {

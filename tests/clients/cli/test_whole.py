@@ -187,10 +187,11 @@ def test_a_listener_who_leaves_does_not_end_the_job(run, begin, place):
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_is_no_traceback(run, begin):
+@pytest.mark.parametrize("form", ["raw", "flac", "opus"])
+def test_a_reader_that_goes_away_is_no_traceback(run, begin, form):
     """When the other end of the pipe closes, the job is cancelled, and the exit code is 141, without a word."""
     run("daemon", "start")
-    saying = begin("say", "-o", "-", "--format", "raw", BOOK)
+    saying = begin("say", "-o", "-", "--format", form, BOOK)
     assert saying.stdout.read(1)
     saying.stdout.close()
     assert saying.wait(20) == 141
