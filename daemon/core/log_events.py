@@ -37,7 +37,8 @@ class LogEvents:
             segment = job.writing.get(take)
             if segment is not None:
                 log.drop(self.world, job, segment, reason)
-            text = f"The audio could not be written: {reason}. Where the disk is full, free some space; keep=nothing works without."
+            advice = "Where the disk is full, free some space; keep=nothing works without."
+            text = f"The audio could not be written: {reason}. {advice}"
             ending.end(self.world, job, "failed", "disk_full", text, now)
         elif job is None:
             importing.lost(self.world, name, take, reason)
