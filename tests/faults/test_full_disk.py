@@ -50,9 +50,15 @@ def small_disk(tmp_path):
 
 
 def fill(path, leave):
-    """Take all room on a file system but so many bytes."""
-    free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
-    path.write_bytes(bytes(free - leave))
+    """Take all room on a file system but so many bytes, also what somebody else takes or lets go of meanwhile."""
+
+    def over():
+        found = os.statvfs(path.parent)
+        return found.f_bavail * found.f_frsize - leave
+
+    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+        while over() > 0:
+            file.write(bytes(over()))
 
 
 def fails_by_name(client):
