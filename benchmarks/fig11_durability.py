@@ -26,7 +26,7 @@ import apsw
 from common import Row, median, percentile, rounds, say
 
 from voicebus.bus.messages import Submit
-from voicebus.daemon.core.records import Found, JobDeleted, JobEnded, JobSaved, Outcome, SegmentSaved, Wanted
+from voicebus.daemon.core.records import Found, JobDeleted, JobEnded, JobSaved, SegmentSaved, Wanted
 from voicebus.daemon.store import MemoryStore, Store, open_store
 from voicebus.daemon.store_opening import open_database
 from voicebus.daemon.store_records import apply
@@ -203,7 +203,7 @@ def delete_s(store: Store, left: list[str]) -> float:
     begin = time.perf_counter()
     store.commit(1, JobDeleted(1000, left.pop()))
     select.select([store.fileno()], [], [])
-    assert store.completed() == [Outcome(1)]
+    assert [(outcome.ticket, outcome.state) for outcome in store.completed()] == [(1, "done")]
     return time.perf_counter() - begin
 
 
