@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..bus import endpoints
 from ..bus.errors import VoicebusError
+from ..bus.pids import exists
 from . import starting
 from .events import Result
 from .sync import Client
@@ -98,10 +99,10 @@ def stop(pids: list[int]) -> list[str]:
             pids = [*pids, pid]
             os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
-    left = [pid for pid in pids if starting.exists(pid)]
+    left = [pid for pid in pids if exists(pid)]
     while left and time.monotonic() < deadline:
         time.sleep(0.01)
-        left = [pid for pid in pids if starting.exists(pid)]
+        left = [pid for pid in pids if exists(pid)]
     found = [f"process {pid}" for pid in left]
     if endpoints.probe(endpoint) != "absent":
         found.append(f"socket {endpoint}")

@@ -7,15 +7,14 @@ what is said of its making is enough to make it again.
 
 from __future__ import annotations
 
-import io
 import secrets
-import wave
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..bus.errors import DaemonError, InvalidRequest
 from ..bus.messages import Origin
+from .encoders import wav_header
 from .events import Result
 from .voicing import Recording, Row
 
@@ -67,7 +66,8 @@ class Plan:
             )
         who = result.speakers[0]
         origin = Origin(who["provider"], str(who["version"])[:256], self.seed, self.description)
-        return Recording(_wav(pcm + bytes(2 * int(TAIL_S * rate)), rate), self.text, origin=origin)
+        pcm += bytes(2 * int(TAIL_S * rate))
+        return Recording(wav_header(rate, len(pcm)) + pcm, self.text, origin=origin)
 
 
 def plan(
@@ -81,7 +81,7 @@ def plan(
     seed: int | None = None,
 ) -> Plan:
     """How to make a reference. rows: the providers. provider: who is to make it, "" for whoever can, first those that
-    are preferred. seed: "" for one by chance. Raises InvalidRequest, and DaemonError where nobody can at this time."""
+    are preferred. seed: None for one by chance. Raises InvalidRequest, and DaemonError where nobody can now."""
     if not description.strip():
         raise InvalidRequest("A designed voice needs a description of how it sounds.")
     row = _maker(list(rows), provider, list(prefer))
@@ -134,13 +134,3 @@ def _maker(rows: list[Row], provider: str, prefer: list[str]) -> Row:
         "that can, such as a VoiceDesign model of Qwen3-TTS.",
         code="unsupported",
     )
-
-
-def _wav(pcm: bytes, rate: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes(pcm)
-    return file.getvalue()

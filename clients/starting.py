@@ -227,17 +227,6 @@ def daemon_pid(endpoint: str) -> int:
     return int(struct.unpack("3i", credentials)[0])
 
 
-def exists(pid: int) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def restart_daemon(endpoint: str, timeout_s: float = START_S) -> str:
     """End a daemon that a client started and that has nothing to do, and start one of our own version. Raises
     VersionMismatch where it does not go, StartFailed where the new one does not come."""

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..bus.pids import exists
+
 LOCK_FILE = "daemon.lock"
 
 BEQUEATHED_S = 5.0
@@ -47,7 +49,7 @@ class Lock:
         until = time.monotonic() + BEQUEATHED_S
         while not self._free():
             holder = self._read()
-            if time.monotonic() >= until or not _gone(holder.get("pid")):
+            if time.monotonic() >= until or not self._bequeathed(holder.get("pid")):
                 os.close(self._fd)
                 raise AlreadyRunning(self.path, holder)
             time.sleep(_LOOK_S)
@@ -55,6 +57,11 @@ class Lock:
         # A full disk must not keep the daemon from starting: journals of an earlier run, removed next, may fill it.
         with contextlib.suppress(OSError):
             os.pwrite(self._fd, json.dumps({"pid": os.getpid(), **about}).encode() + b"\n", 0)
+
+    @staticmethod
+    def _bequeathed(pid: Any) -> bool:
+        """Whether it is said who holds the lock, and he is gone."""
+        return isinstance(pid, int) and pid > 0 and not exists(pid)
 
     def _free(self) -> bool:
         try:
@@ -74,16 +81,3 @@ class Lock:
         """Let the next daemon in."""
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
-
-
-def _gone(pid: Any) -> bool:
-    """Whether there is a number and nobody has it."""
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False

@@ -104,11 +104,8 @@ def pausable(player: Player, teller: Teller) -> Iterator[None]:
         signal.signal(signal.SIGTSTP, stop)
         player.resume()
 
-    before = signal.signal(signal.SIGTSTP, stop)
-    try:
+    with leaving.handling(signal.SIGTSTP, stop):
         yield
-    finally:
-        signal.signal(signal.SIGTSTP, before)
 
 
 @contextlib.contextmanager

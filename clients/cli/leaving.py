@@ -124,6 +124,16 @@ def stoppable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def handling(number: int, handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Another handler of a signal while this lasts."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """What `voicebus stop` sends to players means JobCancelled inside."""
     way = _way
@@ -131,11 +141,8 @@ def silenced() -> Iterator[None]:
     def stop(_number: int, _frame: Any) -> None:
         way.ask(JobCancelled("Stopped from elsewhere."))
 
-    before = signal.signal(turns.SILENCE, stop)
-    try:
+    with handling(turns.SILENCE, stop):
         yield
-    finally:
-        signal.signal(turns.SILENCE, before)
 
 
 @contextlib.contextmanager

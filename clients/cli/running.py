@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...bus import endpoints
+from ...bus.pids import exists
 from .. import starting
 from .exits import NO_DAEMON, Failure
 
@@ -48,7 +49,7 @@ def holder() -> Holder | None:
         with path.open("rb") as file:
             about = _about(file.read(4096))
             # Asked only where the file names a living process, since asking takes the lock for a moment.
-            if about is None or not starting.exists(about.pid) or not _locked(file.fileno()):
+            if about is None or not exists(about.pid) or not _locked(file.fileno()):
                 return None
             return about
     except OSError:

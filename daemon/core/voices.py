@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 from ...bus.codec import HEADER_BYTES, VOICE_NAME, encode
@@ -45,8 +46,11 @@ REMEMBERED = 1000
 
 def restore(world: World, found: Sequence[VoiceSaved], files: Mapping[tuple[int, str], int], now: float) -> None:
     """Take up the voices of an earlier daemon. files: what is there beside them, with its size."""
-    for voice in found:
-        world.voices[voice_key(voice.uid, voice.name)] = _unlike(world, voice)
+    moments: defaultdict[int, set[float]] = defaultdict(set)
+    for saved in found:
+        voice = _unlike(saved, moments[saved.uid])
+        moments[voice.uid].add(voice.created)
+        world.voices[voice_key(voice.uid, voice.name)] = voice
         for each in voice.samples:
             if files.get((voice.uid, sample_file(each.sample))) == each.bytes:
                 recording = Upload(each.bytes, each.bytes, "ready", each.facts, touched=now)
@@ -54,11 +58,10 @@ def restore(world: World, found: Sequence[VoiceSaved], files: Mapping[tuple[int,
     world.prompts.update({key: size for key, size in files.items() if key[1].endswith(PROMPT_SUFFIX)})
 
 
-def _unlike(world: World, voice: VoiceSaved) -> VoiceSaved:
+def _unlike(voice: VoiceSaved, moments: Container[float]) -> VoiceSaved:
     """The voice, told from all others of its user by the moment at which it was made: two may have been written down
-    at one."""
-    created = {other.created for other in world.voices.values() if other.uid == voice.uid}
-    while voice.created in created:
+    at one. moments: those of the others."""
+    while voice.created in moments:
         voice = replace(voice, created=math.nextafter(voice.created, math.inf))
     return voice
 
@@ -310,7 +313,8 @@ def settled(world: World, pending: Pending, outcome: Outcome, now: float) -> Non
         if not removed:
             _unspoken(world, before, f"the voice {before.name} was changed", now)
     if not removed:
-        world.voices[voice_key(voice.uid, voice.name)] = _unlike(world, voice.dated(outcome.at))
+        moments = {other.created for other in world.voices.values() if other.uid == voice.uid}
+        world.voices[voice_key(voice.uid, voice.name)] = _unlike(voice.dated(outcome.at), moments)
     names = _unneeded(world, before) if before is not None else ()
     if names:
         world.ticket += 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import subprocess
 from dataclasses import replace
 
 import apsw
@@ -15,6 +13,7 @@ from voicebus.daemon import store_room
 from voicebus.daemon.core.records import JobDeleted, JobPinned, TextAdded
 from voicebus.daemon.store_schema import connect
 
+from ..disks import fill, small_disk
 from .stores import Desk, ended, saved, segment
 
 TEXT = " ".join(f"Sentence {number} speaks of things and of words, and of how they are said." for number in range(40))
@@ -22,34 +21,17 @@ SEGMENTS = tuple(segment(number, trail=("a crash",) * 2) for number in range(40)
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk():
     """Makes file systems of so many bytes, which only root can."""
-    made = []
+    with contextlib.ExitStack() as made:
 
-    def make(size):
-        made.append(tmp_path / f"disk-{len(made)}")
-        made[-1].mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", made[-1]]
-        if subprocess.run(mount, capture_output=True).returncode:
-            pytest.skip("a small file system cannot be mounted here")
-        return made[-1]
+        def make(size):
+            disk = made.enter_context(small_disk(size))
+            if disk is None:
+                pytest.skip("a small file system cannot be mounted here")
+            return disk
 
-    yield make
-    for each in made:
-        subprocess.run(["umount", "-l", each])
-
-
-def free(disk):
-    """What is left of a file system."""
-    found = os.statvfs(disk)
-    return found.f_bavail * found.f_frsize
-
-
-def fill(disk):
-    """Take all of it, to the last block, also what somebody lets go of meanwhile."""
-    with contextlib.suppress(OSError), (disk / "filler").open("ab", buffering=0) as file:
-        while True:
-            file.write(bytes(max(free(disk), 4096)))
+        yield make
 
 
 def failed(order):
@@ -64,7 +46,7 @@ def test_all_jobs_have_an_end_on_a_disk_that_is_full_to_the_last_block(disk, job
     disk = disk("64m")
     desk = Desk(disk / "jobs.db")
     desk.collect(*[desk.begin(saved(order, f"{TEXT} {order}x")) for order in range(1, jobs + 1)])
-    fill(disk)
+    fill(disk / "filler")
     # What is left of what had been taken at once is used up; then it is kept for the ends.
     while (refused := desk.outcome(saved(jobs + 1, TEXT))).state == "done":
         jobs += 1
@@ -114,7 +96,7 @@ def test_the_next_daemon_knows_what_is_owed(disk):
     desk.commit(*(saved(order, TEXT) for order in range(1, 31)))
     desk.reopen()
     desk.commit(JobPinned(1000, "job-1", pinned=True))  # the thread has begun
-    fill(disk)
+    fill(disk / "filler")
     tickets = [desk.begin(failed(order)) for order in range(1, 31)]
     desk.collect(*tickets)
     assert {desk.done[ticket].state for ticket in tickets} == {"done"}
@@ -127,7 +109,7 @@ def test_what_is_no_end_leaves_the_room_alone(disk):
     disk = disk("3m")
     desk = Desk(disk / "jobs.db")
     desk.commit(saved(1, TEXT), saved(2, TEXT, complete=False), ended(1))
-    fill(disk)
+    fill(disk / "filler")
     assert desk.commit(JobPinned(1000, "job-1", pinned=True)) == ["done"]
     assert desk.outcome(TextAdded(2, 1, TEXT.encode() * 99)).reason.startswith("the disk is full")
     assert desk.commit(failed(2)) == ["done"]
@@ -139,7 +121,7 @@ def test_a_deletion_on_a_full_disk_costs_nobody_his_end(disk):
     disk = disk("3m")
     desk = Desk(disk / "jobs.db")
     desk.commit(saved(1, TEXT), saved(2, TEXT), ended(1))
-    fill(disk)
+    fill(disk / "filler")
     assert desk.commit(JobDeleted(1000, "job-1"), failed(2)) == ["done"] * 2
     desk.store.close()
 

@@ -7,27 +7,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 if not __package__:  # Run as a script.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    __package__ = "faults"
+    __package__ = "voicebus.tests.faults"
 
 from voicebus.clients.sync import Client
 
+from ..disks import small_disk
 from .listening import TONE
 from .service import Service
 from .soak_check import Tally
@@ -236,27 +233,12 @@ class Soak:
         return kept
 
 
-@contextlib.contextmanager
-def small_disk(size: str = DISK) -> Iterator[Path | None]:
-    """A file system of a size, which only root can make; None where it cannot be made."""
-    folder = Path(tempfile.mkdtemp(prefix="vb-disk-"))
-    mounted = not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", folder], capture_output=True
-    ).returncode
-    try:
-        yield folder if mounted else None
-    finally:
-        if mounted:
-            subprocess.run(["umount", "-l", folder], check=True)
-        folder.rmdir()
-
-
 def main() -> int:
     """Run for so many minutes, with a seed or any."""
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     seed = int(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2] else random.randrange(2**32)
     print(f"seed {seed}, {minutes:g} minutes", flush=True)
-    with small_disk() as disk:
+    with small_disk(DISK) as disk:
         soak = Soak(seed, 60 * minutes, disk=disk)
         try:
             outcome = soak.run()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -13,6 +11,8 @@ import pytest
 from voicebus.bus.errors import JobFailed, StorageError
 from voicebus.clients.events import Segment
 
+from .. import disks
+from ..disks import fill
 from .leaks import until
 from .listening import TONE, Heard, exact, sentences
 
@@ -35,30 +35,13 @@ LONG, SHORT = sentences(40), sentences(3)
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk():
     """A file system of a megabyte and a half, which only root can make: the database, its log and reserve, and some
     seconds of audio."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1536k,mode=700", "none", disk]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
+    with disks.small_disk("1536k") as disk:
+        if disk is None:
+            pytest.skip("a small file system cannot be mounted here")
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
-
-
-def fill(path, leave):
-    """Take all room on a file system but so many bytes, also what somebody else takes or lets go of meanwhile."""
-
-    def over():
-        found = os.statvfs(path.parent)
-        return found.f_bavail * found.f_frsize - leave
-
-    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
-        while over() > 0:
-            file.write(bytes(over()))
 
 
 def fails_by_name(client):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .soak import Soak, small_disk
+from ..disks import small_disk
+from .soak import DISK, Soak
 
 SECONDS = 15.0
 
@@ -14,7 +15,7 @@ SECONDS = 15.0
 def test_nothing_is_lost_or_heard_twice():
     """Whatever faults come, in whatever order: every sample that a client heard is right, every job has its one end,
     and none fails for what others did."""
-    with small_disk() as disk:
+    with small_disk(DISK) as disk:
         soak = Soak(20, SECONDS, disk=disk)
         outcome = soak.run()
     assert outcome.clean, "\n".join([outcome.line(), *outcome.why])

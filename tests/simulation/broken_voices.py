@@ -119,7 +119,7 @@ def a_coming_name_is_free() -> list[Swap]:
 
 
 def two_of_one_moment_are_one() -> list[Swap]:
-    return [(voices, "_unlike", lambda world, voice: voice)]
+    return [(voices, "_unlike", lambda voice, moments: voice)]
 
 
 def half_of_two_voices() -> list[Swap]:

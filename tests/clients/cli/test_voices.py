@@ -279,16 +279,26 @@ def test_a_voice_memo_is_taken(run, short_dir, own_service):
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
+@contextlib.contextmanager
+def at_the_question(env, folder):
+    """`voices add` on a terminal that has just asked for consent: the process, our side of the terminal, and what was
+    said there."""
+    ours, theirs = pty.openpty()
+    line = command("voices", "add", "anna", "--sample", "anna.wav")
+    with subprocess.Popen(line, env=env, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        while b"Nothing cancels: " not in said:
+            said += os.read(ours, 4096)
+        yield process, ours, said
+    os.close(ours)
+
+
 @pytest.mark.parametrize(("answer", "code"), [(b"It is my own.\n", 0), (b"\n", 2)])
 def test_consent_is_asked_for_on_a_terminal(run, own_service, short_dir, answer, code):
     """A person is asked, and may answer in any words; no words are no."""
-    ours, theirs = pty.openpty()
-    line = command("voices", "add", "anna", "--sample", "anna.wav")
-    with subprocess.Popen(line, env=own_service, cwd=short_dir, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        said = b""
-        while b"Nothing cancels" not in said:
-            said += os.read(ours, 4096)
+    with at_the_question(own_service, short_dir) as (process, ours, begin):
+        said = begin
         os.write(ours, answer)
         try:
             while data := os.read(ours, 4096):
@@ -296,7 +306,6 @@ def test_consent_is_asked_for_on_a_terminal(run, own_service, short_dir, answer,
         except OSError:  # the other end is closed
             pass
         assert process.wait(20) == code, said
-    os.close(ours)
     if not code:
         assert "It is my own." in run("show", "anna").stdout
         run("remove", "anna")
@@ -306,16 +315,9 @@ def test_consent_is_asked_for_on_a_terminal(run, own_service, short_dir, answer,
 def test_who_leaves_at_a_question_leaves_with_his_signal(run, own_service, short_dir, number, code):
     """Ctrl-C at a question is 130, as anywhere else, and nothing is added; TERM and HUP end it as they end any
     program."""
-    ours, theirs = pty.openpty()
-    line = command("voices", "add", "anna", "--sample", "anna.wav")
-    with subprocess.Popen(line, env=own_service, cwd=short_dir, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        said = b""
-        while b"Nothing cancels: " not in said:
-            said += os.read(ours, 4096)
+    with at_the_question(own_service, short_dir) as (process, _, _):
         process.send_signal(number)
         assert process.wait(20) == code
-    os.close(ours)
     assert json.loads(run("list", "--mine", "--json").stdout) == []
 
 
